@@ -1,0 +1,3 @@
+module github.com/yolean/kafka-cache/admin
+
+go 1.26

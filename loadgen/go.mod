@@ -1,0 +1,3 @@
+module github.com/yolean/kafka-cache/loadgen
+
+go 1.26

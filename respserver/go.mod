@@ -1,0 +1,3 @@
+module github.com/yolean/kafka-cache/respserver
+
+go 1.26

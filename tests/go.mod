@@ -1,0 +1,3 @@
+module github.com/yolean/kafka-cache/tests
+
+go 1.26
