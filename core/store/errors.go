@@ -1,0 +1,29 @@
+package store
+
+import "errors"
+
+var (
+	// ErrClosed is the answer of every call after Close began.
+	ErrClosed = errors.New("store: closed")
+
+	// ErrInUse means that another process, or another Store of this one, has the generation's directory open.
+	ErrInUse = errors.New("store: data directory is in use")
+
+	// ErrOtherCluster means that the data directory holds another Kafka cluster's data. Nothing in it was touched.
+	ErrOtherCluster = errors.New("store: data directory belongs to another cluster")
+
+	// ErrTopicName means that a name is not one that Kafka allows for a topic, so that it is not safe as a directory's.
+	ErrTopicName = errors.New("store: illegal topic name")
+
+	// ErrCorrupt means that bytes in Pebble are not what any version of this package writes.
+	ErrCorrupt = errors.New("store: corrupt data")
+
+	// ErrFormat means that Pebble holds an entry or position in a format that this version does not know.
+	ErrFormat = errors.New("store: unknown format")
+
+	// ErrTooLarge means that a key or a value is longer than the index can address (2³¹-1 bytes).
+	ErrTooLarge = errors.New("store: key or value too large")
+
+	// ErrFull means that one shard of the index has no room for more chunks, or that the system gave no more memory.
+	ErrFull = errors.New("store: index is full")
+)

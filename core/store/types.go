@@ -1,0 +1,89 @@
+package store
+
+import "time"
+
+// Header is a record header. A nil Value is a header without a value, which Kafka tells apart from an empty one.
+type Header struct {
+	Key, Value []byte
+}
+
+// Mutation is one change of one key: the key's next value, or its removal.
+type Mutation struct {
+	Key       []byte
+	Value     []byte // nil and empty are the same empty value; only Tombstone removes
+	Tombstone bool
+	Offset    int64    // of the record, from 0
+	Timestamp int64    // of the record, milliseconds since the epoch
+	Source    []byte   // the key of the record that yielded this key, nil where that is the key itself
+	Headers   []Header // kept for entries, dropped for tombstones
+}
+
+// Batch is what one partition's log had from the partition's position up to Next.
+type Batch struct {
+	Partition   int32
+	Mutations   []Mutation // in the log's order; may be empty; offsets are below Next
+	Next        int64      // the position after the batch. It moves over everything the log has, delivered or not
+	LeaderEpoch int32      // of the last record batch, position.UnknownEpoch where it is not known
+	FreshAt     time.Time  // our clock before the request whose end Next has reached; zero leaves what was known
+}
+
+// ChangeKind says what a mutation did to its key.
+type ChangeKind uint8
+
+const (
+	Created    ChangeKind = iota + 1 // the key was missing
+	Updated                          // the value is another one than before
+	Unchanged                        // the value is the same as before; offset, timestamp and headers are the record's
+	Deleted                          // a tombstone removed the key
+	Absent                           // a tombstone of a key that was missing
+	Superseded                       // the store has what the log says is newer: nothing changed
+)
+
+// String is the kind's name in lower case.
+func (k ChangeKind) String() string {
+	switch k {
+	case Created:
+		return "created"
+	case Updated:
+		return "updated"
+	case Unchanged:
+		return "unchanged"
+	case Deleted:
+		return "deleted"
+	case Absent:
+		return "absent"
+	case Superseded:
+		return "superseded"
+	}
+	return "unknown"
+}
+
+// Change tells an observer of Apply about one mutation of the batch.
+type Change struct {
+	Index int // in Batch.Mutations
+	Kind  ChangeKind
+	Old   []byte // the value before this mutation, earlier mutations of the batch included; nil where there was none. Valid during the call
+}
+
+// Meta is where an entry came from.
+type Meta struct {
+	Partition int32
+	Offset    int64
+	Timestamp int64  // milliseconds since the epoch
+	Source    []byte // the key of the record that yielded the entry, nil where that is the entry's own key
+	Headers   []Header
+}
+
+// Entry is a key with its value and origin.
+type Entry struct {
+	Key, Value []byte
+	Meta
+}
+
+// Checkpoint is how far one partition has been applied.
+type Checkpoint struct {
+	Partition   int32
+	Next        int64     // the next offset to read
+	LeaderEpoch int32     // of the last record batch, position.UnknownEpoch where it is not known
+	FreshAt     time.Time // our clock before the request whose end Next reached last; zero where that never was
+}
