@@ -1,0 +1,77 @@
+package config
+
+import (
+	"errors"
+	"time"
+)
+
+// Config is the effective configuration. [Load] makes it; it is not changed afterwards.
+type Config struct {
+	// File is the path of the YAML file, empty without one.
+	File string
+	// Dev asks for the in-process broker with the sample model.
+	Dev bool
+
+	KafkaBootstrap        []string // host:port; nil with Dev
+	Topics                []Topic  // the n-th is Redis database n
+	Identity              string   // the consumer group; never empty
+	CommitOffsets         bool
+	StartupTimeout        time.Duration // 0: for ever
+	KafkaTLS              bool
+	KafkaTLSCA            string // paths of PEM files
+	KafkaTLSCert          string
+	KafkaTLSKey           string
+	KafkaSASLMechanism    string // empty: none
+	KafkaSASLUser         string
+	KafkaSASLPasswordFile string
+
+	ReadOnly      bool // what a topic takes that does not say; so are the two encodings
+	KeyEncoding   string
+	ValueEncoding string
+
+	WriteReply   string // Applied or Acknowledged
+	ApplyTimeout time.Duration
+
+	RESPAddr         string // host:port
+	RESPPasswordFile string // empty: no password
+	ProtectedMode    bool
+	RESPTLSCert      string // empty: no TLS
+	RESPTLSKey       string
+	RESPTLSClientCA  string
+	RESPMaxClients   int
+	RESPIdleTimeout  time.Duration // 0: none
+	RESPAllowFlush   bool
+
+	AdminAddr         string        // host:port
+	ReadyMaxStaleness time.Duration // 0: none
+
+	DataDir     string // empty: in memory
+	MemoryLimit Bytes  // AutoBytes: the cgroup's; 0: none
+
+	LogLevel        string
+	LogFormat       string
+	ShutdownGrace   time.Duration
+	ShutdownTimeout time.Duration
+
+	topicNames []string
+	sources    map[string]string // option → where its value comes from; no entry: the default
+}
+
+// Values of WriteReply.
+const (
+	Applied      = "applied"
+	Acknowledged = "acknowledged"
+)
+
+// Topic is one topic with its own settings, those of the whole where it has none.
+type Topic struct {
+	Name          string
+	ReadOnly      bool
+	KeyEncoding   string
+	ValueEncoding string
+}
+
+// ErrHelp is Load's error where the arguments ask for help.
+var ErrHelp = errors.New("help was asked for")
+
+const envPrefix = "KCACHE_"

@@ -1,0 +1,168 @@
+package config
+
+import "strings"
+
+// option is one line of the table.
+type option struct {
+	name    string // the flag without its dashes, and the file's key
+	arg     string // how help calls the value; empty: a boolean
+	section string
+	def     string // the default as text; empty: value's zero
+	dev     string // the default with --dev, where it is another
+	show    string // what help says of a default that is computed
+	help    string // full sentences
+	noFile  bool   // flag and environment only
+	value   func(*Config) value
+}
+
+// env is the option's environment variable.
+func (o *option) env() string {
+	return envPrefix + strings.ToUpper(strings.ReplaceAll(o.name, "-", "_"))
+}
+
+// sections in the order of the help.
+var sections = []string{"Kafka", "Topics", "Writes", "Redis protocol", "Admin", "Storage and memory", "Process"}
+
+var options = []option{
+	{name: "kafka-bootstrap", arg: "HOST:PORT,…", section: "Kafka", def: "kafka:9092",
+		help:  "Brokers to ask first.",
+		value: func(c *Config) value { return brokers{&c.KafkaBootstrap} }},
+	{name: "identity", arg: "NAME", section: "Kafka", show: "$POD_NAMESPACE.$POD_NAME, else local.<hostname>",
+		help:  "This instance's name, and the consumer group under which its positions are committed.",
+		value: func(c *Config) value { return identity{&c.Identity} }},
+	{name: "commit-offsets", section: "Kafka", def: "true",
+		help:  "Commit positions as the offsets of the group, so that Kafka's own tools show this instance's lag.",
+		value: func(c *Config) value { return boolean{&c.CommitOffsets} }},
+	{name: "startup-timeout", arg: "DURATION", section: "Kafka", def: "0s",
+		help:  "Exit with 1 when brokers or a topic are still out of reach after this long. 0: try for ever.",
+		value: func(c *Config) value { return duration{&c.StartupTimeout, 0} }},
+	{name: "kafka-tls", section: "Kafka", def: "false",
+		help:  "Use TLS towards the brokers.",
+		value: func(c *Config) value { return boolean{&c.KafkaTLS} }},
+	{name: "kafka-tls-ca", arg: "FILE", section: "Kafka",
+		help:  "Certificates (PEM) to check the brokers' with. Empty: the system's.",
+		value: func(c *Config) value { return text{&c.KafkaTLSCA} }},
+	{name: "kafka-tls-cert", arg: "FILE", section: "Kafka",
+		help:  "Client certificate (PEM) for mutual TLS.",
+		value: func(c *Config) value { return text{&c.KafkaTLSCert} }},
+	{name: "kafka-tls-key", arg: "FILE", section: "Kafka",
+		help:  "Its key (PEM).",
+		value: func(c *Config) value { return text{&c.KafkaTLSKey} }},
+	{name: "kafka-sasl-mechanism", arg: "NAME", section: "Kafka",
+		help:  "PLAIN, SCRAM-SHA-256 or SCRAM-SHA-512. Empty: no SASL.",
+		value: func(c *Config) value { return choice{&c.KafkaSASLMechanism, saslMechanisms, true} }},
+	{name: "kafka-sasl-user", arg: "NAME", section: "Kafka",
+		help:  "User for SASL.",
+		value: func(c *Config) value { return text{&c.KafkaSASLUser} }},
+	{name: "kafka-sasl-password-file", arg: "FILE", section: "Kafka",
+		help:  "File with the user's password; a line break at its end is not part of it.",
+		value: func(c *Config) value { return text{&c.KafkaSASLPasswordFile} }},
+
+	{name: "topic", arg: "NAME", section: "Topics", show: "required",
+		help: "A topic to tail. Repeatable (or a comma-separated list); the n-th is Redis database n, from 0. Replaces the file's list of " +
+			"topics; one that the file also has keeps its settings from there.",
+		value: func(c *Config) value { return list{&c.topicNames} }},
+	{name: "read-only", section: "Topics", def: "true", dev: "false",
+		help:  "Refuse writes, where a topic does not say.",
+		value: func(c *Config) value { return boolean{&c.ReadOnly} }},
+	{name: "key-encoding", arg: "NAME", section: "Topics", def: "utf-8",
+		help:  "Encoding of keys in the log, where a topic does not say: " + encodingNames() + ".",
+		value: func(c *Config) value { return encoding{&c.KeyEncoding} }},
+	{name: "value-encoding", arg: "NAME", section: "Topics", def: "json",
+		help:  "Encoding of values in the log, where a topic does not say: " + encodingNames() + ".",
+		value: func(c *Config) value { return encoding{&c.ValueEncoding} }},
+
+	{name: "write-reply", arg: "WHEN", section: "Writes", def: Applied,
+		help: "When a write is answered: applied (it is in the log, and every connection to this instance reads it) or acknowledged " +
+			"(it is in the log).",
+		value: func(c *Config) value { return choice{&c.WriteReply, []string{Applied, Acknowledged}, false} }},
+	{name: "apply-timeout", arg: "DURATION", section: "Writes", def: "1s",
+		help:  "How long an acknowledged write may take to be applied here before it is answered with -PENDING and its token.",
+		value: func(c *Config) value { return duration{&c.ApplyTimeout, time1ms} }},
+
+	{name: "resp-addr", arg: "HOST:PORT", section: "Redis protocol", def: ":6379", dev: "127.0.0.1:6379",
+		help:  "Where Redis clients connect. Port 0 takes a free one, which the log names.",
+		value: func(c *Config) value { return listenAddr{&c.RESPAddr} }},
+	{name: "resp-password-file", arg: "FILE", section: "Redis protocol",
+		help:  "File with the password that clients must give; a line break at its end is not part of it. Empty: none is asked for.",
+		value: func(c *Config) value { return text{&c.RESPPasswordFile} }},
+	{name: "protected-mode", section: "Redis protocol", def: "true",
+		help:  "Without a password, refuse clients that do not connect over loopback.",
+		value: func(c *Config) value { return boolean{&c.ProtectedMode} }},
+	{name: "resp-tls-cert", arg: "FILE", section: "Redis protocol",
+		help:  "Certificate (PEM, with its chain): clients must use TLS.",
+		value: func(c *Config) value { return text{&c.RESPTLSCert} }},
+	{name: "resp-tls-key", arg: "FILE", section: "Redis protocol",
+		help:  "Its key (PEM).",
+		value: func(c *Config) value { return text{&c.RESPTLSKey} }},
+	{name: "resp-tls-client-ca", arg: "FILE", section: "Redis protocol",
+		help:  "Certificates (PEM) that clients' own must be signed by: mutual TLS.",
+		value: func(c *Config) value { return text{&c.RESPTLSClientCA} }},
+	{name: "resp-maxclients", arg: "N", section: "Redis protocol", def: "10000",
+		help:  "Connections at the same time; more are refused as Redis does.",
+		value: func(c *Config) value { return count{&c.RESPMaxClients, 1} }},
+	{name: "resp-idle-timeout", arg: "DURATION", section: "Redis protocol", def: "0s",
+		help:  "Close a connection that has been idle for this long. 0: never.",
+		value: func(c *Config) value { return duration{&c.RESPIdleTimeout, 0} }},
+	{name: "resp-allow-flush", section: "Redis protocol", def: "false",
+		help:  "For test suites only: let FLUSHALL and FLUSHDB write a tombstone for every key.",
+		value: func(c *Config) value { return boolean{&c.RESPAllowFlush} }},
+
+	{name: "admin-addr", arg: "HOST:PORT", section: "Admin", def: ":8080", dev: "127.0.0.1:8080",
+		help:  "Where metrics, probes and status are served over HTTP. Port 0 takes a free one, which the log names.",
+		value: func(c *Config) value { return listenAddr{&c.AdminAddr} }},
+	{name: "ready-max-staleness", arg: "DURATION", section: "Admin", def: "0s",
+		help: "Make /readyz fail while a partition's last successful fetch is older than this. 0: once loaded, an instance stays " +
+			"ready through a Kafka outage.",
+		value: func(c *Config) value { return duration{&c.ReadyMaxStaleness, 0} }},
+
+	{name: "data-dir", arg: "DIR", section: "Storage and memory",
+		help:  "Directory that survives restarts, so that a start continues where the last one ended. Empty: everything in memory.",
+		value: func(c *Config) value { return text{&c.DataDir} }},
+	{name: "memory-limit", arg: "BYTES", section: "Storage and memory", def: "auto",
+		help: "Memory that the process is meant to stay within: bytes, with Ki, Mi, Gi (or K, M, G) behind; auto: the limit of the cgroup, " +
+			"if it has one; 0: none. The Go runtime is told (as by GOMEMLIMIT) to keep its own memory within what the store leaves of it, " +
+			"a log line and the metric kafka_cache_memory_near_limit warn above nine tenths. It does not evict anything, nor does it " +
+			"refuse records or clients: a topic that does not fit still ends the process.",
+		value: func(c *Config) value { return byteSize{&c.MemoryLimit} }},
+
+	{name: "config", arg: "FILE", section: "Process", noFile: true,
+		help:  "YAML file with options.",
+		value: func(c *Config) value { return text{&c.File} }},
+	{name: "dev", section: "Process", def: "false",
+		help: "For development: an in-process broker with the sample model's topics, filled and kept changing. Listens on loopback unless " +
+			"told otherwise.",
+		value: func(c *Config) value { return boolean{&c.Dev} }},
+	{name: "log-level", arg: "LEVEL", section: "Process", def: "info",
+		help:  "debug, info, warn or error.",
+		value: func(c *Config) value { return choice{&c.LogLevel, []string{"debug", "info", "warn", "error"}, false} }},
+	{name: "log-format", arg: "FORMAT", section: "Process", def: "text",
+		help:  "text (logfmt) or json, on stderr.",
+		value: func(c *Config) value { return choice{&c.LogFormat, []string{"text", "json"}, false} }},
+	{name: "shutdown-grace", arg: "DURATION", section: "Process", def: "3s", dev: "0s",
+		help: "After SIGTERM or SIGINT: how long clients go on being accepted and served while /readyz already fails, so that what routes to " +
+			"this instance can look elsewhere.",
+		value: func(c *Config) value { return duration{&c.ShutdownGrace, 0} }},
+	{name: "shutdown-timeout", arg: "DURATION", section: "Process", def: "20s", dev: "5s",
+		help:  "How long the rest of an orderly end may take after the grace. Keep the sum under the pod's own deadline.",
+		value: func(c *Config) value { return duration{&c.ShutdownTimeout, time1ms} }},
+}
+
+// later are names that a future version has. They are refused as such, wherever they are given.
+var later = map[string]bool{
+	"peers": true, "peer-user": true, "peer-password-file": true, "validate": true, "ready-requires": true,
+}
+
+// laterTopicKeys are such names under topics.
+var laterTopicKeys = map[string]bool{
+	"start": true, "resolver": true, "validate": true, "dead-letter-topic": true, "repair-split-keys": true,
+}
+
+func find(name string) *option {
+	for i := range options {
+		if options[i].name == name {
+			return &options[i]
+		}
+	}
+	return nil
+}

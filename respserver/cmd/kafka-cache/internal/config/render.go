@@ -1,0 +1,177 @@
+package config
+
+import (
+	"fmt"
+	"io"
+	"strings"
+
+	"go.yaml.in/yaml/v3"
+)
+
+// WriteHelp writes what --help of serve shows.
+func WriteHelp(w io.Writer) error {
+	var b strings.Builder
+	b.WriteString("Usage: kafka-cache serve --topic NAME [--topic NAME …] [options]\n       kafka-cache serve --dev [options]\n\n" +
+		"Each option can be given as a flag, as an environment variable, or under its flag's name in the file of\n" +
+		"--config; a flag wins over a variable, that over the file. An empty variable counts as not set.\n")
+	for _, section := range sections {
+		fmt.Fprintf(&b, "\n%s\n", section)
+		for i := range options {
+			o := &options[i]
+			if o.section != section {
+				continue
+			}
+			flag := "--" + o.name
+			if o.arg != "" {
+				flag += " " + o.arg
+			}
+			fmt.Fprintf(&b, "  %s\n", flag)
+			wrap(&b, "      ", 96, o.help+" "+o.defaultText()+" ["+o.env()+"]")
+		}
+	}
+	_, err := io.WriteString(w, b.String())
+	return err
+}
+
+func (o *option) defaultText() string {
+	switch {
+	case o.show != "":
+		return "(default: " + o.show + ")"
+	case o.def == "":
+		return "(default: empty)"
+	case o.dev != "":
+		return fmt.Sprintf("(default: %s; with --dev: %s)", o.def, o.dev)
+	}
+	return "(default: " + o.def + ")"
+}
+
+func wrap(b *strings.Builder, indent string, width int, s string) {
+	line := indent
+	for _, word := range strings.Fields(s) {
+		if len(line)+1+len(word) > width && line != indent {
+			b.WriteString(line + "\n")
+			line = indent
+		}
+		if line != indent {
+			line += " "
+		}
+		line += word
+	}
+	b.WriteString(line + "\n")
+}
+
+// WriteDocs writes the reference page, docs/configuration.md.
+func WriteDocs(w io.Writer) error {
+	var b strings.Builder
+	b.WriteString(docsHead)
+	for _, section := range sections {
+		fmt.Fprintf(&b, "\n## %s\n\n| Flag, and key in the file | Variable | Default | |\n| --- | --- | --- | --- |\n", section)
+		for i := range options {
+			o := &options[i]
+			if o.section != section {
+				continue
+			}
+			name := "`--" + o.name + "`"
+			if o.arg != "" {
+				name = "`--" + o.name + " " + o.arg + "`"
+			}
+			if o.noFile {
+				name += " (not in the file)"
+			}
+			fmt.Fprintf(&b, "| %s | `%s` | %s | %s |\n", name, o.env(), o.docsDefault(), strings.ReplaceAll(o.help, "|", "\\|"))
+		}
+	}
+	b.WriteString(docsTail)
+	_, err := io.WriteString(w, b.String())
+	return err
+}
+
+func (o *option) docsDefault() string {
+	def := "`" + o.def + "`"
+	switch {
+	case o.show != "":
+		def = o.show
+	case o.def == "":
+		def = "empty"
+	}
+	if o.dev != "" {
+		def += ", with `--dev` `" + o.dev + "`"
+	}
+	return def
+}
+
+const docsHead = `# Configuration
+
+<!-- Made by "kafka-cache docs" from the table of options; do not edit. -->
+
+Each option of ` + "`kafka-cache serve`" + ` can be given as a flag, as an environment variable, or as a key of the YAML file that ` + "`--config`" + `
+names. A flag wins over a variable, a variable over the file, the file over the default.
+
+- A boolean flag is written ` + "`--name`, `--name=true` or `--name=false`" + `.
+- An empty variable counts as not set. An unknown variable that begins with ` + "`KCACHE_`" + ` is warned of; an unknown flag or key is an error.
+- Passwords come from files, never from a flag or a variable.
+- Durations are written ` + "`500ms`, `1s`, `1m30s`" + `.
+- ` + "`kafka-cache config`" + ` with the same arguments checks the configuration, and prints what is in effect and where each value comes
+  from, as a file that ` + "`--config`" + ` takes. What password files contain is never printed.
+- A configuration error is one line on stderr and exit status 2; nothing in the data directory has been touched then.
+`
+
+const docsTail = `
+## The file
+
+` + "```yaml" + `
+version: 1
+kafka-bootstrap: kafka-0:9092,kafka-1:9092   # or a list
+data-dir: /var/lib/kafka-cache
+read-only: true
+topics:                                      # the n-th is Redis database n
+  - name: users                              # only the name is required
+    read-only: false
+    key-encoding: utf-8
+    value-encoding: json
+  - name: organizations
+` + "```" + `
+
+What a topic does not say it takes from the option of the same name. Where ` + "`--topic` or `KCACHE_TOPIC`" + ` is given, its list replaces the
+file's; a topic that is in both keeps its settings.
+`
+
+// WriteEffective writes the configuration as a file that would yield it, each option with where its value comes from.
+// It holds the paths of password files, never what they contain.
+func (c *Config) WriteEffective(w io.Writer) error {
+	var b strings.Builder
+	b.WriteString("version: 1\n")
+	for i := range options {
+		o := &options[i]
+		if o.noFile || o.name == "topic" || (c.Dev && o.name == "kafka-bootstrap") {
+			continue
+		}
+		source := "default"
+		if s, given := c.sources[o.name]; given {
+			source = strings.TrimSuffix(s, ": "+o.name)
+		}
+		fmt.Fprintf(&b, "%s: %s # %s\n", o.name, quote(o.value(c).String()), source)
+	}
+	if !c.Dev {
+		fmt.Fprintf(&b, "topics: # %s\n", strings.TrimSuffix(c.sources["topic"], ": topics"))
+		for _, t := range c.Topics {
+			fmt.Fprintf(&b, "  - name: %s\n    read-only: %t\n    key-encoding: %s\n    value-encoding: %s\n",
+				quote(t.Name), t.ReadOnly, t.KeyEncoding, t.ValueEncoding)
+		}
+	}
+	_, err := io.WriteString(w, b.String())
+	return err
+}
+
+// quote is s as a YAML scalar on one line.
+func quote(s string) string {
+	n := yaml.Node{Kind: yaml.ScalarNode, Value: s, Style: yaml.DoubleQuotedStyle}
+	if plain := strings.Trim(s, "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789._/-"); plain == "" && s != "" {
+		n.Style = 0
+	}
+	b, err := yaml.Marshal(&n)
+	if err != nil {
+		panic("config: a scalar node marshals: " + err.Error())
+	}
+	return strings.TrimSpace(string(b))
+}

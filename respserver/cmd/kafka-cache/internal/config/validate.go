@@ -1,0 +1,117 @@
+package config
+
+import (
+	"fmt"
+	"regexp"
+
+	"github.com/yolean/kafka-cache/core/sample"
+)
+
+// Kafka's own rule for topic names.
+var topicName = regexp.MustCompile(`^[a-zA-Z0-9._-]{1,249}$`)
+
+// resolveTopics settles which topics there are, and the settings of each.
+func (c *Config) resolveTopics(f *file) error {
+	if f == nil {
+		f = &file{}
+	}
+	names, source := c.topicNames, c.sources["topic"]
+	byName := map[string]fileTopic{}
+	for _, t := range f.topics {
+		if _, twice := byName[t.name]; twice {
+			return fmt.Errorf("%s: topic %.64q is given twice", t.source, t.name)
+		}
+		byName[t.name] = t
+	}
+	if f.topicsLine != "" {
+		for _, a := range f.assignments {
+			if a.option.name == "topic" {
+				return fmt.Errorf("%s: the file has topics as well: one of them is enough", a.source)
+			}
+		}
+	}
+	if c.Dev {
+		for _, s := range []string{source, f.topicsLine} {
+			if s != "" {
+				return fmt.Errorf("%s: --dev has the sample model's topics and takes no others", s)
+			}
+		}
+		names, source = sample.Topics(), "--dev"
+	}
+	if len(names) == 0 {
+		for _, t := range f.topics {
+			names = append(names, t.name)
+		}
+		source = f.topicsLine
+	}
+	if len(names) == 0 {
+		return errNoTopic
+	}
+	if source == f.topicsLine {
+		c.sources["topic"] = source
+	}
+	seen := map[string]bool{}
+	for _, name := range names {
+		t := Topic{Name: name, ReadOnly: c.ReadOnly, KeyEncoding: c.KeyEncoding, ValueEncoding: c.ValueEncoding}
+		ft, fromFile := byName[name]
+		at := source
+		if fromFile {
+			at = ft.source
+			set(&t.ReadOnly, ft.readOnly)
+			set(&t.KeyEncoding, ft.keyEncoding)
+			set(&t.ValueEncoding, ft.valEncoding)
+		}
+		if !topicName.MatchString(name) || name == "." || name == ".." {
+			return fmt.Errorf("%s: %.64q is not a legal topic name (1 to 249 of a-z, A-Z, 0-9, '.', '_', '-')", at, name)
+		}
+		if seen[name] {
+			return fmt.Errorf("%s: topic %.64q is given twice", at, name)
+		}
+		seen[name] = true
+		c.Topics = append(c.Topics, t)
+	}
+	return nil
+}
+
+func set[T any](dst, src *T) {
+	if src != nil {
+		*dst = *src
+	}
+}
+
+// validate checks what no option can say alone.
+func (c *Config) validate() error {
+	if c.Dev {
+		for _, name := range []string{"kafka-bootstrap", "kafka-tls", "kafka-tls-ca", "kafka-tls-cert", "kafka-tls-key",
+			"kafka-sasl-mechanism", "kafka-sasl-user", "kafka-sasl-password-file"} {
+			if source, given := c.sources[name]; given {
+				return fmt.Errorf("%s: --dev brings its own broker: leave one of them out", source)
+			}
+		}
+		c.KafkaBootstrap = nil
+	}
+	needs := []struct {
+		given    string // option that was set …
+		is       bool
+		other    string // … and what it needs
+		otherSet bool
+	}{
+		{"kafka-tls-ca", c.KafkaTLSCA != "", "kafka-tls", c.KafkaTLS},
+		{"kafka-tls-cert", c.KafkaTLSCert != "", "kafka-tls", c.KafkaTLS},
+		{"kafka-tls-cert", c.KafkaTLSCert != "", "kafka-tls-key", c.KafkaTLSKey != ""},
+		{"kafka-tls-key", c.KafkaTLSKey != "", "kafka-tls-cert", c.KafkaTLSCert != ""},
+		{"kafka-sasl-mechanism", c.KafkaSASLMechanism != "", "kafka-sasl-user", c.KafkaSASLUser != ""},
+		{"kafka-sasl-mechanism", c.KafkaSASLMechanism != "", "kafka-sasl-password-file", c.KafkaSASLPasswordFile != ""},
+		{"kafka-sasl-user", c.KafkaSASLUser != "", "kafka-sasl-mechanism", c.KafkaSASLMechanism != ""},
+		{"kafka-sasl-password-file", c.KafkaSASLPasswordFile != "", "kafka-sasl-mechanism", c.KafkaSASLMechanism != ""},
+		{"resp-tls-cert", c.RESPTLSCert != "", "resp-tls-key", c.RESPTLSKey != ""},
+		{"resp-tls-key", c.RESPTLSKey != "", "resp-tls-cert", c.RESPTLSCert != ""},
+		{"resp-tls-client-ca", c.RESPTLSClientCA != "", "resp-tls-cert", c.RESPTLSCert != ""},
+	}
+	for _, n := range needs {
+		if n.is && !n.otherSet {
+			return fmt.Errorf("%s: needs --%s as well", c.sources[n.given], n.other)
+		}
+	}
+	return nil
+}

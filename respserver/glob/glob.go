@@ -1,0 +1,103 @@
+package glob
+
+// Match reports whether all of s matches pattern. It works on bytes, allocates nothing, and takes at most len(pattern) times len(s) steps:
+// of several stars only the last one that was passed is ever tried again, which is enough since every other element matches exactly one byte.
+//
+// As in Redis, an unterminated class ends with the pattern, a range may be given in either order, a class that begins with ] is
+// empty, and a \ at the very end stands for itself. Bytes compare as unsigned.
+func Match(pattern, s []byte) bool { return match(pattern, s, false) }
+
+// MatchFold is Match without regard to the case of ASCII letters.
+func MatchFold(pattern, s []byte) bool { return match(pattern, s, true) }
+
+func match(pattern, s []byte, fold bool) bool {
+	p, i := 0, 0
+	star, from := -1, 0 // the pattern after the last star, and where in s it was last tried
+	for i < len(s) {
+		if p < len(pattern) && pattern[p] == '*' {
+			for p < len(pattern) && pattern[p] == '*' {
+				p++
+			}
+			if p == len(pattern) {
+				return true
+			}
+			star, from = p, i
+			continue
+		}
+		if p < len(pattern) {
+			if next, ok := one(pattern, p, s[i], fold); ok {
+				p = next
+				i++
+				continue
+			}
+		}
+		if star < 0 {
+			return false
+		}
+		from++
+		p, i = star, from
+	}
+	for p < len(pattern) && pattern[p] == '*' {
+		p++
+	}
+	return p == len(pattern)
+}
+
+// one matches c with the element at pattern[p], which is no star, and says where the next element begins.
+func one(pattern []byte, p int, c byte, fold bool) (next int, ok bool) {
+	switch pattern[p] {
+	case '?':
+		return p + 1, true
+	case '[':
+		return class(pattern, p+1, c, fold)
+	case '\\':
+		if p+1 < len(pattern) {
+			p++
+		}
+	}
+	return p + 1, equal(pattern[p], c, fold)
+}
+
+func class(pattern []byte, p int, c byte, fold bool) (next int, ok bool) {
+	not := p < len(pattern) && pattern[p] == '^'
+	if not {
+		p++
+	}
+	found := false
+	for p < len(pattern) && pattern[p] != ']' {
+		switch {
+		case pattern[p] == '\\' && p+1 < len(pattern):
+			p++
+			// Redis compares an escaped byte of a class with its case.
+			found = found || pattern[p] == c
+		case p+2 < len(pattern) && pattern[p+1] == '-':
+			low, high, b := pattern[p], pattern[p+2], c
+			if low > high {
+				low, high = high, low
+			}
+			if fold {
+				low, high, b = lower(low), lower(high), lower(b)
+			}
+			found = found || (b >= low && b <= high)
+			p += 2
+		default:
+			found = found || equal(pattern[p], c, fold)
+		}
+		p++
+	}
+	if p < len(pattern) {
+		p++ // the ]
+	}
+	return p, found != not
+}
+
+func equal(a, b byte, fold bool) bool {
+	return a == b || (fold && lower(a) == lower(b))
+}
+
+func lower(c byte) byte {
+	if c >= 'A' && c <= 'Z' {
+		return c + 'a' - 'A'
+	}
+	return c
+}

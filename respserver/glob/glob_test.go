@@ -1,0 +1,77 @@
+package glob
+
+import (
+	"strings"
+	"testing"
+	"time"
+)
+
+func TestMatch(t *testing.T) {
+	for _, c := range []struct {
+		pattern, s string
+		want       bool
+	}{
+		{"", "", true}, {"", "a", false}, {"*", "", true}, {"**", "abc", true}, {"?", "", false}, {"?", "a", true}, {"a", "", false},
+		{"user:*", "user:1", true}, {"user:*", "use", false}, {"*:1", "user:1", true}, {"*:1", "user:1:1", true}, {"*:1*2", "user:1:2", true},
+		{"h?llo", "hello", true}, {"h[ae]llo", "hallo", true}, {"h[ae]llo", "hillo", false}, {"h[^e]llo", "hallo", true}, {"h[^e]llo", "hello", false},
+		{"h[a-b]llo", "hbllo", true}, {"h[b-a]llo", "hallo", true}, {"h[a-b]llo", "hcllo", false},
+		{`\*`, "*", true}, {`\*`, "a", false}, {`a\`, `a\`, true}, {`[\]]`, "]", true}, {`[\-a]`, "-", true},
+		{"[abc", "c", true}, {"[a-", "-", true}, {"[", "a", false}, {"[^", "a", true}, {"[]", "a", false}, {"[^]", "a", true},
+		{"*a*b", "xaxxb", true}, {"*a*b", "xaxxbc", false}, {"a*?", "a", false}, {"[a-z]*[0-9]", "key7", true}, {"K*", "key", false},
+		{"*\x00*", "a\x00b", true}, {"[\x80-\xff]", "\xc3", true},
+	} {
+		if got := Match([]byte(c.pattern), []byte(c.s)); got != c.want {
+			t.Errorf("Match(%q, %q) = %v", c.pattern, c.s, got)
+		}
+	}
+	if !MatchFold([]byte("MAX[A-C]*"), []byte("maxclients")) || MatchFold([]byte("MAXX*"), []byte("maxclients")) {
+		t.Error("MatchFold")
+	}
+}
+
+func TestNoExponentialBlowUp(t *testing.T) {
+	s := []byte(strings.Repeat("a", 20_000))
+	pattern := []byte(strings.Repeat("a*", 40) + "b")
+	begin := time.Now()
+	if Match(pattern, s) {
+		t.Error("matches")
+	}
+	if d := time.Since(begin); d > 5*time.Second {
+		t.Errorf("took %v", d)
+	}
+}
+
+// reference is the definition, by plain recursion.
+func reference(pattern, s []byte) bool {
+	if len(pattern) == 0 {
+		return len(s) == 0
+	}
+	if pattern[0] == '*' {
+		for i := 0; i <= len(s); i++ {
+			if reference(pattern[1:], s[i:]) {
+				return true
+			}
+		}
+		return false
+	}
+	if len(s) == 0 {
+		return false
+	}
+	next, ok := one(pattern, 0, s[0], false)
+	return ok && reference(pattern[next:], s[1:])
+}
+
+func FuzzMatch(f *testing.F) {
+	f.Add([]byte("a*[b-d]?"), []byte("axcz"))
+	f.Add([]byte(`\[[^a`), []byte("[b"))
+	f.Fuzz(func(t *testing.T, pattern, s []byte) {
+		got := Match(pattern, s)
+		MatchFold(pattern, s)
+		if len(pattern) > 12 || len(s) > 12 {
+			return
+		}
+		if want := reference(pattern, s); got != want {
+			t.Errorf("Match(%q, %q) = %v, want %v", pattern, s, got, want)
+		}
+	})
+}
