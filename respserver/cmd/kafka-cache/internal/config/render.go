@@ -166,7 +166,7 @@ func (c *Config) WriteEffective(w io.Writer) error {
 // quote is s as a YAML scalar on one line.
 func quote(s string) string {
 	n := yaml.Node{Kind: yaml.ScalarNode, Value: s, Style: yaml.DoubleQuotedStyle}
-	if plain := strings.Trim(s, "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789._/-"); plain == "" && s != "" {
+	if plain := strings.Trim(s, "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789._/-"); plain == "" && s != "" && !strings.EqualFold(s, "null") {
 		n.Style = 0
 	}
 	b, err := yaml.Marshal(&n)

@@ -84,7 +84,8 @@ func (c *Config) validate() error {
 	if c.Dev {
 		for _, name := range []string{"kafka-bootstrap", "kafka-tls", "kafka-tls-ca", "kafka-tls-cert", "kafka-tls-key",
 			"kafka-sasl-mechanism", "kafka-sasl-user", "kafka-sasl-password-file"} {
-			if source, given := c.sources[name]; given {
+			source, given := c.sources[name]
+			if v := find(name).value(c).String(); given && v != "" && v != "false" {
 				return fmt.Errorf("%s: --dev brings its own broker: leave one of them out", source)
 			}
 		}

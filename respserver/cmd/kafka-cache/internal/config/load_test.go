@@ -1,0 +1,321 @@
+package config
+
+import (
+	"errors"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+)
+
+var pod = []string{"POD_NAMESPACE=prod", "POD_NAME=cache-0"}
+
+func writeFile(t *testing.T, text string) string {
+	t.Helper()
+	path := filepath.Join(t.TempDir(), "kcache.yaml")
+	if err := os.WriteFile(path, []byte(text), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	return path
+}
+
+func mustLoad(t *testing.T, args, environ []string) *Config {
+	t.Helper()
+	c, _, err := Load(args, append(environ, pod...))
+	if err != nil {
+		t.Fatal(err)
+	}
+	return c
+}
+
+// Every option: the default, then the file over it, the variable over that, and the flag over all.
+func TestPrecedence(t *testing.T) {
+	// Two values of each kind that differ from the default and from each other; a boolean has but one, and then the default.
+	values := map[string][3]string{
+		"kafka-bootstrap": {"f:1", "e:1", "g:1"}, "identity": {"f", "e", "g"}, "startup-timeout": {"1s", "2s", "3s"},
+		"kafka-tls-ca": {"f", "e", "g"}, "kafka-tls-cert": {"f", "e", "g"}, "kafka-tls-key": {"f", "e", "g"},
+		"kafka-sasl-mechanism": {"PLAIN", "SCRAM-SHA-256", "SCRAM-SHA-512"}, "kafka-sasl-user": {"f", "e", "g"},
+		"kafka-sasl-password-file": {"f", "e", "g"}, "topic": {"f", "e", "g"}, "key-encoding": {"json", "binary", "json"},
+		"value-encoding": {"utf-8", "binary", "utf-8"}, "write-reply": {"acknowledged", "applied", "acknowledged"},
+		"apply-timeout": {"2s", "3s", "4s"}, "resp-addr": {":1", ":2", ":3"}, "resp-password-file": {"f", "e", "g"},
+		"resp-tls-cert": {"f", "e", "g"}, "resp-tls-key": {"f", "e", "g"}, "resp-tls-client-ca": {"f", "e", "g"},
+		"resp-maxclients": {"1", "2", "3"}, "resp-idle-timeout": {"1s", "2s", "3s"}, "admin-addr": {":1", ":2", ":3"},
+		"ready-max-staleness": {"1s", "2s", "3s"}, "data-dir": {"f", "e", "g"}, "memory-limit": {"1Gi", "2Gi", "3Gi"},
+		"log-level": {"debug", "warn", "error"}, "log-format": {"json", "text", "json"}, "shutdown-grace": {"1s", "2s", "4s"},
+		"shutdown-timeout": {"1s", "2s", "3s"},
+	}
+	for i := range options {
+		o := &options[i]
+		if o.noFile || o.name == "dev" {
+			continue
+		}
+		v, ok := values[o.name]
+		if o.arg == "" {
+			other := "true"
+			if o.def == "true" {
+				other = "false"
+			}
+			v, ok = [3]string{other, o.def, other}, true
+		}
+		if !ok {
+			t.Errorf("%s has no values in this test", o.name)
+			continue
+		}
+		base := []string{"--topic", "t", "--kafka-tls", "--kafka-tls-cert=c", "--kafka-tls-key=k", "--kafka-sasl-mechanism=PLAIN",
+			"--kafka-sasl-user=u", "--kafka-sasl-password-file=p", "--resp-tls-cert=c", "--resp-tls-key=k"}
+		var without []string // of this option, so that the file and the environment can be seen
+		for j := 0; j < len(base); j++ {
+			name, _, _ := strings.Cut(strings.TrimPrefix(base[j], "--"), "=")
+			if name == o.name || strings.HasPrefix(name, "kafka-tls") && o.name == "kafka-tls" {
+				if name == "topic" {
+					j++
+				}
+				continue
+			}
+			without = append(without, base[j])
+		}
+		path := writeFile(t, o.name+": "+quote(v[0])+"\n")
+		env := o.env() + "=" + v[1]
+		steps := []struct {
+			args, environ []string
+			want          string
+		}{
+			{[]string{"--config", path}, nil, v[0]},
+			{[]string{"--config", path}, []string{env}, v[1]},
+			{nil, []string{env, "KCACHE_CONFIG=" + path}, v[1]},
+			{[]string{"--config=" + path, "--" + o.name + "=" + v[2]}, []string{env}, v[2]},
+		}
+		for _, s := range steps {
+			c := mustLoad(t, append(append([]string{}, without...), s.args...), s.environ)
+			if got := o.value(c).String(); got != s.want {
+				t.Errorf("%s with %v %v: %q, want %q", o.name, s.args, s.environ, got, s.want)
+			}
+		}
+		if o.def != "" {
+			if got := o.value(mustLoad(t, []string{"--topic=t"}, nil)).String(); o.name != "topic" && got != o.def {
+				t.Errorf("%s by default: %q, want %q", o.name, got, o.def)
+			}
+		}
+	}
+}
+
+func TestTopics(t *testing.T) {
+	path := writeFile(t, `
+version: 1
+value-encoding: utf-8
+topics:
+  - name: users
+    read-only: false
+    value-encoding: json
+  - name: organizations
+    key-encoding: binary
+`)
+	users := Topic{Name: "users", ReadOnly: false, KeyEncoding: "utf-8", ValueEncoding: "json"}
+	organizations := Topic{Name: "organizations", ReadOnly: true, KeyEncoding: "binary", ValueEncoding: "utf-8"}
+	plain := Topic{Name: "plain", ReadOnly: true, KeyEncoding: "utf-8", ValueEncoding: "utf-8"}
+	tests := []struct {
+		args, environ []string
+		want          []Topic
+	}{
+		{nil, nil, []Topic{users, organizations}},
+		{[]string{"--topic", "plain", "--topic=users"}, nil, []Topic{plain, users}},
+		{nil, []string{"KCACHE_TOPIC=plain,organizations"}, []Topic{plain, organizations}},
+		{[]string{"--topic=plain"}, []string{"KCACHE_TOPIC=users"}, []Topic{plain}},
+	}
+	for _, tt := range tests {
+		c := mustLoad(t, append(tt.args, "--config", path), tt.environ)
+		if len(c.Topics) != len(tt.want) {
+			t.Errorf("%v %v: %+v, want %+v", tt.args, tt.environ, c.Topics, tt.want)
+			continue
+		}
+		for i := range tt.want {
+			if c.Topics[i] != tt.want[i] {
+				t.Errorf("%v %v: topic %d is %+v, want %+v", tt.args, tt.environ, i, c.Topics[i], tt.want[i])
+			}
+		}
+	}
+}
+
+func TestDev(t *testing.T) {
+	c := mustLoad(t, []string{"--dev"}, nil)
+	if len(c.Topics) != 3 || c.Topics[0].Name != "users" || c.Topics[0].ReadOnly || c.RESPAddr != "127.0.0.1:6379" ||
+		c.AdminAddr != "127.0.0.1:8080" || c.ShutdownGrace != 0 || len(c.KafkaBootstrap) != 0 {
+		t.Errorf("--dev: %+v", c)
+	}
+	c = mustLoad(t, []string{"--resp-addr=:0", "--read-only"}, []string{"KCACHE_DEV=true", "KCACHE_SHUTDOWN_GRACE=2s"})
+	if !c.Topics[2].ReadOnly || c.RESPAddr != ":0" || c.ShutdownGrace != 2*time.Second {
+		t.Errorf("options beside --dev are not honoured: %+v", c)
+	}
+	c = mustLoad(t, []string{"--dev=false", "--topic=t"}, []string{"KCACHE_DEV=true"})
+	if c.Dev || c.RESPAddr != ":6379" || !c.ReadOnly {
+		t.Errorf("--dev=false over KCACHE_DEV=true: %+v", c)
+	}
+}
+
+func TestIdentity(t *testing.T) {
+	host, err := os.Hostname()
+	if err != nil {
+		t.Fatal(err)
+	}
+	tests := []struct {
+		args, environ []string
+		want          string
+		warns         bool
+	}{
+		{nil, []string{"POD_NAMESPACE=prod", "POD_NAME=cache-0"}, "prod.cache-0", false},
+		{nil, nil, "local." + host, false},
+		{nil, []string{"POD_NAME=cache-0"}, "local." + host, true},
+		{[]string{"--identity", "me"}, []string{"POD_NAMESPACE=prod", "POD_NAME=cache-0"}, "me", false},
+	}
+	for _, tt := range tests {
+		c, warnings, err := Load(append(tt.args, "--topic=t"), tt.environ)
+		if err != nil || c.Identity != tt.want || (len(warnings) > 0) != tt.warns {
+			t.Errorf("%v %v: %+v, %q, %v; want %q", tt.args, tt.environ, c, warnings, err, tt.want)
+		}
+	}
+}
+
+// Each fault is one line that names the option where it was given.
+func TestErrors(t *testing.T) {
+	tests := []struct {
+		name    string
+		args    []string
+		environ []string
+		file    string
+		want    string // FILE stands for the file's path
+	}{
+		{"no topic", nil, nil, "", "--topic: no topic is given"},
+		{"unknown flag", []string{"--topc=t"}, nil, "", "--topc: unknown flag (did you mean topic?)"},
+		{"unknown flag unlike any", []string{"--frobnicate"}, nil, "", "--frobnicate: unknown flag"},
+		{"single dash", []string{"-topic", "t"}, nil, "", `unexpected argument "-topic"`},
+		{"argument", []string{"users"}, nil, "", `unexpected argument "users"`},
+		{"boolean apart", []string{"--topic=t", "--read-only", "false"}, nil, "", "--name=false"},
+		{"no value", []string{"--topic"}, nil, "", "--topic: needs a value"},
+		{"boolean", []string{"--topic=t", "--read-only=maybe"}, nil, "", `--read-only: "maybe" is neither true nor false`},
+		{"bootstrap port", []string{"--topic=t", "--kafka-bootstrap=kafka:x"}, nil, "", `--kafka-bootstrap: "kafka:x" is not host:port: "x" is not a port`},
+		{"bootstrap scheme", []string{"--topic=t", "--kafka-bootstrap=kafka://k:9092"}, nil, "", "--kafka-bootstrap: "},
+		{"bootstrap host", []string{"--topic=t", "--kafka-bootstrap=:9092"}, nil, "", "the host is missing"},
+		{"bootstrap port 0", []string{"--topic=t", "--kafka-bootstrap=k:0"}, nil, "", `"0" is not a port number from 1`},
+		{"bootstrap empty item", []string{"--topic=t", "--kafka-bootstrap=k:1,,"}, nil, "", "empty name"},
+		{"address in the environment", []string{"--topic=t"}, []string{"KCACHE_RESP_ADDR=6379"}, "", `KCACHE_RESP_ADDR: "6379" is not host:port: missing port`},
+		{"port range", []string{"--topic=t", "--admin-addr=:65536"}, nil, "", "--admin-addr: "},
+		{"encoding", []string{"--topic=t", "--value-encoding=xml"}, nil, "", `--value-encoding: unknown encoding "xml": known are utf-8, json, binary`},
+		{"duration", []string{"--topic=t", "--apply-timeout=1"}, nil, "", "--apply-timeout: "},
+		{"negative", []string{"--topic=t", "--startup-timeout=-1s"}, nil, "", "--startup-timeout: -1s is less than 0s"},
+		{"choice", []string{"--topic=t", "--write-reply=soon"}, nil, "", `--write-reply: "soon" is none of applied, acknowledged`},
+		{"memory", []string{"--topic=t", "--memory-limit=lots"}, nil, "", "--memory-limit: "},
+		{"topic name", []string{"--topic=a/b"}, nil, "", `--topic: "a/b" is not a legal topic name`},
+		{"topic twice", []string{"--topic=a", "--topic=a"}, nil, "", `--topic: topic "a" is given twice`},
+		{"identity", []string{"--topic=t", "--identity=a b"}, nil, "", "--identity: "},
+		{"later flag", []string{"--topic=t", "--peers=a"}, nil, "", "--peers: not supported by this version yet"},
+		{"later variable", []string{"--topic=t"}, []string{"KCACHE_PEERS=a"}, "", "KCACHE_PEERS: not supported by this version yet"},
+		{"dev and bootstrap", []string{"--dev"}, []string{"KCACHE_KAFKA_BOOTSTRAP=k:9092"}, "", "KCACHE_KAFKA_BOOTSTRAP: --dev brings its own broker"},
+		{"dev and topic", []string{"--dev", "--topic=t"}, nil, "", "--topic: --dev has the sample model's topics"},
+		{"dev and topics", []string{"--dev"}, nil, "topics: [{name: t}]", "FILE:1: topics: --dev has"},
+		{"dev and TLS", []string{"--dev", "--kafka-tls"}, nil, "", "--kafka-tls: --dev brings"},
+		{"key without cert", []string{"--topic=t", "--resp-tls-key=k"}, nil, "", "--resp-tls-key: needs --resp-tls-cert"},
+		{"sasl user alone", []string{"--topic=t", "--kafka-sasl-user=u"}, nil, "", "--kafka-sasl-user: needs --kafka-sasl-mechanism"},
+		{"ca without tls", []string{"--topic=t"}, nil, "kafka-tls-ca: ca.pem", "FILE:1: kafka-tls-ca: needs --kafka-tls"},
+		{"no file", []string{"--topic=t", "--config=/does/not/exist"}, nil, "", "--config: open /does/not/exist"},
+
+		{"unknown key", nil, nil, "topics:\n  - name: t\nread-onyl: true\n", "FILE:3: read-onyl: unknown key (did you mean read-only?)"},
+		{"unknown topic key", nil, nil, "topics:\n  - name: t\n    readonly: true\n", "FILE:3: readonly: unknown key"},
+		{"start", nil, nil, "topics:\n  - name: t\n    start: earliest\n", "FILE:3: start: not supported by this version yet"},
+		{"resolver", nil, nil, "topics:\n  - name: t\n    resolver: u.jq\n", "FILE:3: resolver: not supported"},
+		{"validate", nil, nil, "topics:\n  - name: t\n    validate: {read: {schema: s}}\n", "FILE:3: validate: not supported"},
+		{"dead letters", nil, nil, "topics:\n  - name: t\n    dead-letter-topic: d\n", "FILE:3: dead-letter-topic: not supported"},
+		{"validate at the top", nil, nil, "topics: [{name: t}]\nvalidate: {}\n", "FILE:2: validate: not supported"},
+		{"topic without name", nil, nil, "topics:\n  - read-only: true\n", "FILE:2: topics: a topic without a name"},
+		{"topic not a mapping", nil, nil, "topics:\n  - users\n", "FILE:2: is not a mapping"},
+		{"topics not a list", nil, nil, "topics: users\n", "FILE:1: topics: is not a list"},
+		{"topic and topics", nil, nil, "topic: a\ntopics: [{name: t}]\n", "FILE:1: topic: the file has topics as well"},
+		{"topic twice in the file", nil, nil, "topics:\n  - name: t\n  - name: t\n", `FILE:3: topics: topic "t" is given twice`},
+		{"topic encoding", nil, nil, "topics:\n  - name: t\n    key-encoding: xml\n", `FILE:3: key-encoding: unknown encoding "xml"`},
+		{"key twice", nil, nil, "read-only: true\nread-only: false\n", "FILE:2: read-only: is given twice"},
+		{"null", nil, nil, "data-dir:\n", "FILE:1: data-dir: has no value"},
+		{"list for a scalar", nil, nil, "data-dir: [a]\n", "FILE:1: data-dir: is not a single value"},
+		{"empty list", nil, nil, "kafka-bootstrap: []\n", "FILE:1: kafka-bootstrap: an empty list"},
+		{"file in the file", nil, nil, "config: other.yaml\n", "FILE:1: config: cannot be set in the file"},
+		{"version", nil, nil, "version: 2\n", "FILE:1: version: only version 1"},
+		{"syntax", nil, nil, "a: b: c\n", "FILE: yaml: "},
+		{"not a mapping", nil, nil, "- a\n", "FILE:1: is not a mapping"},
+		{"two documents", nil, nil, "read-only: true\n---\nread-only: false\n", "FILE:2: a second document"},
+		{"merge", nil, nil, "<<: {read-only: true}\n", "FILE:1: <<: unknown key"},
+	}
+	for _, tt := range tests {
+		args, path := tt.args, "none"
+		if tt.file != "" {
+			path = writeFile(t, tt.file)
+			args = append(append([]string{}, args...), "--config", path)
+		}
+		_, _, err := Load(args, append(tt.environ, pod...))
+		want := strings.ReplaceAll(tt.want, "FILE", path)
+		if err == nil || !strings.Contains(err.Error(), want) {
+			t.Errorf("%s: %v\n\twant %s", tt.name, err, want)
+			continue
+		}
+		if strings.Contains(err.Error(), "\n") {
+			t.Errorf("%s: more than one line: %q", tt.name, err)
+		}
+	}
+	if _, _, err := Load([]string{"--topic=t", "--help"}, nil); !errors.Is(err, ErrHelp) {
+		t.Errorf("--help: %v, want ErrHelp", err)
+	}
+}
+
+func TestWarnings(t *testing.T) {
+	_, warnings, err := Load([]string{"--topic=t"}, append([]string{
+		"KCACHE_RESP_PASSWORD=hunter2", "KCACHE_RED_ONLY=true", "KCACHE_DATA_DIR=", "KCACHE_read_only=maybe",
+		"KCACHE_PORT=tcp://10.0.0.1:6379", "KCACHE_SERVICE_HOST=10.0.0.1", "KCACHE_SERVICE_PORT=6379", "KCACHE_SERVICE_PORT_RESP=6379",
+		"KCACHE_PORT_6379_TCP=tcp://10.0.0.1:6379", "KCACHE_PORT_6379_TCP_ADDR=10.0.0.1", "KCACHE_PORT_6379_TCP_PROTO=tcp",
+		"KCACHE_RESP_SERVICE_HOST=10.0.0.2",
+	}, pod...))
+	if err != nil {
+		t.Fatal(err)
+	}
+	all := strings.Join(warnings, "\n")
+	for _, want := range []string{"KCACHE_RESP_PASSWORD: unknown variable, ignored (did you mean KCACHE_RESP_PASSWORD_FILE?)",
+		"KCACHE_RED_ONLY: unknown variable, ignored (did you mean KCACHE_READ_ONLY?)", "KCACHE_read_only: unknown", "8 KCACHE_… variables"} {
+		if !strings.Contains(all, want) {
+			t.Errorf("no warning %q in\n%s", want, all)
+		}
+	}
+	if len(warnings) != 4 || strings.Contains(all, "hunter2") {
+		t.Errorf("warnings: %q", warnings)
+	}
+}
+
+func TestBytes(t *testing.T) {
+	for in, want := range map[string]Bytes{"0": 0, "auto": AutoBytes, "512Mi": 512 << 20, "512MiB": 512 << 20, "2G": 2e9, "2GB": 2e9,
+		"64k": 64000, "1Ti": 1 << 40, "123": 123} {
+		got, err := ParseBytes(in)
+		if err != nil || got != want {
+			t.Errorf("ParseBytes(%q) = %d, %v; want %d", in, got, err, want)
+		}
+		if again, err := ParseBytes(got.String()); err != nil || again != got {
+			t.Errorf("%d prints as %q, which parses as %d, %v", got, got, again, err)
+		}
+	}
+	for _, in := range []string{"", "-1", "1.5Gi", "Mi", "99999999999Ti", "9223372036854775808", "1 Gi"} {
+		if got, err := ParseBytes(in); err == nil {
+			t.Errorf("ParseBytes(%q) = %d", in, got)
+		}
+	}
+}
+
+func FuzzFile(f *testing.F) {
+	f.Add("version: 1\ntopics:\n  - name: a\n    read-only: false\nread-only: true\n")
+	f.Add("a: &a [*a]\n")
+	f.Add("topics: &t\n  - *t\n")
+	f.Add("kafka-bootstrap: [a:1, 'b:2']\n? [x]\n: y\n")
+	f.Fuzz(func(t *testing.T, text string) {
+		file, err := parseFile("f.yaml", []byte(text))
+		if (file == nil) == (err == nil) {
+			t.Fatalf("%v with %v", file, err)
+		}
+		if err != nil && strings.ContainsAny(err.Error(), "\n\r") {
+			t.Fatalf("more than one line: %q", err)
+		}
+	})
+}
