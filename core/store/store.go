@@ -2,10 +2,14 @@ package store
 
 import (
 	"errors"
+	"fmt"
 	"log/slog"
+	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/cockroachdb/pebble/v2"
+	"github.com/cockroachdb/pebble/v2/vfs"
 )
 
 // Options say where a store lives. The zero value is a store in memory.
@@ -14,70 +18,184 @@ type Options struct {
 	CacheBytes    int64         // Pebble's block cache, which only Range, Meta and compactions use; 0: 8 MiB
 	FlushInterval time.Duration // how often what was applied is made durable; 0: 10 s. Of no meaning in memory
 	Logger        *slog.Logger  // nil: discard
+
+	fs            vfs.FS // what Dir lies on; nil: the system's
+	memTableBytes uint64
+	hashMask      uint64 // 0: all bits
 }
 
-// Store is one generation of one topic. All methods may be called at the same time; Apply and Flush wait for each other.
-type Store struct{}
+func (o Options) withDefaults() Options {
+	if o.CacheBytes == 0 {
+		o.CacheBytes = 8 << 20
+	}
+	if o.FlushInterval == 0 {
+		o.FlushInterval = 10 * time.Second
+	}
+	if o.Logger == nil {
+		o.Logger = slog.New(slog.DiscardHandler)
+	}
+	if o.fs == nil {
+		o.fs = vfs.Default
+	}
+	if o.memTableBytes == 0 {
+		o.memTableBytes = 64 << 20
+	}
+	if o.hashMask == 0 {
+		o.hashMask = ^uint64(0)
+	}
+	return o
+}
 
-// Open opens the store, and fills the resident index from the directory before it returns. A directory that is open
-// elsewhere is [ErrInUse].
-func Open(Options) (*Store, error) { return nil, errors.ErrUnsupported }
+// Store is one generation of one topic. All methods may be called at the same time; applies wait for each other.
+type Store struct {
+	opts  Options
+	gate  *gate
+	db    *pebble.DB
+	lock  *pebble.Lock
+	index *index
 
-// Apply commits a batch: its entries and the partition's next position in one Pebble commit, then the index.
-//
-// A mutation whose offset is below the partition's position, or not above that of the key's entry from the same partition,
-// is a replay and changes nothing. Between partitions the greater (timestamp, partition) stays. The position never moves
-// back. The batch's bytes are copied.
-//
-// observe, where it is not nil, is called for every mutation in order after the commit. It may read the store, and must not
-// call Apply, Flush or Close.
-func (s *Store) Apply(b *Batch, observe func(Change)) error { return errors.ErrUnsupported }
+	apply sync.Mutex // one applier
+	plan  plan       // under apply
+	err   error      // under apply: why nothing can be applied any more
+
+	// commit is held from Pebble's commit to the end of the index update, and shared by who needs both to tell the same.
+	commit sync.RWMutex
+
+	checkpoints checkpoints
+	dirty       atomic.Bool // something is not flushed
+	flusher     sync.WaitGroup
+}
+
+// Open opens the store, and fills the resident index from the directory before it returns. It makes the directory where
+// there is none. One that is open elsewhere is [ErrInUse]. Close releases what Open took.
+func Open(o Options) (*Store, error) {
+	o = o.withDefaults()
+	db, lock, err := openEngine(o)
+	if err != nil {
+		return nil, fmt.Errorf("open store: %w", err)
+	}
+	s := &Store{opts: o, gate: newGate(), db: db, lock: lock, index: newIndex(o.hashMask)}
+	if o.Dir == "" {
+		return s, nil
+	}
+	if err := s.load(); err != nil {
+		return nil, errors.Join(fmt.Errorf("open store: %w", err), s.release())
+	}
+	s.flusher.Go(s.flushOnTimer)
+	return s, nil
+}
+
+// inMemory says that values are in the index alone.
+func (s *Store) inMemory() bool { return s.opts.Dir == "" }
 
 // Get appends the value of key to dst and reports whether there is one. It does not allocate when dst has room.
-func (s *Store) Get(dst, key []byte) ([]byte, bool, error) { return dst, false, errors.ErrUnsupported }
+func (s *Store) Get(dst, key []byte) ([]byte, bool, error) { return s.index.get(dst, key) }
 
 // ValueLen is the length of key's value in bytes, and whether there is one.
-func (s *Store) ValueLen(key []byte) (int, bool, error) { return 0, false, errors.ErrUnsupported }
-
-// Meta is where key's entry came from, and whether there is one. The result is the caller's.
-func (s *Store) Meta(key []byte) (Meta, bool, error) { return Meta{}, false, errors.ErrUnsupported }
+func (s *Store) ValueLen(key []byte) (int, bool, error) { return s.index.valueLen(key) }
 
 // Scan calls fn for about count keys in hash order from cursor on, 0 being the beginning, and returns the cursor to go on
-// with, 0 at the end. A cursor is below 2⁵³ and means the same in every process. A key that is there throughout a
-// whole scan is met at least once. The key is valid during fn, which must not call the store.
+// with, 0 at the end. A cursor is a hash prefix below 2⁵³ that means the same in every process, whatever happened in
+// between; one that no Scan returned is as good as any other, and one of 2⁵³ or more is the end. A key that is there
+// throughout a whole scan is met at least once. A count below 1 is 1.
+//
+// The key is valid during fn, which must be quick and must not call the store: it runs under a lock that Apply needs.
 func (s *Store) Scan(cursor uint64, count int, fn func(key []byte)) (next uint64, err error) {
-	return 0, errors.ErrUnsupported
+	return s.index.scan(cursor, count, fn)
 }
 
-// Range calls fn for the entries with lower <= key < upper in the order of the keys' bytes until it returns false; nil is
-// open. The entry is valid during fn.
-func (s *Store) Range(lower, upper []byte, fn func(Entry) bool) error { return errors.ErrUnsupported }
+// RandomKey appends a key to dst, each with the same probability, and reports false where there is none or the store is
+// closed.
+func (s *Store) RandomKey(dst []byte) ([]byte, bool) {
+	key, ok, err := s.index.randomKey(dst)
+	return key, ok && err == nil
+}
 
-// RandomKey appends a random key to dst, and reports false where there is none.
-func (s *Store) RandomKey(dst []byte) ([]byte, bool) { return dst, false }
+// Len is the number of entries, 0 once the store is closed.
+func (s *Store) Len() int64 { return s.index.len() }
 
-// Len is the number of entries.
-func (s *Store) Len() int64 { return 0 }
+// Checkpoint is how far each partition has been applied, ascending by partition. It is durable once a Flush that began
+// later has returned.
+func (s *Store) Checkpoint() []Checkpoint {
+	l := s.checkpoints.list()
+	c := make([]Checkpoint, len(l))
+	for i := range l {
+		c[i] = l[i].Checkpoint
+	}
+	return c
+}
 
-// Checkpoint is how far each partition has been applied, ascending by partition. It is durable after Flush.
-func (s *Store) Checkpoint() []Checkpoint { return nil }
+// Flush makes all durable that has been applied when it begins. In memory it does nothing.
+func (s *Store) Flush() error {
+	if err := s.gate.enter(); err != nil {
+		return err
+	}
+	defer s.gate.leave()
+	return s.flush()
+}
 
-// Flush makes all that has been applied durable.
-func (s *Store) Flush() error { return errors.ErrUnsupported }
+func (s *Store) flush() error {
+	if s.inMemory() {
+		return nil
+	}
+	if err := s.storeFreshness(); err != nil {
+		return fmt.Errorf("flush: %w", err)
+	}
+	return s.flushDirty()
+}
 
-// Close flushes and releases everything. Calls at the same time and after it answer ErrClosed. It waits for an Apply and for
-// callbacks that are running.
-func (s *Store) Close() error { return errors.ErrUnsupported }
+// flushDirty flushes Pebble where something was written since it was flushed last.
+func (s *Store) flushDirty() error {
+	if !s.dirty.Swap(false) {
+		return nil
+	}
+	if err := s.db.Flush(); err != nil {
+		s.dirty.Store(true)
+		return fmt.Errorf("flush: %w", err)
+	}
+	return nil
+}
 
-// Stats says how much the store holds.
-func (s *Store) Stats() Stats { return Stats{} }
+// flushOnTimer bounds what is read again after a crash. It leaves FreshAt of idle partitions to Apply and Close.
+func (s *Store) flushOnTimer() {
+	t := time.NewTicker(s.opts.FlushInterval)
+	defer t.Stop()
+	for {
+		select {
+		case <-s.gate.closed:
+			return
+		case <-t.C:
+			if s.gate.enter() != nil {
+				return
+			}
+			if err := s.flushDirty(); err != nil {
+				s.opts.Logger.Error("flush on timer", "dir", s.opts.Dir, "error", err)
+			}
+			s.gate.leave()
+		}
+	}
+}
 
-// Stats are numbers for metrics. Bytes are of address space outside the Go heap unless said otherwise.
-type Stats struct {
-	Entries      int64
-	TableBytes   int64           // hash tables of the index
-	ChunkBytes   int64           // chunks mapped for keys and values
-	LiveBytes    int64           // of those, what entries occupy
-	GarbageBytes int64           // of those, what overwritten and deleted entries still occupy
-	Pebble       *pebble.Metrics // nil after Close
+// Close flushes and releases everything, and answers [ErrClosed] where Close was called before. Calls at the same time
+// finish or answer ErrClosed, calls after it answer ErrClosed. It waits for an Apply that is running, its observer
+// included, and for the callback of a Range that is running, after which that Range answers ErrClosed.
+func (s *Store) Close() error {
+	if err := s.gate.close(); err != nil {
+		return err
+	}
+	s.flusher.Wait()
+	return errors.Join(s.flush(), s.release())
+}
+
+// release closes all without flushing.
+func (s *Store) release() error {
+	s.index.close()
+	err := s.db.Close()
+	if s.lock != nil {
+		err = errors.Join(err, s.lock.Close())
+	}
+	if err != nil {
+		return fmt.Errorf("close store: %w", err)
+	}
+	return nil
 }

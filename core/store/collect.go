@@ -1,0 +1,92 @@
+package store
+
+import "github.com/cespare/xxhash/v2"
+
+const (
+	// garbageShare is the share of dead bytes above which a shard collects, 1/garbageShare. It is below the 15 % that a
+	// shard keeps to, since a collection takes several steps.
+	garbageShare = 8
+
+	// collectBytes is what one step of a collection walks. It bounds what a change that triggers it waits for.
+	collectBytes = 64 << 10
+)
+
+// A collection moves what is live in one chunk to the end of the active one, a step with each change that leaves garbage.
+type collection struct {
+	chunk int // 0: none is being collected
+	pos   int
+	moves []move // scratch of one step
+}
+
+type move struct {
+	slot, size int
+	to         location
+}
+
+// collectStep goes on with a collection, or begins one where there is too much garbage.
+func (s *shard) collectStep() (err error) {
+	if s.collect.chunk == 0 {
+		if s.sizes.dead*garbageShare <= s.sizes.live+s.sizes.dead {
+			return nil
+		}
+		n := s.emptiest()
+		if n == 0 {
+			return nil
+		}
+		if n == s.active {
+			s.active = 0
+		}
+		s.collect.chunk, s.collect.pos = n, 0
+	}
+	from := s.collect.chunk
+	end := min(s.collect.pos+collectBytes, s.chunks[from].used)
+	s.collect.moves = s.collect.moves[:0]
+	for s.collect.pos < end {
+		key, value := readRecord(s.chunks[from].mem[s.collect.pos:])
+		size := recordSize(len(key), len(value))
+		if slot, ok := s.findLocation(xxhash.Sum64(key)&s.mask, makeLocation(from, s.collect.pos)); ok {
+			var to location
+			if to, err = s.append(key, value, size); err != nil {
+				break
+			}
+			s.collect.moves = append(s.collect.moves, move{slot, size, to})
+		}
+		s.collect.pos += size
+	}
+	s.mu.Lock()
+	for _, m := range s.collect.moves {
+		sl := &s.table.slots[m.slot]
+		*sl = makeSlot(sl.hash(), m.to, sl.version())
+	}
+	s.mu.Unlock()
+	for _, m := range s.collect.moves {
+		s.chunks[from].live -= m.size
+		s.sizes.live -= m.size
+		s.sizes.dead += m.size
+	}
+	if s.collect.pos >= s.chunks[from].used {
+		s.release(from)
+	}
+	return err
+}
+
+// emptiest is the chunk of which the least has to be moved for what is gained, 0 where there is none. The active chunk is
+// taken only where the garbage is nowhere else, and not where it is the only one: a shard that fits in one chunk has
+// room to reuse when the chunk is full.
+func (s *shard) emptiest() int {
+	best, bestDead, bestUsed, others := 0, 0, 1, 0
+	for n := 1; n < len(s.chunks); n++ {
+		c := &s.chunks[n]
+		if c.mem == nil || n == s.active {
+			continue
+		}
+		others++
+		if dead := c.used - c.live; dead*bestUsed > bestDead*c.used {
+			best, bestDead, bestUsed = n, dead, c.used
+		}
+	}
+	if others > 0 && s.active != 0 && bestDead*2*garbageShare < bestUsed {
+		return s.active
+	}
+	return best
+}

@@ -1,0 +1,109 @@
+package store
+
+import (
+	"errors"
+	"fmt"
+	"log/slog"
+	"os"
+	"path/filepath"
+	"strings"
+	"syscall"
+
+	"github.com/cockroachdb/pebble/v2"
+	"github.com/cockroachdb/pebble/v2/sstable"
+	"github.com/cockroachdb/pebble/v2/vfs"
+)
+
+// engineFormat is Pebble's own format of what this version writes. Raising it makes directories that an older build cannot
+// open.
+const engineFormat = pebble.FormatTableFormatV6
+
+// engineOptions are Pebble's options as measured, see docs/adr/0004-no-wal.md.
+func engineOptions(o Options) *pebble.Options {
+	p := &pebble.Options{
+		FormatMajorVersion: engineFormat,
+		// The log is the write-ahead log. A batch is wholly in one memtable and memtables are flushed in order, so what
+		// survives a crash is a prefix of the batches.
+		DisableWAL:                  true,
+		CacheSize:                   o.CacheBytes,
+		MemTableSize:                o.memTableBytes,
+		MemTableStopWritesThreshold: 2,
+		// Reads by key never come here, so a deep level 0 costs Range and Open alone, and may wait until a load is over.
+		L0CompactionThreshold: 4,
+		L0StopWritesThreshold: 1000,
+		LBaseMaxBytes:         256 << 20,
+		MaxOpenFiles:          512,
+		BytesPerSync:          1 << 20,
+		Logger:                engineLogger{o.Logger},
+	}
+	p.CompactionConcurrencyRange = func() (int, int) { return 1, 1 }
+	p.TargetFileSizes[0] = 16 << 20
+	for i := range p.Levels {
+		p.Levels[i].BlockSize = 32 << 10
+		p.Levels[i].IndexBlockSize = 256 << 10
+		p.Levels[i].Compression = func() *sstable.CompressionProfile { return sstable.NoCompression }
+	}
+	p.Levels[len(p.Levels)-1].Compression = func() *sstable.CompressionProfile { return sstable.SnappyCompression }
+	return p
+}
+
+// openEngine opens Pebble, and gives the lock that it holds on its directory, nil in memory.
+func openEngine(o Options) (*pebble.DB, *pebble.Lock, error) {
+	p := engineOptions(o)
+	if o.Dir == "" {
+		p.FS = vfs.NewMem()
+		db, err := pebble.Open("db", p)
+		return db, nil, err
+	}
+	p.FS = o.fs
+	dir := p.FS.PathJoin(o.Dir, engineDir)
+	if err := p.FS.MkdirAll(dir, 0o755); err != nil {
+		return nil, nil, err
+	}
+	lock, err := lockEngine(p.FS, dir)
+	if err != nil {
+		return nil, nil, err
+	}
+	p.Lock = lock
+	db, err := pebble.Open(dir, p)
+	if err != nil {
+		return nil, nil, errors.Join(err, lock.Close())
+	}
+	return db, lock, nil
+}
+
+// engineDir is where Pebble lies in a generation's directory.
+const engineDir = "db"
+
+// lockEngine takes Pebble's lock on its directory, and tells another holder from other faults.
+func lockEngine(fs vfs.FS, dir string) (*pebble.Lock, error) {
+	lock, err := pebble.LockDirectory(dir, fs)
+	if err == nil {
+		return lock, nil
+	}
+	var pathErr *os.PathError
+	held := errors.Is(err, syscall.EAGAIN) || errors.Is(err, syscall.EACCES) && !errors.As(err, &pathErr) ||
+		strings.Contains(err.Error(), "lock held by current process") // Pebble's own text; it has no sentinel for it
+	if held {
+		return nil, fmt.Errorf("%w: %s", ErrInUse, filepath.Dir(dir))
+	}
+	return nil, fmt.Errorf("lock %s: %w", dir, err)
+}
+
+// engineLogger passes Pebble's messages on. What Pebble calls fatal is a state that it must not go on from, such as a
+// manifest that cannot be written: it ends the process.
+type engineLogger struct{ l *slog.Logger }
+
+func (e engineLogger) Infof(format string, args ...any) {
+	if e.l.Enabled(nil, slog.LevelDebug) { //nolint:staticcheck // Pebble has no context to give
+		e.l.Debug("pebble", "message", fmt.Sprintf(format, args...))
+	}
+}
+
+func (e engineLogger) Errorf(format string, args ...any) {
+	e.l.Error("pebble", "message", fmt.Sprintf(format, args...))
+}
+
+func (e engineLogger) Fatalf(format string, args ...any) {
+	panic("store: pebble cannot go on: " + fmt.Sprintf(format, args...))
+}

@@ -1,0 +1,115 @@
+package store
+
+import (
+	"bytes"
+	"errors"
+	"fmt"
+	"runtime"
+	"slices"
+	"sync"
+
+	"github.com/cockroachdb/pebble/v2"
+)
+
+// load reads the checkpoints, and fills the index from the entries.
+func (s *Store) load() error {
+	if err := s.loadCheckpoints(); err != nil {
+		return fmt.Errorf("load checkpoints: %w", err)
+	}
+	if len(s.checkpoints.byPartition) == 0 {
+		// Without positions a generation is empty, whatever it contains: there is nothing that says what it would be.
+		if err := s.db.DeleteRange([]byte{spacePositions + 1}, []byte{0xff}, pebble.NoSync); err != nil {
+			return fmt.Errorf("empty a generation without positions: %w", err)
+		}
+		return nil
+	}
+	bounds, err := s.splits(min(runtime.GOMAXPROCS(0), 8))
+	if err != nil {
+		return fmt.Errorf("load entries: %w", err)
+	}
+	var wg sync.WaitGroup
+	errs := make([]error, len(bounds)-1)
+	for i := range errs {
+		wg.Go(func() { errs[i] = s.loadEntries(bounds[i], bounds[i+1]) })
+	}
+	wg.Wait()
+	if err := errors.Join(errs...); err != nil {
+		return fmt.Errorf("load entries: %w", err)
+	}
+	return nil
+}
+
+func (s *Store) loadCheckpoints() (err error) {
+	it, err := s.db.NewIter(&pebble.IterOptions{LowerBound: []byte{spacePositions}, UpperBound: []byte{spacePositions + 1}})
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, it.Close()) }()
+	for ok := it.First(); ok; ok = it.Next() {
+		v, err := it.ValueAndErr()
+		if err != nil {
+			return err
+		}
+		c, err := parseCheckpoint(it.Key(), v)
+		if err != nil {
+			return err
+		}
+		s.checkpoints.set(applied{Checkpoint: c, storedFreshAt: c.FreshAt})
+	}
+	return it.Error()
+}
+
+// splits are the bounds of up to n ranges of entries of about the same size, taken from where the tables begin.
+func (s *Store) splits(n int) ([][]byte, error) {
+	lower, upper := entryBounds(nil, nil)
+	levels, err := s.db.SSTables()
+	if err != nil {
+		return nil, err
+	}
+	var begins [][]byte
+	for _, level := range levels {
+		for _, t := range level {
+			if k := t.Smallest.UserKey; bytes.Compare(k, lower) > 0 && bytes.Compare(k, upper) < 0 {
+				begins = append(begins, k)
+			}
+		}
+	}
+	slices.SortFunc(begins, bytes.Compare)
+	begins = slices.CompactFunc(begins, bytes.Equal)
+	bounds := [][]byte{lower}
+	for i := 1; i < n && len(begins) >= n; i++ {
+		bounds = append(bounds, begins[i*len(begins)/n])
+	}
+	return append(bounds, upper), nil
+}
+
+// loadEntries fills the index with the entries of a range of Pebble keys.
+func (s *Store) loadEntries(lower, upper []byte) (err error) {
+	it, err := s.db.NewIter(&pebble.IterOptions{LowerBound: lower, UpperBound: upper})
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, it.Close()) }()
+	var headers []Header
+	for ok := it.First(); ok; ok = it.Next() {
+		b, err := it.ValueAndErr()
+		if err != nil {
+			return err
+		}
+		e, err := parseEntry(b, headers[:0])
+		if err != nil {
+			return err
+		}
+		if e.Headers != nil {
+			headers = e.Headers
+		}
+		if e.noValue {
+			return fmt.Errorf("%w: entry without a value", ErrCorrupt)
+		}
+		key := it.Key()[1:]
+		if err := s.index.put(s.index.hash(key), key, e.value, version{e.Partition, e.Offset}); err != nil {
+			return err
+		}
+	}
+	return it.Error()
+}

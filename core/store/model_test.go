@@ -1,0 +1,383 @@
+package store
+
+import (
+	"bytes"
+	"errors"
+	"fmt"
+	"maps"
+	"math/rand/v2"
+	"os"
+	"slices"
+	"strconv"
+	"testing"
+	"time"
+
+	"github.com/yolean/kafka-cache/core/position"
+)
+
+// newRand is a source of random numbers whose seed the test prints; STORE_SEED repeats a run.
+func newRand(t testing.TB) *rand.Rand {
+	t.Helper()
+	seed := rand.Uint64()
+	if s := os.Getenv("STORE_SEED"); s != "" {
+		var err error
+		if seed, err = strconv.ParseUint(s, 10, 64); err != nil {
+			t.Fatalf("STORE_SEED: %v", err)
+		}
+	}
+	t.Logf("STORE_SEED=%d", seed)
+	return rand.New(rand.NewPCG(seed, 1))
+}
+
+// testOptions are a store in a directory of its own that flushes only when told to.
+func testOptions(t testing.TB) Options {
+	return Options{Dir: t.TempDir(), FlushInterval: time.Hour}
+}
+
+func mustOpen(t testing.TB, o Options) *Store {
+	t.Helper()
+	s, err := Open(o)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		if err := s.Close(); err != nil && !errors.Is(err, ErrClosed) {
+			t.Errorf("close: %v", err)
+		}
+		if n := s.index.memory.mapped.Load(); n != 0 {
+			t.Errorf("%d bytes are mapped after Close", n)
+		}
+	})
+	return s
+}
+
+func mustApply(t testing.TB, s *Store, b *Batch) {
+	t.Helper()
+	if err := s.Apply(b, nil); err != nil {
+		t.Fatal(err)
+	}
+}
+
+type modelEntry struct {
+	value []byte
+	meta  Meta
+}
+
+// model is what a store must tell, kept in the simplest way.
+type model struct {
+	entries map[string]modelEntry
+	next    map[int32]int64
+}
+
+func newModel() *model { return &model{entries: map[string]modelEntry{}, next: map[int32]int64{}} }
+
+func (m *model) clone() *model { return &model{maps.Clone(m.entries), maps.Clone(m.next)} }
+
+// apply gives the changes as an observer is to be told.
+func (m *model) apply(b *Batch) []Change {
+	var changes []Change
+	for i, x := range b.Mutations {
+		e, exists := m.entries[string(x.Key)]
+		c := Change{Index: i}
+		newer := x.Offset >= m.next[b.Partition]
+		if newer && exists && e.meta.Partition != b.Partition {
+			newer = x.Timestamp > e.meta.Timestamp || x.Timestamp == e.meta.Timestamp && b.Partition > e.meta.Partition
+		}
+		switch {
+		case !newer:
+			c.Kind = Superseded
+		case x.Tombstone && exists:
+			c.Kind, c.Old = Deleted, e.value
+			delete(m.entries, string(x.Key))
+		case x.Tombstone:
+			c.Kind = Absent
+		default:
+			c.Kind = Created
+			if exists {
+				c.Kind, c.Old = Updated, e.value
+				if bytes.Equal(e.value, x.Value) {
+					c.Kind = Unchanged
+				}
+			}
+			m.entries[string(x.Key)] = modelEntry{append([]byte{}, x.Value...), Meta{b.Partition, x.Offset, x.Timestamp, x.Source, x.Headers}}
+		}
+		changes = append(changes, c)
+	}
+	m.next[b.Partition] = max(m.next[b.Partition], b.Next)
+	return changes
+}
+
+// generator makes random batches over a small set of keys.
+type generator struct {
+	*rand.Rand
+	keys   int
+	next   map[int32]int64
+	values func(*rand.Rand) int // lengths
+}
+
+func (g *generator) key() []byte {
+	k := g.IntN(g.keys)
+	if k == 0 {
+		return []byte{}
+	}
+	return fmt.Appendf(nil, "key-%d-%.*s", k, k%40, "0123456789012345678901234567890123456789")
+}
+
+func (g *generator) batch(mutations int) *Batch {
+	b := &Batch{Partition: int32(g.IntN(3)), LeaderEpoch: int32(g.IntN(4)), FreshAt: time.Unix(int64(g.IntN(1e9)), int64(g.IntN(1e9)))}
+	offset := g.next[b.Partition]
+	if g.IntN(10) == 0 {
+		offset = max(0, offset-int64(g.IntN(20))) // a replay
+	}
+	for range mutations {
+		m := Mutation{Key: g.key(), Offset: offset, Timestamp: int64(g.IntN(1000)) - 100, Tombstone: g.IntN(4) == 0}
+		if !m.Tombstone && g.IntN(10) > 0 {
+			m.Value = make([]byte, g.values(g.Rand))
+			for i := range m.Value {
+				m.Value[i] = byte(g.Uint32())
+			}
+		}
+		if g.IntN(5) == 0 {
+			m.Source = []byte(fmt.Sprint("source", g.IntN(9)))
+		}
+		if g.IntN(5) == 0 {
+			m.Headers = []Header{{Key: []byte("h"), Value: []byte("v")}, {Key: []byte{}, Value: nil}, {Key: []byte("e"), Value: []byte{}}}
+		}
+		b.Mutations = append(b.Mutations, m)
+		if g.IntN(20) > 0 {
+			offset += 1 + int64(g.IntN(3))
+		} else if !m.Tombstone {
+			offset++ // several mutations of one offset are of different keys
+		}
+	}
+	b.Next = max(offset+int64(g.IntN(3)), 0)
+	if n := len(b.Mutations); n > 0 {
+		b.Next = max(b.Next, b.Mutations[n-1].Offset+1)
+	}
+	g.next[b.Partition] = max(g.next[b.Partition], b.Next)
+	return b
+}
+
+func TestModel(t *testing.T) {
+	for _, c := range []struct {
+		name string
+		o    func(t *testing.T) Options
+	}{
+		{"dir", func(t *testing.T) Options { o := testOptions(t); o.memTableBytes = 256 << 10; return o }},
+		{"memory", func(*testing.T) Options { return Options{} }},
+		{"collisions", func(t *testing.T) Options { o := testOptions(t); o.hashMask = 0xc0ffc00000000801; return o }},
+		{"one hash", func(*testing.T) Options { return Options{hashMask: 1} }},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			r := newRand(t)
+			o := c.o(t)
+			s := mustOpen(t, o)
+			m := newModel()
+			g := &generator{Rand: r, keys: 300, next: map[int32]int64{}, values: func(r *rand.Rand) int {
+				if r.IntN(50) == 0 {
+					return r.IntN(200 << 10)
+				}
+				return r.IntN(300)
+			}}
+			for i := range 400 {
+				if i%100 == 50 {
+					g.keys = 20 + r.IntN(3000)
+				}
+				b := g.batch(r.IntN(60))
+				want := m.apply(b)
+				if r.IntN(3) == 0 {
+					mustApply(t, s, b)
+				} else {
+					applyObserved(t, s, b, want)
+				}
+				if i%20 == 19 {
+					checkModel(t, s, m, g)
+				}
+				if o.Dir != "" && r.IntN(60) == 0 {
+					before := s.Checkpoint()
+					if err := s.Close(); err != nil {
+						t.Fatal(err)
+					}
+					s = mustOpen(t, o)
+					for i, a := range s.Checkpoint() {
+						if b := before[i]; a.Partition != b.Partition || a.Next != b.Next || a.LeaderEpoch != b.LeaderEpoch || !a.FreshAt.Equal(b.FreshAt) {
+							t.Fatalf("checkpoint after reopening: %v, want %v", a, b)
+						}
+					}
+					checkModel(t, s, m, g)
+				}
+			}
+			checkModel(t, s, m, g)
+			checkGarbage(t, s.index)
+		})
+	}
+}
+
+func applyObserved(t *testing.T, s *Store, b *Batch, want []Change) {
+	t.Helper()
+	i := 0
+	err := s.Apply(b, func(c Change) {
+		w := want[i]
+		if c.Index != w.Index || c.Kind != w.Kind || !bytes.Equal(c.Old, w.Old) || (c.Old == nil) != (w.Old == nil) {
+			t.Fatalf("change %d of key %q: %v (old %d bytes), want %v (old %d bytes)", i, b.Mutations[i].Key, c.Kind, len(c.Old), w.Kind, len(w.Old))
+		}
+		i++
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if i != len(want) {
+		t.Fatalf("%d changes, want %d", i, len(want))
+	}
+}
+
+func checkModel(t *testing.T, s *Store, m *model, g *generator) {
+	t.Helper()
+	if s.Len() != int64(len(m.entries)) {
+		t.Fatalf("%d entries, want %d", s.Len(), len(m.entries))
+	}
+	for k, e := range m.entries {
+		checkEntry(t, s, []byte(k), e)
+	}
+	for range 100 {
+		k := g.key()
+		_, want := m.entries[string(k)]
+		_, ok, err := s.Get(nil, k)
+		if _, has, errMeta := s.Meta(k); ok != want || has != want || err != nil || errMeta != nil {
+			t.Fatalf("key %q is there: %v, %v, want %v", k, ok, err, want)
+		}
+	}
+	for _, c := range s.Checkpoint() {
+		if c.Next != m.next[c.Partition] {
+			t.Fatalf("partition %d: next %d, want %d", c.Partition, c.Next, m.next[c.Partition])
+		}
+	}
+	checkScan(t, s, m, 1+g.IntN(100))
+	var lower, upper []byte
+	if g.IntN(2) == 0 {
+		lower, upper = g.key(), g.key()
+	}
+	checkRange(t, s, m, lower, upper)
+	if key, ok := s.RandomKey([]byte("x")); ok != (len(m.entries) > 0) {
+		t.Fatalf("random key: %v with %d entries", ok, len(m.entries))
+	} else if _, has := m.entries[string(key[1:])]; ok && !has {
+		t.Fatalf("random key %q is not there", key[1:])
+	}
+}
+
+func checkEntry(t *testing.T, s *Store, k []byte, e modelEntry) {
+	t.Helper()
+	v, ok, err := s.Get([]byte("prefix"), k)
+	if !ok || err != nil || !bytes.Equal(v, append([]byte("prefix"), e.value...)) {
+		t.Fatalf("get %q: %d bytes, %v, %v, want %d bytes", k, len(v), ok, err, len(e.value))
+	}
+	if n, ok, err := s.ValueLen(k); !ok || err != nil || n != len(e.value) {
+		t.Fatalf("length of %q: %d, %v, %v, want %d", k, n, ok, err, len(e.value))
+	}
+	meta, ok, err := s.Meta(k)
+	if !ok || err != nil || !equalMeta(meta, e.meta) {
+		t.Fatalf("meta of %q: %v, %v, %v, want %v", k, meta, ok, err, e.meta)
+	}
+}
+
+func equalMeta(a, b Meta) bool {
+	return a.Partition == b.Partition && a.Offset == b.Offset && a.Timestamp == b.Timestamp &&
+		bytes.Equal(a.Source, b.Source) && (a.Source == nil) == (b.Source == nil) &&
+		slices.EqualFunc(a.Headers, b.Headers, func(x, y Header) bool {
+			return bytes.Equal(x.Key, y.Key) && bytes.Equal(x.Value, y.Value) && (x.Value == nil) == (y.Value == nil)
+		})
+}
+
+func checkScan(t *testing.T, s *Store, m *model, count int) {
+	t.Helper()
+	seen := map[string]bool{}
+	for cursor, pages := uint64(0), 0; ; pages++ {
+		next, err := s.Scan(cursor, count, func(key []byte) {
+			if seen[string(key)] {
+				t.Fatalf("scan met %q twice in a store at rest", key)
+			}
+			seen[string(key)] = true
+		})
+		if err != nil {
+			t.Fatal(err)
+		}
+		if next == 0 {
+			break
+		}
+		if next <= cursor || next >= 1<<53 {
+			t.Fatalf("cursor %d after %d", next, cursor)
+		}
+		cursor = next
+	}
+	for k := range m.entries {
+		if !seen[k] {
+			t.Fatalf("scan missed %q", k)
+		}
+	}
+	if len(seen) != len(m.entries) {
+		t.Fatalf("scan met %d keys of %d", len(seen), len(m.entries))
+	}
+}
+
+func checkRange(t *testing.T, s *Store, m *model, lower, upper []byte) {
+	t.Helper()
+	var want []string
+	for _, k := range slices.Sorted(maps.Keys(m.entries)) {
+		if k >= string(lower) && (upper == nil || k < string(upper)) {
+			want = append(want, k)
+		}
+	}
+	i := 0
+	err := s.Range(lower, upper, func(e Entry) bool {
+		if i == len(want) || string(e.Key) != want[i] {
+			t.Fatalf("range %q to %q: key %d is %q", lower, upper, i, e.Key)
+		}
+		if w := m.entries[want[i]]; !bytes.Equal(e.Value, w.value) || !equalMeta(e.Meta, w.meta) {
+			t.Fatalf("range: %q has %d bytes, %v, want %d bytes, %v", e.Key, len(e.Value), e.Meta, len(w.value), w.meta)
+		}
+		i++
+		return true
+	})
+	if err != nil || i != len(want) {
+		t.Fatalf("range: %d entries, %v, want %d", i, err, len(want))
+	}
+}
+
+// checkGarbage holds a shard that is larger than a chunk to 15 % of dead bytes, and its counts to what a walk finds.
+func checkGarbage(t *testing.T, x *index) {
+	t.Helper()
+	for i := range x.shards {
+		s := &x.shards[i]
+		live, used := 0, 0
+		largest := 0
+		for n := range s.chunks {
+			c := &s.chunks[n]
+			used += c.used
+			largest = max(largest, len(c.mem))
+			for pos := 0; pos < c.used; {
+				key, value := readRecord(c.mem[pos:])
+				size := recordSize(len(key), len(value))
+				if _, ok := s.findLocation(x.hash(key), makeLocation(n, pos)); ok {
+					live += size
+				}
+				pos += size
+			}
+		}
+		if live != s.sizes.live || used-live != s.sizes.dead {
+			t.Errorf("shard %d: %d live, %d dead, a walk finds %d and %d", i, s.sizes.live, s.sizes.dead, live, used-live)
+		}
+		if used > largest && float64(used-live) > 0.15*float64(used)+collectBytes/8 {
+			t.Errorf("shard %d: %d of %d bytes are garbage", i, used-live, used)
+		}
+	}
+}
+
+func TestUnknownEpochKeepsTheKnown(t *testing.T) {
+	s := mustOpen(t, Options{})
+	mustApply(t, s, &Batch{Next: 3, LeaderEpoch: 7})
+	mustApply(t, s, &Batch{Next: 3, LeaderEpoch: position.UnknownEpoch})
+	mustApply(t, s, &Batch{Next: 2, LeaderEpoch: 9})
+	if c := s.Checkpoint(); len(c) != 1 || c[0].Next != 3 || c[0].LeaderEpoch != 7 {
+		t.Errorf("checkpoint %v", c)
+	}
+}

@@ -1,0 +1,289 @@
+package store
+
+import (
+	"bytes"
+	"fmt"
+	"sync"
+)
+
+// A shard is one of the index's parts. Readers take mu shared and copy out. One writer at a time, the holder of writer,
+// changes it: it reads without mu, prepares aside, and takes mu exclusively to publish, so that a reader waits for a few
+// stores to memory and never for a growing table or a collection. What was replaced is unmapped after mu was held
+// exclusively, when no reader can know it any more.
+type shard struct {
+	mu     sync.RWMutex
+	closed bool
+	n      int // entries
+	table  table
+	chunks []chunk // by number; number 0 is not used
+
+	writer  sync.Mutex
+	memory  *memory
+	mask    uint64 // of hashes, see index
+	active  int    // the chunk that records are appended to, 0: none
+	free    []int  // numbers of chunks that were given back
+	sizes   sizes
+	collect collection
+}
+
+// sizes are bytes of a shard's chunks.
+type sizes struct {
+	mapped int // of all chunks
+	live   int // records that slots point to
+	dead   int // records that no slot points to any more
+}
+
+// find is the slot of key, or where it would be inserted.
+func (s *shard) find(hash uint64, key []byte) (int, bool) {
+	if s.table.slots == nil {
+		return 0, false
+	}
+	hash &= 1<<56 - 1
+	for i := s.table.home(hash); ; i++ {
+		sl := &s.table.slots[i]
+		if sl.empty() {
+			return i, false
+		}
+		switch h := sl.hash(); {
+		case h < hash:
+		case h > hash:
+			return i, false
+		default:
+			if k, _ := s.record(sl.location()); bytes.Equal(k, key) {
+				return i, true
+			}
+		}
+	}
+}
+
+// findLocation is the slot that points to l, whose key has the hash.
+func (s *shard) findLocation(hash uint64, l location) (int, bool) {
+	hash &= 1<<56 - 1
+	for i := s.table.home(hash); ; i++ {
+		sl := &s.table.slots[i]
+		if sl.empty() || sl.hash() > hash {
+			return 0, false
+		}
+		if sl.hash() == hash && sl.location() == l {
+			return i, true
+		}
+	}
+}
+
+func (s *shard) record(l location) (key, value []byte) {
+	return readRecord(s.chunks[l.chunk()].mem[l.pos():])
+}
+
+// put sets key's value and reports whether the key is new.
+func (s *shard) put(hash uint64, key, value []byte, v version) (created bool, err error) {
+	s.writer.Lock()
+	defer s.writer.Unlock()
+	if s.closed {
+		return false, ErrClosed
+	}
+	i, ok := s.find(hash, key)
+	size := recordSize(len(key), len(value))
+	if ok {
+		old := s.table.slots[i].location()
+		oldKey, oldValue := s.record(old)
+		oldSize := recordSize(len(oldKey), len(oldValue))
+		if oldSize == size && size <= rewriteLimit {
+			s.mu.Lock()
+			writeRecord(s.chunks[old.chunk()].mem[old.pos():], key, value)
+			s.table.slots[i] = makeSlot(hash, old, v)
+			s.mu.Unlock()
+			return false, nil
+		}
+		l, err := s.append(key, value, size)
+		if err != nil {
+			return false, err
+		}
+		s.mu.Lock()
+		s.table.slots[i] = makeSlot(hash, l, v)
+		s.mu.Unlock()
+		s.drop(old, oldSize)
+		return false, s.collectStep()
+	}
+	if s.n+1 > int(s.table.homes)*17/20 {
+		if err := s.grow(); err != nil {
+			return false, err
+		}
+		i, _ = s.find(hash, key)
+	}
+	l, err := s.append(key, value, size)
+	if err != nil {
+		return false, err
+	}
+	for {
+		s.mu.Lock()
+		done := s.table.insert(i, makeSlot(hash, l, v))
+		if done {
+			s.n++
+		}
+		s.mu.Unlock()
+		if done {
+			return true, nil
+		}
+		if err := s.grow(); err != nil {
+			s.drop(l, size)
+			return false, err
+		}
+		i, _ = s.find(hash, key)
+	}
+}
+
+// remove takes key out and reports whether it was there.
+func (s *shard) remove(hash uint64, key []byte) (removed bool, err error) {
+	s.writer.Lock()
+	defer s.writer.Unlock()
+	if s.closed {
+		return false, ErrClosed
+	}
+	i, ok := s.find(hash, key)
+	if !ok {
+		return false, nil
+	}
+	l := s.table.slots[i].location()
+	k, v := s.record(l)
+	size := recordSize(len(k), len(v))
+	s.mu.Lock()
+	s.table.remove(i)
+	s.n--
+	s.mu.Unlock()
+	s.drop(l, size)
+	if len(s.table.mem) > pageSize && s.n < int(s.table.homes)/4 {
+		if err := s.resize(s.n + s.n/2); err != nil {
+			return true, err
+		}
+	}
+	return true, s.collectStep()
+}
+
+// grow swaps the table for one with a quarter more slots.
+func (s *shard) grow() error {
+	n := len(s.table.slots)
+	return s.resize(n + n/4)
+}
+
+// resize swaps the table for one with about n slots.
+func (s *shard) resize(n int) error {
+	t, err := s.table.resized(s.memory, n)
+	if err != nil {
+		return err
+	}
+	old := s.table.mem
+	s.mu.Lock()
+	s.table = t
+	s.mu.Unlock()
+	if old != nil {
+		s.memory.free(old)
+	}
+	return nil
+}
+
+// append writes a record that no slot points to yet, and counts it as live.
+func (s *shard) append(key, value []byte, size int) (location, error) {
+	n := s.active
+	own := false
+	if n == 0 || len(s.chunks[n].mem)-s.chunks[n].used < size {
+		regular := min(max(pageSize, s.sizes.mapped/chunkShare), maxChunk)
+		own = size > smallRecord && size > regular/4
+		length := size
+		if !own {
+			length = max(regular, min(8*size, maxChunk))
+		}
+		var err error
+		if n, err = s.addChunk(length, own); err != nil {
+			return 0, err
+		}
+	}
+	c := &s.chunks[n]
+	pos := c.used
+	writeRecord(c.mem[pos:], key, value)
+	c.used += size
+	c.live += size
+	s.sizes.live += size
+	if !own {
+		s.active = n
+	}
+	return makeLocation(n, pos), nil
+}
+
+// addChunk maps a chunk.
+func (s *shard) addChunk(length int, own bool) (int, error) {
+	var n int
+	if k := len(s.free); k > 0 {
+		n = s.free[k-1]
+	} else if n = max(len(s.chunks), 1); n == maxChunks {
+		return 0, fmt.Errorf("%w: a shard has %d chunks", ErrFull, maxChunks)
+	}
+	mem, err := s.memory.alloc(length)
+	if err != nil {
+		return 0, err
+	}
+	s.sizes.mapped += len(mem)
+	s.mu.Lock()
+	if k := len(s.free); k > 0 {
+		s.free = s.free[:k-1]
+	}
+	for len(s.chunks) <= n {
+		s.chunks = append(s.chunks, chunk{})
+	}
+	s.chunks[n] = chunk{mem: mem, own: own}
+	s.mu.Unlock()
+	return n, nil
+}
+
+// drop counts a record as dead, and gives its chunk back where it was the last.
+func (s *shard) drop(l location, size int) {
+	c := &s.chunks[l.chunk()]
+	c.live -= size
+	s.sizes.live -= size
+	s.sizes.dead += size
+	if c.live == 0 {
+		s.release(l.chunk())
+	}
+}
+
+// release gives a chunk back in which nothing is live.
+func (s *shard) release(n int) {
+	c := s.chunks[n]
+	if n == s.active && len(c.mem) <= reuseLimit {
+		s.sizes.dead -= c.used
+		s.chunks[n].used = 0
+		return
+	}
+	s.sizes.mapped -= len(c.mem)
+	s.sizes.dead -= c.used
+	s.mu.Lock()
+	s.chunks[n] = chunk{}
+	s.mu.Unlock()
+	s.memory.free(c.mem)
+	s.free = append(s.free, n)
+	if s.active == n {
+		s.active = 0
+	}
+	if s.collect.chunk == n {
+		s.collect.chunk = 0
+	}
+}
+
+// close gives everything back.
+func (s *shard) close() {
+	s.writer.Lock()
+	defer s.writer.Unlock()
+	s.mu.Lock()
+	chunks, mem := s.chunks, s.table.mem
+	s.closed = true
+	s.n, s.table, s.chunks = 0, table{}, nil
+	s.mu.Unlock()
+	s.active, s.free, s.sizes, s.collect = 0, nil, sizes{}, collection{}
+	for _, c := range chunks {
+		if c.mem != nil {
+			s.memory.free(c.mem)
+		}
+	}
+	if mem != nil {
+		s.memory.free(mem)
+	}
+}

@@ -1,0 +1,40 @@
+package store
+
+import (
+	"encoding/binary"
+	"fmt"
+)
+
+// The first byte of a Pebble key is its space. The numbers belong to the format; those without a use are kept free for
+// what is named here, so that generations which have it can be told apart from those which do not.
+const (
+	spaceMeta      = 0x01 // of the generation as a whole; not used yet
+	spacePositions = 0x02 // partition (4 bytes, big-endian) → checkpoint
+	spaceEntries   = 0x10 // key → entry
+	spaceClaims    = 0x20 // key, partition, source → a value or tombstone that is not the key's entry; not used yet
+	spaceDerived   = 0x30 // source → the keys that its record yielded; not used yet
+	spaceOffsets   = 0x40 // partition, offset → key: entries in the log's order; not used yet
+	spaceDigest    = 0x50 // partition, offset → digest; not used yet
+)
+
+func appendEntryKey(dst, key []byte) []byte { return append(append(dst, spaceEntries), key...) }
+
+// entryBounds are the Pebble keys of the entries with lower <= key < upper, nil being open.
+func entryBounds(lower, upper []byte) (l, u []byte) {
+	l = appendEntryKey(nil, lower)
+	if upper == nil {
+		return l, []byte{spaceEntries + 1}
+	}
+	return l, appendEntryKey(nil, upper)
+}
+
+func positionKey(partition int32) []byte {
+	return binary.BigEndian.AppendUint32([]byte{spacePositions}, uint32(partition))
+}
+
+func parsePositionKey(key []byte) (int32, error) {
+	if len(key) != 5 || key[0] != spacePositions || key[1] > 0x7f {
+		return 0, fmt.Errorf("%w: position key %x", ErrCorrupt, key)
+	}
+	return int32(binary.BigEndian.Uint32(key[1:])), nil
+}
