@@ -51,6 +51,7 @@ type Generation struct {
 	Replaces []string // directories that Prepare removes
 
 	identity Identity
+	beside   string // the directory of a generation built beside all that is there
 }
 
 // description is generation.json.
@@ -138,6 +139,7 @@ func choose(topicDir string, id Identity, all []found) Generation {
 		}
 		g.Replaces = append(g.Replaces, f.dir)
 	}
+	g.beside = filepath.Join(topicDir, fmt.Sprintf("%06d", highest+1))
 	switch {
 	case resume >= 0:
 		g.Dir, g.Reason = all[resume].dir, ""
@@ -149,7 +151,7 @@ func choose(topicDir string, id Identity, all []found) Generation {
 	case format:
 		g.Reason = ReasonFormat
 	}
-	g.Dir = filepath.Join(topicDir, fmt.Sprintf("%06d", highest+1))
+	g.Dir = g.beside
 	return g
 }
 

@@ -1,0 +1,228 @@
+package cache
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"golang.org/x/sync/errgroup"
+
+	"github.com/yolean/kafka-cache/core/kafka"
+	"github.com/yolean/kafka-cache/core/store"
+)
+
+// Cache tails its topics and answers reads of them. Make one with [Open], or with [New] and [Cache.Run].
+type Cache struct {
+	cfg      Config
+	log      *slog.Logger
+	metrics  *metrics
+	client   *kafka.Client
+	producer *kafka.Producer
+	topics   []*Topic
+	byName   map[string]*Topic
+	since    time.Time
+
+	draining atomic.Bool
+	ready    atomic.Bool // sticky
+	started  atomic.Bool
+
+	tasks     sync.WaitGroup // of background
+	tasksCtx  context.Context
+	stopTasks context.CancelFunc
+
+	stop context.CancelFunc // of Open
+	done chan struct{}      // Run has returned
+	err  error              // what it returned
+}
+
+// New makes a Cache that does nothing until Run. It asks nothing of the network and touches no file; its errors wrap
+// ErrConfig.
+func New(cfg Config) (*Cache, error) {
+	if err := cfg.Validate(); err != nil {
+		return nil, err
+	}
+	if cfg.DataDir != "" {
+		if err := store.CheckDataDir(cfg.DataDir); err != nil {
+			return nil, fmt.Errorf("%w: %w", ErrConfig, err)
+		}
+	}
+	cfg = cfg.withDefaults()
+	c := &Cache{cfg: cfg, log: cfg.Logger, byName: map[string]*Topic{}, since: time.Now(), done: make(chan struct{})}
+	c.tasksCtx, c.stopTasks = context.WithCancel(context.Background())
+	c.metrics = newMetrics(c)
+	for i, tc := range cfg.Topics {
+		t, err := newTopic(c, i, tc)
+		if err != nil {
+			return nil, fmt.Errorf("%w: topic %q: %w", ErrConfig, tc.Name, err)
+		}
+		c.topics = append(c.topics, t)
+		c.byName[tc.Name] = t
+	}
+	var err error
+	if c.client, err = kafka.NewClient(cfg.Kafka); err != nil {
+		return nil, fmt.Errorf("%w: %w", ErrConfig, err)
+	}
+	if c.producer, err = kafka.NewProducer(kafka.ProducerConfig{Kafka: cfg.Kafka}); err != nil {
+		return nil, errors.Join(fmt.Errorf("%w: %w", ErrConfig, err), c.client.Close())
+	}
+	if cfg.Registerer != nil {
+		if err := c.metrics.register(cfg.Registerer); err != nil {
+			return nil, errors.Join(fmt.Errorf("%w: register metrics: %w", ErrConfig, err), c.client.Close())
+		}
+	}
+	return c, nil
+}
+
+// Open is New, and Run in the background until Close. It does not wait for the topics: see [Topic.WaitReady]. ctx bounds
+// nothing but Open itself.
+func Open(ctx context.Context, cfg Config) (*Cache, error) {
+	if err := ctx.Err(); err != nil {
+		return nil, err
+	}
+	c, err := New(cfg)
+	if err != nil {
+		return nil, err
+	}
+	run, stop := context.WithCancel(context.Background())
+	c.stop = stop
+	go func() { _ = c.Run(run) }() // kept in c.err
+	return c, nil
+}
+
+// Close ends what Open began, and returns when all goroutines have ended and the stores are closed. Its error is Run's.
+func (c *Cache) Close() error {
+	if c.stop != nil {
+		c.stop()
+		<-c.done
+	}
+	return c.err
+}
+
+// Run tails the topics until ctx ends (nil) or until what is wrong cannot be mended by trying again: the error wraps ErrConfig
+// or ErrStartupTimeout. It may be called once. When it returns all its goroutines have ended, the group is deleted where
+// ctx ended it, and the stores are flushed and closed.
+func (c *Cache) Run(ctx context.Context) (err error) {
+	if c.started.Swap(true) {
+		return errors.New("cache: Run is called a second time")
+	}
+	defer close(c.done)
+	defer func() { c.err = err }()
+	group, running := errgroup.WithContext(ctx)
+	for _, t := range c.topics {
+		group.Go(func() error {
+			if err := t.run(running); err != nil {
+				return fmt.Errorf("topic %s: %w", t.name, err)
+			}
+			return nil
+		})
+	}
+	group.Go(func() error { return c.commitLoop(running) })
+	if c.cfg.StartupTimeout > 0 {
+		group.Go(func() error { return c.startupTimer(running) })
+	}
+	err = group.Wait()
+	return errors.Join(err, c.shutdown(ctx.Err() != nil))
+}
+
+// shutdown follows the closing order of docs/design.md, after the tail has ended.
+func (c *Cache) shutdown(clean bool) error {
+	c.draining.Store(true)
+	ctx, cancel := context.WithTimeout(context.Background(), closeTimeout)
+	defer cancel()
+	if clean {
+		c.deleteGroup(ctx)
+	}
+	var errs []error
+	if err := c.producer.Close(ctx); err != nil {
+		errs = append(errs, fmt.Errorf("close the producer: %w", err))
+	}
+	for _, t := range c.topics {
+		t.close() // waiters get ErrClosed
+	}
+	c.stopTasks()
+	c.tasks.Wait()
+	for _, t := range c.topics {
+		if st := t.store.Swap(nil); st != nil {
+			if err := st.Close(); err != nil {
+				errs = append(errs, fmt.Errorf("close the store of topic %s: %w", t.name, err))
+			}
+		}
+	}
+	if err := c.client.Close(); err != nil {
+		errs = append(errs, fmt.Errorf("close the client: %w", err))
+	}
+	return errors.Join(errs...)
+}
+
+// closeTimeout bounds what is asked of Kafka while closing: the group's deletion and what is in flight of the producer.
+const closeTimeout = 5 * time.Second
+
+// startupTimer ends Run where a topic is still out of reach.
+func (c *Cache) startupTimer(ctx context.Context) error {
+	select {
+	case <-ctx.Done():
+		return nil
+	case <-time.After(c.cfg.StartupTimeout):
+	}
+	for _, t := range c.topics {
+		t.mu.Lock()
+		state, reason := t.state, t.reason
+		t.mu.Unlock()
+		if state == Starting {
+			return fmt.Errorf("%w: topic %s after %s: %s", ErrStartupTimeout, t.name, c.cfg.StartupTimeout, reason)
+		}
+	}
+	return nil
+}
+
+// background runs f in a goroutine that shutdown waits for; f's context ends then.
+func (c *Cache) background(f func(context.Context)) {
+	c.tasks.Go(func() { f(c.tasksCtx) })
+}
+
+// blockCacheShare is one topic's part of Pebble's block cache; 0 leaves it to the store.
+func (c *Cache) blockCacheShare() int64 { return c.cfg.BlockCacheBytes / int64(len(c.cfg.Topics)) }
+
+// Identity is the instance's name.
+func (c *Cache) Identity() string { return c.cfg.Identity }
+
+// Topics are the configured topics in their order. The slice is shared: read it only.
+func (c *Cache) Topics() []*Topic { return c.topics }
+
+// Topic is the topic of that name, or ErrUnknownTopic.
+func (c *Cache) Topic(name string) (*Topic, error) {
+	if t := c.byName[name]; t != nil {
+		return t, nil
+	}
+	return nil, fmt.Errorf("%w: %q", ErrUnknownTopic, name)
+}
+
+// Ready reports whether every topic has been ready once, and Drain has not been called. It stays true while Kafka is out of
+// reach and while a topic is rebuilt.
+func (c *Cache) Ready() bool {
+	if c.draining.Load() {
+		return false
+	}
+	return c.WasReady()
+}
+
+// WasReady is Ready without regard to Drain.
+func (c *Cache) WasReady() bool {
+	if c.ready.Load() {
+		return true
+	}
+	for _, t := range c.topics {
+		if !t.wasReady() {
+			return false
+		}
+	}
+	c.ready.Store(true)
+	return true
+}
+
+// Drain makes Ready false and the state Stopping, ahead of the end of Run. Reads and writes go on.
+func (c *Cache) Drain() { c.draining.Store(true) }

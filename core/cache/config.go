@@ -1,0 +1,133 @@
+package cache
+
+import (
+	"fmt"
+	"log/slog"
+	"regexp"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+
+	"github.com/yolean/kafka-cache/core/codec"
+	"github.com/yolean/kafka-cache/core/kafka"
+)
+
+// Defaults of [Config].
+const (
+	DefaultKeyEncoding        = "utf-8"
+	DefaultValueEncoding      = "json"
+	DefaultCommitInterval     = 10 * time.Second
+	DefaultCommitIdleInterval = 10 * time.Minute
+	DefaultEndsInterval       = 2 * time.Second
+	DefaultStaleAfter         = 10 * time.Second
+)
+
+// Config is what a [Cache] is made from. Zero values mean the defaults that are named.
+type Config struct {
+	// Kafka is how to reach the cluster. Bootstrap is required.
+	Kafka kafka.Config
+	// Topics are the topics to tail, at least one, each name once.
+	Topics []TopicConfig
+	// DataDir is a directory that survives restarts; empty: everything in memory.
+	DataDir string
+	// Identity names this instance and is the consumer group whose offsets are committed.
+	Identity string
+	// NoCommit switches the committing of group offsets off.
+	NoCommit bool
+	// CommitInterval is how often changed positions are committed (jittered by a tenth), 10 s.
+	CommitInterval time.Duration
+	// CommitIdleInterval is how often unchanged ones are, so that Kafka does not expire them, 10 min.
+	CommitIdleInterval time.Duration
+	// EndsInterval is how often each partition's end is asked for, 2 s.
+	EndsInterval time.Duration
+	// StaleAfter is the age of the last successful fetch past which a ready topic is [Stale], 10 s.
+	StaleAfter time.Duration
+	// StartupTimeout ends Run with ErrStartupTimeout where a topic could not be reached by then; 0: retried for ever.
+	StartupTimeout time.Duration
+	// BlockCacheBytes is Pebble's block cache, shared out over the topics; 0: the store's default.
+	BlockCacheBytes int64
+	// Version is the program's, for Status.
+	Version string
+	// Logger gets one line for each change of state and bounded lines for errors; nil: none.
+	Logger *slog.Logger
+	// Registerer gets the metrics; nil: none are registered.
+	Registerer prometheus.Registerer
+}
+
+// TopicConfig is what one topic means here.
+type TopicConfig struct {
+	Name string
+	// Writable allows Put, Delete and Submit. The default is read-only.
+	Writable bool
+	// KeyEncoding and ValueEncoding are codec names: "utf-8" and "json" by default.
+	KeyEncoding, ValueEncoding string
+}
+
+var topicName = regexp.MustCompile(`^[a-zA-Z0-9._-]{1,249}$`)
+
+// Validate names the first thing that is wrong; the error wraps ErrConfig.
+func (c *Config) Validate() error {
+	if err := c.Kafka.Validate(); err != nil {
+		return fmt.Errorf("%w: %w", ErrConfig, err)
+	}
+	if len(c.Topics) == 0 {
+		return fmt.Errorf("%w: no topic is given", ErrConfig)
+	}
+	seen := map[string]bool{}
+	for _, t := range c.Topics {
+		if !topicName.MatchString(t.Name) || t.Name == "." || t.Name == ".." {
+			return fmt.Errorf("%w: %q is not a legal topic name (1 to 249 of a-z, A-Z, 0-9, '.', '_', '-')", ErrConfig, t.Name)
+		}
+		if seen[t.Name] {
+			return fmt.Errorf("%w: topic %q is given twice", ErrConfig, t.Name)
+		}
+		seen[t.Name] = true
+		if _, err := codec.ByName(orDefault(t.KeyEncoding, DefaultKeyEncoding)); err != nil {
+			return fmt.Errorf("%w: topic %q: key encoding: %w", ErrConfig, t.Name, err)
+		}
+		if _, err := codec.ByName(orDefault(t.ValueEncoding, DefaultValueEncoding)); err != nil {
+			return fmt.Errorf("%w: topic %q: value encoding: %w", ErrConfig, t.Name, err)
+		}
+	}
+	for name, d := range map[string]time.Duration{
+		"CommitInterval": c.CommitInterval, "CommitIdleInterval": c.CommitIdleInterval, "EndsInterval": c.EndsInterval,
+		"StaleAfter": c.StaleAfter, "StartupTimeout": c.StartupTimeout,
+	} {
+		if d < 0 {
+			return fmt.Errorf("%w: %s is negative", ErrConfig, name)
+		}
+	}
+	if c.BlockCacheBytes < 0 {
+		return fmt.Errorf("%w: BlockCacheBytes is negative", ErrConfig)
+	}
+	return nil
+}
+
+func (c Config) withDefaults() Config {
+	c.CommitInterval = orDefault(c.CommitInterval, DefaultCommitInterval)
+	c.CommitIdleInterval = orDefault(c.CommitIdleInterval, DefaultCommitIdleInterval)
+	c.EndsInterval = orDefault(c.EndsInterval, DefaultEndsInterval)
+	c.StaleAfter = orDefault(c.StaleAfter, DefaultStaleAfter)
+	if c.Logger == nil {
+		c.Logger = slog.New(slog.DiscardHandler)
+	}
+	if c.Kafka.Logger == nil {
+		c.Kafka.Logger = c.Logger
+	}
+	topics := make([]TopicConfig, len(c.Topics))
+	for i, t := range c.Topics {
+		t.KeyEncoding = orDefault(t.KeyEncoding, DefaultKeyEncoding)
+		t.ValueEncoding = orDefault(t.ValueEncoding, DefaultValueEncoding)
+		topics[i] = t
+	}
+	c.Topics = topics
+	return c
+}
+
+func orDefault[T comparable](v, d T) T {
+	var zero T
+	if v == zero {
+		return d
+	}
+	return v
+}

@@ -1,0 +1,74 @@
+package cache
+
+import (
+	"errors"
+	"fmt"
+
+	"github.com/yolean/kafka-cache/core/kafka"
+)
+
+var (
+	// ErrConfig is wrapped by every error that another configuration would mend, found at once or (another cluster's data
+	// directory) when Kafka is first reached.
+	ErrConfig = errors.New("cache: configuration")
+	// ErrNotFound is the error of a read of a key that has no value: the log has none, or its newest record is a tombstone.
+	ErrNotFound = errors.New("cache: key not found")
+	// ErrNotReady is the error of reads and writes of a topic that has not caught up with its log yet.
+	ErrNotReady = errors.New("cache: topic is loading")
+	// ErrReadOnly is the error of a write to a topic that is not configured writable.
+	ErrReadOnly = errors.New("cache: topic is read-only")
+	// ErrUnknownTopic is the error of a name that is not configured.
+	ErrUnknownTopic = errors.New("cache: topic is not configured")
+	// ErrEmptyKey is the error of a write without a key: no instance would ever apply it.
+	ErrEmptyKey = errors.New("cache: a record needs a key that is not empty")
+	// ErrOtherTopic is the error of waiting for a position of another topic, or of one that has since been deleted and recreated.
+	ErrOtherTopic = errors.New("cache: the position belongs to another topic")
+	// ErrClosed is the error of every call after Close, or after Run has returned.
+	ErrClosed = errors.New("cache: closed")
+	// ErrStartupTimeout ends Run where Config.StartupTimeout passed with a topic still out of reach.
+	ErrStartupTimeout = errors.New("cache: start-up timeout")
+
+	// ErrUnknownOutcome is the error of a write that may or may not be in the log.
+	ErrUnknownOutcome = kafka.ErrUnknownOutcome
+	// ErrUnavailable is the error of a write that is surely not in the log, because no broker could be reached in time.
+	ErrUnavailable = kafka.ErrUnavailable
+	// ErrNotEnoughReplicas is the error of a write that too few in-sync replicas could take.
+	ErrNotEnoughReplicas = kafka.ErrNotEnoughReplicas
+	// ErrNotAuthorized is the error of an operation that Kafka's ACLs refuse.
+	ErrNotAuthorized = kafka.ErrNotAuthorized
+)
+
+// EncodingError is the error of a key or value that does not encode: nothing was produced.
+type EncodingError struct {
+	Field    string // "key" or "value"
+	Encoding string
+	Err      error
+}
+
+func (e *EncodingError) Error() string {
+	return fmt.Sprintf("cache: %s is not %s: %v", e.Field, e.Encoding, e.Err)
+}
+
+// Unwrap is the codec's own error.
+func (e *EncodingError) Unwrap() error { return e.Err }
+
+// TooLargeError is the error of a record over its topic's max.message.bytes: nothing was produced.
+type TooLargeError struct {
+	Size int // bytes that the record takes in a batch of its own
+	Max  int // the topic's max.message.bytes
+}
+
+func (e *TooLargeError) Error() string {
+	return fmt.Sprintf("cache: the record takes %d bytes, the topic's max.message.bytes is %d", e.Size, e.Max)
+}
+
+// Is makes errors.Is(err, kafka.ErrTooLarge) hold.
+func (e *TooLargeError) Is(target error) bool { return target == kafka.ErrTooLarge }
+
+// PendingError says that a write is acknowledged, and so in the log, but was not applied by this instance in the time
+// that it was given. Its position can be waited for.
+type PendingError struct{ Written Written }
+
+func (e *PendingError) Error() string {
+	return fmt.Sprintf("cache: the write is in the log and not yet visible here: wait for %v", e.Written.Position)
+}

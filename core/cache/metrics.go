@@ -1,0 +1,225 @@
+package cache
+
+import (
+	"errors"
+	"strconv"
+	"sync"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+	dto "github.com/prometheus/client_model/go"
+)
+
+// metrics are those of one Cache. What the status knows is read when it is scraped, so that both always say the same.
+type metrics struct {
+	cache        *Cache
+	applied      *prometheus.CounterVec
+	keyless      *prometheus.CounterVec
+	invalid      *prometheus.CounterVec
+	rebuilds     *prometheus.CounterVec
+	fetchErrors  *prometheus.CounterVec
+	commitErrors prometheus.Counter
+}
+
+// topicMetrics are one topic's.
+type topicMetrics struct {
+	applied, keyless, fetchErrors prometheus.Counter
+	invalid, rebuilds             *prometheus.CounterVec
+	complaints                    *limiter
+}
+
+func newMetrics(c *Cache) *metrics {
+	vec := func(name, help string, labels ...string) *prometheus.CounterVec {
+		return prometheus.NewCounterVec(prometheus.CounterOpts{Namespace: "kafka_cache", Name: name, Help: help}, labels)
+	}
+	return &metrics{
+		cache:       c,
+		applied:     vec("applied_records_total", "Records that were read from the log and whose effect, if any, is in the store.", "topic"),
+		keyless:     vec("keyless_records_total", "Records that were passed over because their key is null or empty.", "topic"),
+		invalid:     vec("invalid_records_total", "Records that broke a rule; decode: a key or value that its encoding does not decode.", "topic", "rule"),
+		rebuilds:    vec("rebuilds_total", "Times that the store was made anew from the log, by reason.", "topic", "reason"),
+		fetchErrors: vec("fetch_errors_total", "Requests to Kafka for records, metadata or ends that did not succeed.", "topic"),
+		commitErrors: prometheus.NewCounter(prometheus.CounterOpts{Namespace: "kafka_cache", Name: "commit_errors_total",
+			Help: "Commits of group offsets that did not succeed."}),
+	}
+}
+
+func (m *metrics) topic(name string) *topicMetrics {
+	by := prometheus.Labels{"topic": name}
+	t := &topicMetrics{
+		applied: m.applied.With(by), keyless: m.keyless.With(by), fetchErrors: m.fetchErrors.With(by),
+		invalid: m.invalid.MustCurryWith(by), rebuilds: m.rebuilds.MustCurryWith(by),
+		complaints: &limiter{every: time.Minute, now: time.Now},
+	}
+	t.invalid.WithLabelValues("decode") // there from the start, so that a rate over it is
+	for _, reason := range []string{rebuildExpired, rebuildLogStart, rebuildTruncated, rebuildRecreated, "rules", "format"} {
+		t.rebuilds.WithLabelValues(reason)
+	}
+	return t
+}
+
+// totals are the counters' values, for the status.
+func (t *topicMetrics) totals() (applied, keyless, invalid uint64) {
+	return counted(t.applied), counted(t.keyless), counted(t.invalid.WithLabelValues("decode"))
+}
+
+func counted(c prometheus.Metric) uint64 {
+	var m dto.Metric
+	if err := c.Write(&m); err != nil {
+		return 0
+	}
+	return uint64(m.GetCounter().GetValue())
+}
+
+func (m *metrics) register(r prometheus.Registerer) error {
+	var errs []error
+	for _, c := range []prometheus.Collector{m.applied, m.keyless, m.invalid, m.rebuilds, m.fetchErrors, m.commitErrors, &collector{cache: m.cache}} {
+		errs = append(errs, r.Register(c))
+	}
+	return errors.Join(errs...)
+}
+
+// collector reads the status and the stores' numbers at each scrape.
+type collector struct{ cache *Cache }
+
+func desc(name, help string, labels ...string) *prometheus.Desc {
+	return prometheus.NewDesc("kafka_cache_"+name, help, labels, nil)
+}
+
+var (
+	descLag        = desc("consumer_lag_records", "The stable end as last asked for, minus the position.", "topic", "partition")
+	descLagSeconds = desc("consumer_lag_seconds", "Time since the position last covered a freshly asked high watermark; 0 while it covers the newest.", "topic", "partition")
+	descPosition   = desc("position_offset", "The next offset to read.", "topic", "partition")
+	descEnd        = desc("end_offset", "The stable end (read_committed) as last asked for.", "topic", "partition")
+	descHigh       = desc("high_watermark_offset", "The high watermark as last asked for.", "topic", "partition")
+	descLogStart   = desc("log_start_offset", "The log's first offset as last asked for.", "topic", "partition")
+	descFetchAge   = desc("last_fetch_age_seconds", "Time since the last successful fetch.", "topic", "partition")
+	descReady      = desc("ready", "1 while reads of the topic are answered.", "topic")
+	descState      = desc("state", "1 for the state that the topic is in.", "topic", "state")
+	descKeys       = desc("keys", "Keys that have a value.", "topic")
+	descInfo       = desc("instance_info", "1; who this instance is.", "identity", "version")
+	descResident   = desc("resident_bytes", "Bytes of the resident index outside the Go heap: its tables, and in its chunks what is live and what waits to be collected.", "topic", "part")
+
+	descPebbleDisk     = desc("pebble_disk_bytes", "Bytes of Pebble's files on its file system.", "topic")
+	descPebbleMemtable = desc("pebble_memtable_bytes", "Bytes of Pebble's memtables.", "topic")
+	descPebbleCache    = desc("pebble_block_cache_bytes", "Bytes in Pebble's block cache.", "topic")
+	descPebbleHits     = desc("pebble_block_cache_hits_total", "Blocks found in Pebble's block cache.", "topic")
+	descPebbleMisses   = desc("pebble_block_cache_misses_total", "Blocks not found in Pebble's block cache.", "topic")
+	descPebbleFlushes  = desc("pebble_flushes_total", "Flushes of memtables.", "topic")
+	descPebbleCompact  = desc("pebble_compactions_total", "Compactions.", "topic")
+	descPebbleDebt     = desc("pebble_compaction_debt_bytes", "Estimated bytes that are still to be compacted.", "topic")
+	descPebbleAmp      = desc("pebble_read_amplification", "Levels and level 0 sublevels that a read looks at.", "topic")
+)
+
+// Describe is prometheus.Collector's.
+func (c *collector) Describe(ch chan<- *prometheus.Desc) {
+	for _, d := range []*prometheus.Desc{
+		descLag, descLagSeconds, descPosition, descEnd, descHigh, descLogStart, descFetchAge, descReady, descState, descKeys, descInfo, descResident,
+		descPebbleDisk, descPebbleMemtable, descPebbleCache, descPebbleHits, descPebbleMisses, descPebbleFlushes, descPebbleCompact, descPebbleDebt, descPebbleAmp,
+	} {
+		ch <- d
+	}
+}
+
+// Collect is prometheus.Collector's. Numbers that are not known yet are left out rather than said to be 0.
+func (c *collector) Collect(ch chan<- prometheus.Metric) {
+	gauge := func(d *prometheus.Desc, v float64, labels ...string) {
+		ch <- prometheus.MustNewConstMetric(d, prometheus.GaugeValue, v, labels...)
+	}
+	status := c.cache.Status()
+	gauge(descInfo, 1, status.Identity, status.Version)
+	for i, t := range status.Topics {
+		gauge(descReady, truth(t.Serving), t.Name)
+		gauge(descKeys, float64(t.Keys), t.Name)
+		for s := range stateNames {
+			gauge(descState, truth(t.State == State(s)), t.Name, stateNames[s])
+		}
+		for _, p := range t.Partitions {
+			c.partition(gauge, t.Name, p)
+		}
+		c.store(ch, gauge, c.cache.topics[i])
+	}
+}
+
+func (c *collector) partition(gauge func(*prometheus.Desc, float64, ...string), topic string, p PartitionStatus) {
+	id := strconv.Itoa(int(p.Partition))
+	if p.Position >= 0 {
+		gauge(descPosition, float64(p.Position), topic, id)
+	}
+	if p.End >= 0 {
+		gauge(descEnd, float64(p.End), topic, id)
+		gauge(descHigh, float64(p.HighWatermark), topic, id)
+		gauge(descLogStart, float64(p.LogStart), topic, id)
+		gauge(descLag, float64(p.Lag), topic, id)
+	}
+	if p.LagSeconds >= 0 {
+		gauge(descLagSeconds, p.LagSeconds, topic, id)
+	}
+	if p.FetchAgeSeconds >= 0 {
+		gauge(descFetchAge, p.FetchAgeSeconds, topic, id)
+	}
+}
+
+func (c *collector) store(ch chan<- prometheus.Metric, gauge func(*prometheus.Desc, float64, ...string), t *Topic) {
+	st := t.store.Load()
+	if st == nil {
+		return
+	}
+	stats := st.Stats()
+	gauge(descResident, float64(stats.TableBytes), t.name, "table")
+	gauge(descResident, float64(stats.LiveBytes), t.name, "live")
+	gauge(descResident, float64(stats.GarbageBytes), t.name, "garbage")
+	m := stats.Pebble
+	if m == nil {
+		return
+	}
+	counter := func(d *prometheus.Desc, v int64) {
+		ch <- prometheus.MustNewConstMetric(d, prometheus.CounterValue, float64(v), t.name)
+	}
+	gauge(descPebbleDisk, float64(m.DiskSpaceUsage()), t.name)
+	gauge(descPebbleMemtable, float64(m.MemTable.Size), t.name)
+	gauge(descPebbleCache, float64(m.BlockCache.Size), t.name)
+	counter(descPebbleHits, m.BlockCache.Hits)
+	counter(descPebbleMisses, m.BlockCache.Misses)
+	counter(descPebbleFlushes, m.Flush.Count)
+	counter(descPebbleCompact, m.Compact.Count)
+	gauge(descPebbleDebt, float64(m.Compact.EstimatedDebt), t.name)
+	gauge(descPebbleAmp, float64(m.ReadAmp()), t.name)
+}
+
+func truth(b bool) float64 {
+	if b {
+		return 1
+	}
+	return 0
+}
+
+// limiter lets through one message of a kind in a while and counts the others.
+type limiter struct {
+	every time.Duration
+	now   func() time.Time
+	mu    sync.Mutex
+	last  map[int32]limited
+}
+
+type limited struct {
+	at         time.Time
+	suppressed int
+}
+
+// allow reports whether a message of this kind may be logged now, and how many were not since the last.
+func (l *limiter) allow(kind int32) (suppressed int, ok bool) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if l.last == nil {
+		l.last = map[int32]limited{}
+	}
+	now, was := l.now(), l.last[kind]
+	if !was.at.IsZero() && now.Sub(was.at) < l.every {
+		was.suppressed++
+		l.last[kind] = was
+		return 0, false
+	}
+	l.last[kind] = limited{at: now}
+	return was.suppressed, true
+}

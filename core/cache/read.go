@@ -1,0 +1,134 @@
+package cache
+
+import (
+	"context"
+	"errors"
+
+	"github.com/yolean/kafka-cache/core/store"
+)
+
+// Meta is what the log says of the record that gave a key its value.
+type Meta = store.Meta
+
+// Entry is a key with its value and Meta.
+type Entry = store.Entry
+
+// reading is the store to read from, or ErrNotReady.
+func (t *Topic) reading() (*store.Store, error) {
+	if !t.serving.Load() {
+		return nil, ErrNotReady
+	}
+	s := t.store.Load()
+	if s == nil {
+		return nil, ErrNotReady
+	}
+	return s, nil
+}
+
+// readErr makes a store that was closed under a reader what the reader can act on.
+func readErr(err error) error {
+	if errors.Is(err, store.ErrClosed) {
+		return ErrNotReady
+	}
+	return err
+}
+
+// AppendGet appends the value of key to dst. It does not allocate where dst has room. An absent key is false, nil.
+func (t *Topic) AppendGet(dst, key []byte) ([]byte, bool, error) {
+	s, err := t.reading()
+	if err != nil {
+		return dst, false, err
+	}
+	dst, ok, err := s.Get(dst, key)
+	return dst, ok, readErr(err)
+}
+
+// Get is the value of key; ErrNotFound where it has none.
+func (t *Topic) Get(key []byte) ([]byte, error) {
+	v, ok, err := t.AppendGet(nil, key)
+	switch {
+	case err != nil:
+		return nil, err
+	case !ok:
+		return nil, ErrNotFound
+	case v == nil:
+		return []byte{}, nil // an empty value is not a missing one
+	}
+	return v, nil
+}
+
+// Has reports whether key has a value.
+func (t *Topic) Has(key []byte) (bool, error) {
+	_, ok, err := t.ValueLen(key)
+	return ok, err
+}
+
+// ValueLen is the length of key's value in bytes.
+func (t *Topic) ValueLen(key []byte) (int, bool, error) {
+	s, err := t.reading()
+	if err != nil {
+		return 0, false, err
+	}
+	n, ok, err := s.ValueLen(key)
+	return n, ok, readErr(err)
+}
+
+// Meta is what the log says of key's record; ErrNotFound where it has none. It reads Pebble, for the headers.
+func (t *Topic) Meta(key []byte) (Meta, error) {
+	s, err := t.reading()
+	if err != nil {
+		return Meta{}, err
+	}
+	m, ok, err := s.Meta(key)
+	if err == nil && !ok {
+		err = ErrNotFound
+	}
+	return m, readErr(err)
+}
+
+// Len is the number of keys that have a value; 0 while the topic is not ready.
+func (t *Topic) Len() int64 {
+	s, err := t.reading()
+	if err != nil {
+		return 0
+	}
+	return s.Len()
+}
+
+// Scan calls fn for a page of about count keys and returns the cursor of the next page, 0 after the last one; the first
+// page's cursor is 0. Cursors are below 2⁵³, keep no state, and mean the same on every instance and after a restart.
+// Every key that has a value from the first page to the last is told at least once. fn's key is valid during the call,
+// and fn must not call the topic.
+func (t *Topic) Scan(cursor uint64, count int, fn func(key []byte)) (next uint64, err error) {
+	s, err := t.reading()
+	if err != nil {
+		return 0, err
+	}
+	next, err = s.Scan(cursor, count, fn)
+	return next, readErr(err)
+}
+
+// RandomKey appends a key picked at random to dst; false where there is none.
+func (t *Topic) RandomKey(dst []byte) ([]byte, bool, error) {
+	s, err := t.reading()
+	if err != nil {
+		return dst, false, err
+	}
+	dst, ok := s.RandomKey(dst)
+	return dst, ok, nil
+}
+
+// Range calls fn for the entries from lower (included) to upper (excluded) in the order of their keys' bytes, until fn
+// returns false or ctx ends; nil bounds are open. The Entry is valid during the call. Records that are applied meanwhile
+// may or may not be seen.
+func (t *Topic) Range(ctx context.Context, lower, upper []byte, fn func(Entry) bool) error {
+	s, err := t.reading()
+	if err != nil {
+		return err
+	}
+	err = s.Range(lower, upper, func(e store.Entry) bool { return ctx.Err() == nil && fn(e) })
+	if err == nil {
+		err = ctx.Err()
+	}
+	return readErr(err)
+}

@@ -1,0 +1,129 @@
+package cache
+
+import (
+	"slices"
+	"time"
+
+	"github.com/yolean/kafka-cache/core/position"
+)
+
+// Status is what an instance knows of itself; /api/v1/status prints it.
+type Status struct {
+	Identity string        `json:"identity"`
+	Version  string        `json:"version"`
+	State    State         `json:"state"`
+	Since    time.Time     `json:"since"`
+	Topics   []TopicStatus `json:"topics"`
+}
+
+// TopicStatus is one topic's part.
+type TopicStatus struct {
+	Name     string           `json:"name"`
+	ID       position.TopicID `json:"id"`
+	Database int              `json:"database"`
+	Writable bool             `json:"writable"`
+	State    State            `json:"state"`
+	Reason   string           `json:"reason"`
+	Since    time.Time        `json:"since"`
+	Serving  bool             `json:"serving"` // reads are answered
+	Keys     int64            `json:"keys"`
+	// Applied, Keyless and Invalid count records since the start of the process.
+	Applied    uint64            `json:"appliedRecords"`
+	Keyless    uint64            `json:"keylessRecords"`
+	Invalid    uint64            `json:"invalidRecords"`
+	Partitions []PartitionStatus `json:"partitions"`
+}
+
+// PartitionStatus is one partition's part. Offsets are -1, and ages -1, where they are not known yet.
+type PartitionStatus struct {
+	Partition int32 `json:"partition"`
+	// Position is the next offset to read.
+	Position int64 `json:"position"`
+	// End is what can be read: the last stable offset as last asked for.
+	End int64 `json:"end"`
+	// HighWatermark is Kafka's, exclusive; above End while a transaction is open.
+	HighWatermark int64 `json:"highWatermark"`
+	LogStart      int64 `json:"logStart"`
+	// Lag is End − Position in offsets.
+	Lag int64 `json:"lag"`
+	// LagSeconds is the time since the position last covered a freshly asked high watermark; 0 while it covers the newest.
+	LagSeconds float64 `json:"lagSeconds"`
+	// LeaderEpoch is that of the last record that was read, -1 where it is not known.
+	LeaderEpoch int32 `json:"leaderEpoch"`
+	// FetchAgeSeconds is the time since the last successful fetch.
+	FetchAgeSeconds float64 `json:"fetchAgeSeconds"`
+}
+
+// Status is the instance's status at this moment, topics in their configured order, partitions ascending.
+func (c *Cache) Status() Status {
+	s := Status{Identity: c.cfg.Identity, Version: c.cfg.Version, Since: c.since, State: Ready, Topics: make([]TopicStatus, 0, len(c.topics))}
+	for i, t := range c.topics {
+		ts := t.Status()
+		s.Topics = append(s.Topics, ts)
+		if i == 0 || severity(ts.State) > severity(s.State) {
+			s.State, s.Since = ts.State, ts.Since
+		}
+	}
+	if c.draining.Load() {
+		s.State = Stopping
+	}
+	return s
+}
+
+// severity orders states so that the instance shows what needs attention most.
+func severity(s State) int {
+	return slices.Index([]State{Ready, Stale, CatchingUp, Rebuilding, Starting, Failed, Stopping}, s)
+}
+
+// State is what the topic is doing.
+func (t *Topic) State() State { return t.stateNow() }
+
+// Status is the topic's status at this moment.
+func (t *Topic) Status() TopicStatus {
+	t.mu.Lock()
+	s := TopicStatus{Name: t.name, Database: t.index, Writable: t.writable, State: t.state, Reason: t.reason, Since: t.since}
+	t.mu.Unlock()
+	s.Serving = t.Ready()
+	if st := t.store.Load(); st != nil {
+		s.Keys = st.Len()
+	}
+	s.Applied, s.Keyless, s.Invalid = t.metrics.totals()
+	s.ID, s.Partitions = t.tracker.status(t.cache.cfg.EndsInterval)
+	return s
+}
+
+// status is a tracker's part of the status.
+func (t *tracker) status(endsInterval time.Duration) (position.TopicID, []PartitionStatus) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	now := t.now()
+	all := make([]PartitionStatus, 0, len(t.partitions))
+	for _, p := range t.partitions {
+		if p.known {
+			all = append(all, p.status(now, endsInterval))
+		}
+	}
+	slices.SortFunc(all, func(a, b PartitionStatus) int { return int(a.Partition) - int(b.Partition) })
+	return t.topic, all
+}
+
+func (p *partition) status(now time.Time, endsInterval time.Duration) PartitionStatus {
+	s := PartitionStatus{Partition: p.id, Position: p.next, End: -1, HighWatermark: -1, LogStart: -1, LagSeconds: -1, LeaderEpoch: p.leaderEpoch, FetchAgeSeconds: -1}
+	if !p.fetchedAt.IsZero() {
+		s.FetchAgeSeconds = now.Sub(p.fetchedAt).Seconds()
+	}
+	if p.ends.AskedAt.IsZero() {
+		return s
+	}
+	s.End, s.HighWatermark, s.LogStart = p.ends.LastStable, p.ends.HighWatermark, p.ends.LogStart
+	s.Lag = max(0, s.End-max(p.next, s.LogStart)) // what retention removed cannot be read any more
+	switch {
+	case p.coveredAt.IsZero():
+		// Never at an end yet.
+	case p.coveredAt.Equal(p.ends.AskedAt) && now.Sub(p.coveredAt) < 3*endsInterval:
+		s.LagSeconds = 0
+	default:
+		s.LagSeconds = now.Sub(p.coveredAt).Seconds()
+	}
+	return s
+}

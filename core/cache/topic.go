@@ -1,0 +1,183 @@
+package cache
+
+import (
+	"context"
+	"log/slog"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/yolean/kafka-cache/core/codec"
+	"github.com/yolean/kafka-cache/core/kafka"
+	"github.com/yolean/kafka-cache/core/position"
+	"github.com/yolean/kafka-cache/core/store"
+)
+
+// Topic is this instance's view of one topic. It is made by its [Cache] and lives as long.
+type Topic struct {
+	cache      *Cache
+	name       string
+	index      int
+	writable   bool
+	keyCodec   codec.Codec
+	valueCodec codec.Codec
+	log        *slog.Logger
+	metrics    *topicMetrics
+
+	serving  atomic.Bool                 // reads may be answered from store
+	store    atomic.Pointer[store.Store] // nil before the first session has one
+	tracker  *tracker
+	deletes  deletes
+	watchers watchers
+	fetcher  atomic.Pointer[kafka.Fetcher]
+	storeOf  position.TopicID // the incarnation that store holds; touched by run alone
+	maxBytes atomic.Int64     // max.message.bytes, 0 where it is not known
+
+	mu        sync.Mutex
+	state     State
+	reason    string
+	since     time.Time
+	readyOnce bool
+	readyCh   chan struct{} // closed while serving, replaced when that ends
+	closed    bool
+}
+
+func newTopic(c *Cache, index int, cfg TopicConfig) (*Topic, error) {
+	keys, err := codec.ByName(cfg.KeyEncoding)
+	if err != nil {
+		return nil, err
+	}
+	values, err := codec.ByName(cfg.ValueEncoding)
+	if err != nil {
+		return nil, err
+	}
+	t := &Topic{
+		cache: c, name: cfg.Name, index: index, writable: cfg.Writable, keyCodec: keys, valueCodec: values,
+		log: c.cfg.Logger.With("topic", cfg.Name), tracker: newTracker(), state: Starting, reason: "not started", since: time.Now(),
+		readyCh: make(chan struct{}), metrics: c.metrics.topic(cfg.Name),
+	}
+	t.tracker.onUnknown = func() {
+		if f := t.fetcher.Load(); f != nil {
+			f.Refresh()
+		}
+	}
+	return t, nil
+}
+
+// Name is the topic's name.
+func (t *Topic) Name() string { return t.name }
+
+// Index is the topic's place in the configuration, from 0: its Redis database.
+func (t *Topic) Index() int { return t.index }
+
+// Writable reports whether writes are allowed by configuration.
+func (t *Topic) Writable() bool { return t.writable }
+
+// KeyEncoding is the name of the keys' encoding.
+func (t *Topic) KeyEncoding() string { return t.keyCodec.Name() }
+
+// ValueEncoding is the name of the values' encoding.
+func (t *Topic) ValueEncoding() string { return t.valueCodec.Name() }
+
+// Ready reports whether reads are answered now.
+func (t *Topic) Ready() bool { return t.serving.Load() }
+
+// WaitReady waits until reads are answered. Its errors are ctx's, or ErrClosed.
+func (t *Topic) WaitReady(ctx context.Context) error {
+	for {
+		t.mu.Lock()
+		ch, closed := t.readyCh, t.closed
+		t.mu.Unlock()
+		if closed {
+			return ErrClosed
+		}
+		select {
+		case <-ch:
+			if t.serving.Load() {
+				return nil
+			}
+		case <-ctx.Done():
+			return ctx.Err()
+		}
+	}
+}
+
+// Position is how far this instance has applied the topic's partitions.
+func (t *Topic) Position() position.Position { return t.tracker.position() }
+
+// WaitFor waits until this instance has applied all that p names. Its errors are ctx's, ErrOtherTopic where p is of
+// another topic or of an earlier incarnation of this one, ErrNotReady before the topic was first reached, or ErrClosed.
+func (t *Topic) WaitFor(ctx context.Context, p position.Position) error {
+	ch := make(chan error, 1)
+	cancel := t.tracker.wait(p, func(err error) { ch <- err })
+	select {
+	case err := <-ch:
+		return err
+	case <-ctx.Done():
+		cancel()
+		return ctx.Err()
+	}
+}
+
+// NotifyAt calls done once when WaitFor would return, from another goroutine or, where that is so already, from this one.
+// done must not block. cancel ends the wait; a call that is already under way is not stopped.
+func (t *Topic) NotifyAt(p position.Position, done func(error)) (cancel func()) {
+	return t.tracker.wait(p, done)
+}
+
+// setState logs a change once and keeps since for an unchanged state.
+func (t *Topic) setState(s State, reason string) {
+	t.mu.Lock()
+	changed := t.state != s || t.reason != reason
+	if t.state != s {
+		t.since = time.Now()
+	}
+	t.state, t.reason = s, reason
+	t.mu.Unlock()
+	if !changed {
+		return
+	}
+	level := slog.LevelInfo
+	if s == Failed || s == Stale {
+		level = slog.LevelWarn
+	}
+	t.log.Log(context.Background(), level, "topic state", "state", s.String(), "reason", reason)
+}
+
+// startServing lets reads be answered; stopServing makes them ErrNotReady until it is called again.
+func (t *Topic) startServing() {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	if t.serving.Load() || t.closed {
+		return
+	}
+	t.readyOnce = true
+	t.serving.Store(true)
+	close(t.readyCh)
+}
+
+func (t *Topic) stopServing() {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	if t.serving.CompareAndSwap(true, false) {
+		t.readyCh = make(chan struct{})
+	}
+}
+
+// close ends all waits with ErrClosed.
+func (t *Topic) close() {
+	t.stopServing()
+	t.mu.Lock()
+	t.closed = true
+	close(t.readyCh)
+	t.mu.Unlock()
+	t.tracker.fail(ErrClosed)
+	t.watchers.close()
+}
+
+// wasReady reports whether the topic was ready at any time.
+func (t *Topic) wasReady() bool {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	return t.readyOnce
+}

@@ -1,0 +1,352 @@
+package cache
+
+import (
+	"container/heap"
+	"sync"
+	"time"
+
+	"github.com/yolean/kafka-cache/core/kafka"
+	"github.com/yolean/kafka-cache/core/position"
+)
+
+// unread is the position of a partition of which nothing is known yet.
+const unread int64 = -1
+
+// tracker holds what a topic knows of its partitions: positions as they are published after each commit, the ends that
+// were asked for, how the load goes, and who waits for what.
+type tracker struct {
+	mu         sync.Mutex
+	topic      position.TopicID
+	partitions map[int32]*partition
+	err        error // set by fail: what every later waiter gets
+	now        func() time.Time
+	// behind counts the known partitions that have not been at their stable end since the load began; -1 until begin.
+	behind int
+	// onUnknown is called, without the lock, when somebody waits for a partition that is not known.
+	onUnknown func()
+}
+
+// partition is one partition's part of a tracker.
+type partition struct {
+	id          int32
+	known       bool // Kafka has it; false where only a token names it
+	next        int64
+	leaderEpoch int32
+	target      int64 // the stable end when the load began
+	caughtUp    bool
+	ends        kafka.Ends // as last asked for
+	coveredAt   time.Time  // our clock before the request for the newest end that next has covered
+	fetchedAt   time.Time  // our clock when the last successful fetch was applied
+	waiters     waiterHeap
+}
+
+func newTracker() *tracker {
+	return &tracker{partitions: map[int32]*partition{}, now: time.Now, behind: -1}
+}
+
+// reset forgets everything about another incarnation of the topic; whoever waits for a position of the old one is told.
+func (t *tracker) reset(id position.TopicID) {
+	t.mu.Lock()
+	if t.topic == id {
+		t.mu.Unlock()
+		return
+	}
+	t.topic = id
+	woken := t.takeAll()
+	t.partitions = map[int32]*partition{}
+	t.behind = -1
+	t.mu.Unlock()
+	for _, w := range woken {
+		w.done(ErrOtherTopic)
+	}
+}
+
+// fail ends all waits with err, now and from now on.
+func (t *tracker) fail(err error) {
+	t.mu.Lock()
+	t.err = err
+	woken := t.takeAll()
+	t.mu.Unlock()
+	for _, w := range woken {
+		w.done(err)
+	}
+}
+
+func (t *tracker) takeAll() (woken []*waiter) {
+	for _, p := range t.partitions {
+		for _, it := range p.waiters {
+			if w := it.waiter; !w.ended {
+				w.ended = true
+				woken = append(woken, w)
+			}
+		}
+		p.waiters = nil
+	}
+	return woken
+}
+
+func (t *tracker) get(id int32) *partition {
+	p := t.partitions[id]
+	if p == nil {
+		p = &partition{id: id, next: unread, leaderEpoch: position.UnknownEpoch}
+		t.partitions[id] = p
+	}
+	return p
+}
+
+// begin starts a load: these partitions are to reach these ends. A partition that the checkpoint has keeps its position;
+// forget makes all of them unread, for a load into an empty store.
+func (t *tracker) begin(ends map[int32]kafka.Ends, start map[int32]position.Offset, forget bool) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	for _, p := range t.partitions {
+		p.caughtUp = false
+		if forget {
+			p.next, p.leaderEpoch, p.coveredAt = unread, position.UnknownEpoch, time.Time{}
+		}
+	}
+	for id, e := range ends {
+		p := t.get(id)
+		p.known, p.target, p.ends = true, e.LastStable, e
+		if o, ok := start[id]; ok && o.Next > p.next {
+			p.next, p.leaderEpoch = o.Next, o.LeaderEpoch
+		}
+	}
+	t.behind = len(ends)
+}
+
+// discovered adds partitions that Kafka has got since the load began. They do not make a ready topic less ready.
+func (t *tracker) discovered(ids []int32) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	for _, id := range ids {
+		p := t.get(id)
+		if !p.known {
+			p.known = true
+			if t.behind > 0 {
+				t.behind++ // still loading: a key that moved there is part of the load
+			} else {
+				p.caughtUp = true
+			}
+		}
+	}
+}
+
+// published is what publish found.
+type published struct {
+	ready bool // this was the last partition to reach its stable end
+}
+
+// publish moves a partition's position, after the commit that made it true, and wakes who waited for it.
+func (t *tracker) publish(b *kafka.Batch, next int64, last bool) (r published) {
+	t.mu.Lock()
+	p := t.get(b.Partition)
+	p.known = true
+	if next > p.next {
+		p.next = next
+	}
+	if b.LeaderEpoch != position.UnknownEpoch {
+		p.leaderEpoch = b.LeaderEpoch
+	}
+	if last {
+		p.fetchedAt = t.now()
+		if !p.caughtUp && p.next >= p.target && p.next >= b.LastStable {
+			p.caughtUp = true
+			t.behind--
+			r.ready = t.behind == 0
+		}
+	}
+	t.coverLocked(p)
+	woken := p.waiters.due(p.next)
+	t.mu.Unlock()
+	for _, w := range woken {
+		w.done(nil)
+	}
+	return r
+}
+
+// asked takes freshly asked ends. A log that was truncated below the end that a load waits for lowers it.
+func (t *tracker) asked(ends map[int32]kafka.Ends) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	for id, e := range ends {
+		p := t.partitions[id]
+		if p == nil || !p.known {
+			continue
+		}
+		p.ends = e
+		if !p.caughtUp && e.LastStable < p.target {
+			p.target = e.LastStable
+		}
+		t.coverLocked(p)
+	}
+}
+
+// coverLocked counts freshness from the high watermark: an acknowledged write that an open transaction hides is not covered.
+func (t *tracker) coverLocked(p *partition) {
+	if !p.ends.AskedAt.IsZero() && p.next >= p.ends.HighWatermark && p.ends.AskedAt.After(p.coveredAt) {
+		p.coveredAt = p.ends.AskedAt
+	}
+}
+
+// position is the whole position as published.
+func (t *tracker) position() position.Position {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	offsets := make([]position.Offset, 0, len(t.partitions))
+	for _, p := range t.partitions {
+		if p.known && p.next != unread {
+			offsets = append(offsets, position.Offset{Partition: p.id, Next: p.next, LeaderEpoch: p.leaderEpoch})
+		}
+	}
+	return position.New(t.topic, offsets...)
+}
+
+// next is the position of one partition as published; false where nothing of it has been read.
+func (t *tracker) next(id int32) (int64, bool) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	p := t.partitions[id]
+	if p == nil || p.next == unread {
+		return 0, false
+	}
+	return p.next, true
+}
+
+// oldestFetch is the known partition whose last successful fetch is longest ago.
+func (t *tracker) oldestFetch() (partition int32, age time.Duration) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	now := t.now()
+	for id, p := range t.partitions {
+		if p.known && !p.fetchedAt.IsZero() && now.Sub(p.fetchedAt) > age {
+			partition, age = id, now.Sub(p.fetchedAt)
+		}
+	}
+	return partition, age
+}
+
+// known are the ids of the partitions that Kafka is known to have.
+func (t *tracker) known() []int32 {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	ids := make([]int32, 0, len(t.partitions))
+	for id, p := range t.partitions {
+		if p.known {
+			ids = append(ids, id)
+		}
+	}
+	return ids
+}
+
+// waiter waits for one or several partitions; done is called once, when the last of them is covered.
+type waiter struct {
+	done    func(error)
+	pending int
+	ended   bool // done was called or is about to be, or the wait was cancelled
+	items   []*waiterItem
+}
+
+type waiterItem struct {
+	waiter *waiter
+	next   int64
+	p      *partition
+	index  int // in p.waiters; -1 when it is not there
+}
+
+// wait calls done(nil) when q is covered (at once where it is), done(ErrOtherTopic) where it can never be, or what fail
+// was given. cancel ends the wait without a call, unless done has been called or is just being called.
+func (t *tracker) wait(q position.Position, done func(error)) (cancel func()) {
+	t.mu.Lock()
+	if err := t.err; err != nil {
+		t.mu.Unlock()
+		done(err)
+		return func() {}
+	}
+	if !q.IsZero() && t.topic != q.Topic() {
+		err := ErrOtherTopic
+		if t.topic.IsZero() {
+			err = ErrNotReady // which topic this is has not been asked yet
+		}
+		t.mu.Unlock()
+		done(err)
+		return func() {}
+	}
+	w := &waiter{done: done}
+	unknown := false
+	for _, o := range q.Offsets() {
+		if o.Next <= 0 {
+			continue
+		}
+		p := t.get(o.Partition)
+		if p.next >= o.Next {
+			continue
+		}
+		unknown = unknown || !p.known
+		it := &waiterItem{waiter: w, next: o.Next, p: p}
+		heap.Push(&p.waiters, it)
+		w.items = append(w.items, it)
+		w.pending++
+	}
+	if w.pending == 0 {
+		w.ended = true
+		t.mu.Unlock()
+		done(nil)
+		return func() {}
+	}
+	t.mu.Unlock()
+	if unknown && t.onUnknown != nil {
+		t.onUnknown()
+	}
+	return func() { t.cancel(w) }
+}
+
+func (t *tracker) cancel(w *waiter) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	w.ended = true
+	for _, it := range w.items {
+		if it.index >= 0 && it.index < len(it.p.waiters) && it.p.waiters[it.index] == it {
+			heap.Remove(&it.p.waiters, it.index)
+		}
+		if !it.p.known && len(it.p.waiters) == 0 {
+			delete(t.partitions, it.p.id) // only a token had named it
+		}
+	}
+}
+
+// waiterHeap has the waiter of the lowest next offset first.
+type waiterHeap []*waiterItem
+
+// due takes out those whose last missing partition this was.
+func (h *waiterHeap) due(next int64) (woken []*waiter) {
+	for len(*h) > 0 && (*h)[0].next <= next {
+		w := heap.Pop(h).(*waiterItem).waiter
+		if w.pending--; w.pending == 0 && !w.ended {
+			w.ended = true
+			woken = append(woken, w)
+		}
+	}
+	return woken
+}
+
+func (h waiterHeap) Len() int           { return len(h) }
+func (h waiterHeap) Less(i, j int) bool { return h[i].next < h[j].next }
+func (h waiterHeap) Swap(i, j int)      { h[i], h[j] = h[j], h[i]; h[i].index, h[j].index = i, j }
+
+// Push is heap.Interface's.
+func (h *waiterHeap) Push(x any) {
+	it := x.(*waiterItem)
+	it.index = len(*h)
+	*h = append(*h, it)
+}
+
+// Pop is heap.Interface's.
+func (h *waiterHeap) Pop() any {
+	old := *h
+	it := old[len(old)-1]
+	old[len(old)-1] = nil
+	it.index = -1
+	*h = old[:len(old)-1]
+	return it
+}

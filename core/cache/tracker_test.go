@@ -1,0 +1,307 @@
+package cache
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"math/rand/v2"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/yolean/kafka-cache/core/kafka"
+	"github.com/yolean/kafka-cache/core/position"
+)
+
+var (
+	topicA = position.TopicID{1}
+	topicB = position.TopicID{2}
+)
+
+func at(partition int32, next int64) position.Position {
+	return position.New(topicA, position.Offset{Partition: partition, Next: next, LeaderEpoch: position.UnknownEpoch})
+}
+
+func batch(partition int32, lastStable int64) *kafka.Batch {
+	return &kafka.Batch{Partition: partition, LastStable: lastStable, HighWatermark: lastStable, LeaderEpoch: position.UnknownEpoch}
+}
+
+func ends(stable ...int64) map[int32]kafka.Ends {
+	m := map[int32]kafka.Ends{}
+	for p, e := range stable {
+		m[int32(p)] = kafka.Ends{LastStable: e, HighWatermark: e, AskedAt: time.Now()}
+	}
+	return m
+}
+
+func loading(stable ...int64) *tracker {
+	t := newTracker()
+	t.reset(topicA)
+	t.begin(ends(stable...), nil, true)
+	return t
+}
+
+func TestReadyNeedsEveryPartitionAtItsStableEnd(t *testing.T) {
+	tr := loading(5, 0)
+	if tr.publish(batch(1, 0), 0, true).ready {
+		t.Fatal("ready with partition 0 unread")
+	}
+	if tr.publish(batch(0, 9), 5, true).ready {
+		t.Fatal("ready at the end captured at the start, below that of the response")
+	}
+	if tr.publish(batch(0, 9), 9, false).ready {
+		t.Fatal("ready in the middle of a response")
+	}
+	if !tr.publish(batch(0, 9), 9, true).ready {
+		t.Fatal("not ready at the stable end of the response")
+	}
+	if tr.publish(batch(0, 12), 12, true).ready {
+		t.Fatal("ready is told twice")
+	}
+}
+
+func TestReadyBelowTheFirstEndWaitsForIt(t *testing.T) {
+	tr := loading(10)
+	if tr.publish(batch(0, 7), 7, true).ready {
+		t.Fatal("a replica that is behind made the topic ready below the end captured at the start")
+	}
+	tr.asked(ends(7)) // the log was truncated
+	if !tr.publish(batch(0, 7), 7, true).ready {
+		t.Fatal("a truncated log is waited for")
+	}
+}
+
+func TestPartitionFoundDuringTheLoadIsPartOfIt(t *testing.T) {
+	tr := loading(1)
+	tr.discovered([]int32{0, 1})
+	if tr.publish(batch(0, 1), 1, true).ready {
+		t.Fatal("ready without the partition that was found")
+	}
+	if !tr.publish(batch(1, 0), 0, true).ready {
+		t.Fatal("not ready")
+	}
+	tr.discovered([]int32{0, 1, 2})
+	if got := len(tr.known()); got != 3 {
+		t.Fatalf("%d partitions are known", got)
+	}
+}
+
+func TestWait(t *testing.T) {
+	tr := loading(0, 0)
+	asked := 0
+	tr.onUnknown = func() { asked++ }
+	var got []string
+	wait := func(name string, p position.Position) func() {
+		return tr.wait(p, func(err error) { got = append(got, fmt.Sprint(name, ":", err)) })
+	}
+	check := func(want ...string) {
+		t.Helper()
+		if fmt.Sprint(got) != fmt.Sprint(want) {
+			t.Fatalf("called: %v, want %v", got, want)
+		}
+		got = nil
+	}
+	wait("nothing", position.Position{})
+	wait("zero", at(0, 0))
+	check("nothing:<nil>", "zero:<nil>")
+	wait("other", position.OfRecord(topicB, 0, 0))
+	check("other:" + ErrOtherTopic.Error())
+	wait("five", at(0, 5))
+	wait("three", at(0, 3))
+	wait("both", at(0, 2).Merge(at(1, 1)))
+	cancelled := wait("cancelled", at(0, 3))
+	cancelled()
+	check()
+	tr.publish(batch(0, 9), 3, false)
+	check("three:<nil>")
+	tr.publish(batch(1, 9), 1, false)
+	check("both:<nil>")
+	if asked != 0 {
+		t.Fatal("metadata was asked for without need")
+	}
+	forget := wait("new partition", at(7, 1))
+	if asked != 1 {
+		t.Fatal("a token that names an unknown partition did not ask for metadata")
+	}
+	forget()
+	if len(tr.partitions) != 2 {
+		t.Fatal("a cancelled wait leaves its partition behind")
+	}
+	tr.reset(topicB)
+	check("five:" + ErrOtherTopic.Error())
+	tr.fail(ErrClosed)
+	wait("closed", position.OfRecord(topicB, 0, 0))
+	check("closed:" + ErrClosed.Error())
+}
+
+func TestWaitsFromManyGoroutines(t *testing.T) {
+	seed := rand.Uint64()
+	t.Logf("seed %d", seed)
+	const waiters, end = 2000, 500
+	tr := loading(0, 0)
+	var wg sync.WaitGroup
+	for i := range waiters {
+		r := rand.New(rand.NewPCG(seed, uint64(i)))
+		wg.Go(func() {
+			p := at(0, r.Int64N(end)+1).Merge(at(1, r.Int64N(end)+1))
+			ch := make(chan error, 1)
+			cancel := tr.wait(p, func(err error) { ch <- err })
+			if r.IntN(4) == 0 {
+				cancel()
+				return
+			}
+			if err := <-ch; err != nil || !tr.position().Covers(p) {
+				t.Errorf("woken at %v for %v: %v", tr.position(), p, err)
+			}
+		})
+	}
+	for p := range int32(2) {
+		wg.Go(func() {
+			for next := int64(1); next <= end; next++ {
+				tr.publish(batch(p, end), next, false)
+			}
+		})
+	}
+	wg.Wait()
+	for _, p := range tr.partitions {
+		if len(p.waiters) != 0 {
+			t.Errorf("%d waiters are left", len(p.waiters))
+		}
+	}
+}
+
+func TestLagSeconds(t *testing.T) {
+	tr := loading(10)
+	now := time.Now()
+	tr.now = func() time.Time { return now }
+	ask := func(end int64) {
+		tr.asked(map[int32]kafka.Ends{0: {LastStable: end, HighWatermark: end + 1, AskedAt: now}}) // an open transaction hides one
+	}
+	lag := func() PartitionStatus {
+		_, s := tr.status(2 * time.Second)
+		return s[0]
+	}
+	if s := lag(); s.LagSeconds != -1 {
+		t.Fatalf("lag in seconds before any end was reached: %v", s.LagSeconds)
+	}
+	ask(10)
+	tr.publish(batch(0, 10), 10, true)
+	if s := lag(); s.Lag != 0 || s.LagSeconds != -1 {
+		t.Fatalf("below the high watermark: %+v", s)
+	}
+	tr.publish(batch(0, 11), 11, true)
+	if s := lag(); s.LagSeconds != 0 {
+		t.Fatalf("at the high watermark: %+v", s)
+	}
+	now = now.Add(time.Second)
+	ask(20)
+	now = now.Add(3 * time.Second)
+	if s := lag(); s.Lag != 9 || s.LagSeconds != 4 {
+		t.Fatalf("behind: %+v", s)
+	}
+	tr.publish(batch(0, 21), 21, true)
+	if s := lag(); s.Lag != 0 || s.LagSeconds != 0 {
+		t.Fatalf("caught up: %+v", s)
+	}
+	now = now.Add(time.Hour) // and no end could be asked for since
+	if s := lag(); s.LagSeconds < 3600 {
+		t.Fatalf("an outage shows no lag: %+v", s)
+	}
+}
+
+func TestWatch(t *testing.T) {
+	c := &Cache{cfg: Config{Kafka: kafka.Config{}}.withDefaults()}
+	c.metrics = newMetrics(c)
+	topic, err := newTopic(c, 0, TopicConfig{Name: "a", KeyEncoding: "utf-8", ValueEncoding: "json"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	ctx, cancel := context.WithCancel(context.Background())
+	var kinds []EventKind
+	hold := make(chan struct{})
+	attached := make(chan struct{})
+	seen := make(chan Event, 1)
+	ended := make(chan error)
+	go func() {
+		ended <- topic.Watch(ctx, func(e Event) {
+			kinds = append(kinds, e.Kind)
+			switch e.Kind {
+			case EventAttached:
+				close(attached)
+				<-hold
+			case EventDelete:
+				seen <- e
+			}
+		})
+	}()
+	<-attached
+	for range watchQueueEvents + 1 {
+		topic.watchers.tell(Event{Kind: EventSet, Key: []byte("k")})
+	}
+	topic.watchers.tell(Event{Kind: EventDelete, Key: []byte("k")})
+	close(hold)
+	<-seen
+	if fmt.Sprint(kinds) != fmt.Sprint([]EventKind{EventAttached, EventFlush, EventDelete}) {
+		t.Errorf("a slow watcher was told %d events: %v…", len(kinds), kinds[:min(len(kinds), 5)])
+	}
+	cancel()
+	if err := <-ended; !errors.Is(err, context.Canceled) {
+		t.Errorf("Watch returned %v", err)
+	}
+	topic.close()
+	if err := topic.Watch(context.Background(), func(Event) {}); !errors.Is(err, ErrClosed) {
+		t.Errorf("Watch of a closed topic returned %v", err)
+	}
+	if err := topic.WaitReady(context.Background()); !errors.Is(err, ErrClosed) {
+		t.Errorf("WaitReady of a closed topic returned %v", err)
+	}
+}
+
+func TestComplaintsAreLimited(t *testing.T) {
+	now := time.Now()
+	l := &limiter{every: time.Minute, now: func() time.Time { return now }}
+	if _, ok := l.allow(1); !ok {
+		t.Fatal("the first is not let through")
+	}
+	for range 3 {
+		if _, ok := l.allow(1); ok {
+			t.Fatal("a second within the minute is let through")
+		}
+	}
+	if _, ok := l.allow(2); !ok {
+		t.Fatal("another kind is not let through")
+	}
+	now = now.Add(time.Minute)
+	if n, ok := l.allow(1); !ok || n != 3 {
+		t.Fatalf("after a minute: %v, %d unlogged", ok, n)
+	}
+}
+
+func TestDeletesRememberWhatTombstonesRemoved(t *testing.T) {
+	var d deletes
+	if d.any() {
+		t.Fatal("a delete is in flight")
+	}
+	d.begin("a")
+	d.begin("a")
+	d.note([]byte("b"), 0, 1, true) // nobody asks
+	d.note([]byte("a"), 0, 2, false)
+	d.note([]byte("a"), 1, 2, true)
+	for _, c := range []struct {
+		partition int32
+		offset    int64
+		want      bool
+	}{{0, 2, false}, {1, 2, true}, {1, 3, false}, {1, -1, true}, {0, -1, false}} {
+		if got := d.removed("a", c.partition, c.offset); got != c.want {
+			t.Errorf("removed at %d, %d: %v", c.partition, c.offset, got)
+		}
+	}
+	d.end("a")
+	if !d.any() || !d.removed("a", 1, 2) {
+		t.Error("the second delete in flight is forgotten with the first")
+	}
+	d.end("a")
+	if d.any() || len(d.keys) != 0 {
+		t.Error("notes are kept without a delete in flight")
+	}
+}
