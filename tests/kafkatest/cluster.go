@@ -30,11 +30,12 @@ type Options struct {
 	Brokers   int               // 1 to 3; 0 is 1
 	Overrides map[string]string // broker settings, over those of this package
 	JVM       []string          // replaces the JVM options of the brokers
+	Private   bool              // never the cluster of KAFKATEST_BOOTSTRAP; implied by all of the above
 }
 
 // private tells whether the options ask for what a cluster that others share cannot give.
 func (o Options) private() bool {
-	return o.Brokers > 1 || len(o.Overrides) > 0 || len(o.JVM) > 0 || o.Version != ""
+	return o.Private || o.Brokers > 1 || len(o.Overrides) > 0 || len(o.JVM) > 0 || o.Version != ""
 }
 
 // Start starts a cluster of the test's own, which ends with the test; its log is
@@ -97,6 +98,18 @@ func Open(ctx context.Context, o Options) (*Cluster, error) {
 		}
 		c.Bootstrap, c.Brokers = nil, nil
 	}
+}
+
+// Resolve gets the jars of a version (with the meaning of Options.Version) unless they are there.
+func Resolve(ctx context.Context, version string) error {
+	v, err := findVersion(version)
+	if err != nil {
+		return err
+	}
+	if _, err := findHome(ctx, v); err != nil {
+		return noKafka(v, err)
+	}
+	return nil
 }
 
 func noKafka(v version, err error) error {

@@ -1,0 +1,57 @@
+# Every target gets what it needs by itself; Go, make and git are enough to begin with.
+MODULES := core respserver admin loadgen tests tools
+SHELL := bash
+.DEFAULT_GOAL := help
+
+.PHONY: help
+help: ## this list
+	@sed -nE 's/^([a-z]+):.*## (.*)/  make \1|\2/p' Makefile | column -t -s '|' 2>/dev/null || sed -nE 's/^([a-z]+):.*## (.*)/  make \1  \2/p' Makefile
+
+.PHONY: demo
+demo: build ## run the daemon with an in-process broker and read one user by its UUID
+	@GOWORK=off go -C tools build -o ../build/tools/demo ./demo
+	@build/tools/demo bin/kafka-cache
+
+.PHONY: build
+build: ## build the programs into bin/
+	@go build -trimpath -o bin/ ./respserver/cmd/... ./loadgen/cmd/...
+
+.PHONY: setup
+setup: ## get what the tests need: Java, Maven, Kafka's jars, redis-server, redis-py
+	@tools/setup.sh
+
+.PHONY: test
+test: setup ## every test, on real Kafka, with the race detector
+	@tools/test.sh
+
+.PHONY: verify
+verify: ## formatting, vet, lint, tidy modules, direction of imports, generated files
+	@tools/verify.sh
+
+.PHONY: bench
+bench: ## the benchmarks of every module, BENCH and BENCHTIME choose among them
+	@go test -run '^$$' -bench '$(or $(BENCH),.)' -benchtime $(or $(BENCHTIME),1s) -benchmem ./core/... ./respserver/... ./admin/... ./loadgen/... ./tests/...
+
+.PHONY: fuzz
+fuzz: ## every fuzz test for a short while, FUZZTIME each (10s)
+	@tools/fuzz.sh
+
+.PHONY: kafka
+kafka: setup ## run a real Kafka on loopback until interrupted
+	@go -C tests run ./kafkatest/cmd/kafka $(KAFKA_ARGS)
+
+.PHONY: fmt
+fmt: ## format every Go file
+	@gofmt -w $(MODULES)
+
+.PHONY: tidy
+tidy: ## tidy every go.mod
+	@for m in $(MODULES); do GOWORK=off go -C $$m mod tidy || exit 1; done
+
+.PHONY: generate
+generate: ## make generated files anew
+	@for m in $(MODULES); do GOWORK=off go -C $$m generate ./... || exit 1; done
+
+.PHONY: clean
+clean: ## remove what was built or downloaded into the repository
+	@rm -rf bin build

@@ -1,0 +1,103 @@
+package main
+
+import (
+	"fmt"
+	"go/parser"
+	"go/token"
+	"path"
+	"path/filepath"
+	"slices"
+	"strconv"
+	"strings"
+)
+
+const project = "github.com/yolean/kafka-cache/"
+
+// inside says what a directory and all below it may import of the project; the
+// longest directory that matches counts. A package may always import its own
+// subdirectories and internal packages beside it.
+var inside = map[string][]string{
+	"core/position":              {},
+	"core/sample":                {},
+	"core/codec":                 {},
+	"core/kafka":                 {"core/position"},
+	"core/store":                 {"core/position"},
+	"core/policy":                {"core/codec"},
+	"core":                       {"core"},
+	"admin":                      {"core"},
+	"respserver":                 {"core"},
+	"respserver/cmd/kafka-cache": {"core", "admin", "respserver"},
+	"loadgen":                    {"core/sample"},
+	"tests":                      {"core", "respserver", "admin", "loadgen"},
+	"tools":                      {},
+}
+
+// outside says where, and nowhere else, a package of others may be imported.
+var outside = []struct {
+	imported string
+	in       []string
+	why      string
+}{
+	{"github.com/IBM/sarama", []string{"core/kafka"}, "one package speaks to Kafka"},
+	{"github.com/cockroachdb/pebble", []string{"core/store"}, "one package owns the store"},
+	{"github.com/tidwall/redcon", []string{"respserver", "loadgen", "tests"}, "the cache knows nothing of Redis"},
+	{"github.com/redis/", []string{"loadgen", "tests"}, "what is served does not depend on a client library"},
+	{"github.com/twmb/franz-go", []string{"loadgen", "respserver/cmd/kafka-cache", "tests"}, "it is for checking apart from the code under test, and for --dev"},
+	{"net/http", []string{"admin", "respserver/cmd/kafka-cache", "loadgen", "tests", "tools"}, "the cache and its RESP frontend know nothing of HTTP"},
+}
+
+func checkImports(top string, files []string) ([]string, error) {
+	var breaches []string
+	for _, f := range files {
+		if !strings.HasSuffix(f, ".go") || strings.Contains(f, "/testdata/") {
+			continue
+		}
+		parsed, err := parser.ParseFile(token.NewFileSet(), filepath.Join(top, f), nil, parser.ImportsOnly)
+		if err != nil {
+			return nil, err
+		}
+		for _, spec := range parsed.Imports {
+			imported, err := strconv.Unquote(spec.Path.Value)
+			if err != nil {
+				return nil, err
+			}
+			if why := forbidden(path.Dir(f), imported); why != "" {
+				breaches = append(breaches, fmt.Sprintf("%s imports %s: %s", f, imported, why))
+			}
+		}
+	}
+	return breaches, nil
+}
+
+// forbidden says why the package in dir may not import what it imports, or nothing if it may.
+func forbidden(dir, imported string) string {
+	if own, ok := strings.CutPrefix(imported, project); ok {
+		rule, allowed := "", []string(nil)
+		for r, a := range inside {
+			if within(dir, r) && len(r) >= len(rule) {
+				rule, allowed = r, a
+			}
+		}
+		if rule == "" {
+			return "there is no rule for " + dir
+		}
+		if within(own, rule) || slices.ContainsFunc(allowed, func(a string) bool { return within(own, a) }) {
+			return ""
+		}
+		if len(allowed) == 0 {
+			return rule + " imports nothing of the project"
+		}
+		return rule + " imports only " + strings.Join(allowed, ", ") + " of the project"
+	}
+	for _, o := range outside {
+		if strings.HasPrefix(imported, o.imported) && !slices.ContainsFunc(o.in, func(d string) bool { return within(dir, d) }) {
+			return o.why + " (only " + strings.Join(o.in, ", ") + " may)"
+		}
+	}
+	return ""
+}
+
+// within tells whether dir is parent or below it.
+func within(dir, parent string) bool {
+	return dir == parent || strings.HasPrefix(dir, parent+"/")
+}

@@ -1,0 +1,94 @@
+#!/usr/bin/env bash
+# Gets what `make test` needs beyond Go, and only what is missing: a C compiler
+# (for -race), Java 17 and Maven (for Kafka), redis-server (what replies are
+# compared with), Python with redis-py (one of the clients). Installs Debian
+# packages where it may, and otherwise says exactly what to install.
+set -euo pipefail
+cd "$(dirname "$0")/.."
+
+missing_packages=() # Debian's names
+missing_formulas=() # Homebrew's names
+need() { # need DEBIAN-PACKAGES HOMEBREW-FORMULAS
+	read -ra d <<<"$1"
+	read -ra b <<<"$2"
+	missing_packages+=("${d[@]}")
+	missing_formulas+=("${b[@]}")
+}
+has() { command -v "$1" >/dev/null 2>&1; }
+
+# Prints the major version of a java binary: 17, or 8 for "1.8.0_412".
+java_major() { "$1" -version 2>&1 | sed -nE 's/.*version "(1\.)?([0-9]+).*/\2/p' | head -n 1; }
+
+# Kafka 3.9 runs on Java 17 to 23, and 4.1 on 17 and newer: 17 to 23 serves both.
+has_java() {
+	local j v
+	for j in "${KAFKATEST_JAVA:-}" "${JAVA_HOME:+$JAVA_HOME/bin/java}" "$(command -v java || true)" \
+		/usr/lib/jvm/*/bin/java /Library/Java/JavaVirtualMachines/*/Contents/Home/bin/java; do
+		[ -n "$j" ] && [ -x "$j" ] || continue
+		v=$(java_major "$j")
+		if [ -n "$v" ] && [ "$v" -ge 17 ] && [ "$v" -le 23 ]; then return 0; fi
+	done
+	return 1
+}
+
+has_python() { has python3 && python3 -c 'import sys, venv, ensurepip; sys.exit(sys.version_info < (3, 10))' 2>/dev/null; }
+
+look() {
+	missing_packages=()
+	missing_formulas=()
+	has gcc || has clang || has cc || need "gcc libc6-dev" "gcc"
+	has_java || need "openjdk-17-jre-headless" "openjdk@17"
+	has mvn || need "maven" "maven"
+	has redis-server || need "redis-server" "redis"
+	has_python || need "python3 python3-venv python3-pip" "python@3.12"
+}
+
+look
+if [ ${#missing_packages[@]} -gt 0 ]; then
+	apt=()
+	if has apt-get; then
+		if [ "$(id -u)" -eq 0 ]; then
+			apt=(env DEBIAN_FRONTEND=noninteractive RUNLEVEL=1 apt-get)
+		elif has sudo && sudo -n true 2>/dev/null; then
+			apt=(sudo -n env DEBIAN_FRONTEND=noninteractive RUNLEVEL=1 apt-get)
+		fi
+	fi
+	if [ ${#apt[@]} -gt 0 ]; then
+		echo "setup: installing ${missing_packages[*]}"
+		log=$(mktemp)
+		# RUNLEVEL=1 keeps services off: the tests start a redis-server of their own.
+		if ! { "${apt[@]}" update -qq && "${apt[@]}" install -y -qq --no-install-recommends "${missing_packages[@]}"; } >"$log" 2>&1; then
+			tail -n 20 "$log" >&2
+		fi
+		rm -f "$log"
+		look
+	fi
+fi
+if [ ${#missing_packages[@]} -gt 0 ]; then
+	{
+		echo "setup: the tests need programs that are missing here and that this user may not install. Install them with"
+		echo "  Debian, Ubuntu:  sudo apt-get install ${missing_packages[*]}"
+		echo "  macOS:           brew install ${missing_formulas[*]}"
+		echo "and run make again. (make demo and make build need Go alone.)"
+	} >&2
+	exit 1
+fi
+
+# redis-py in the newest version, which speaks RESP3, and in the oldest that is supported, which speaks RESP2.
+python=build/python
+if [ ! -x $python/bin/python ]; then
+	python3 -m venv $python
+fi
+for version in 5.0.8 8.1.0; do
+	target=$python/redis-$version
+	if [ ! -d "$target" ]; then
+		rm -rf "$target.tmp"
+		$python/bin/python -m pip --disable-pip-version-check install -q --target "$target.tmp" "redis==$version"
+		mv "$target.tmp" "$target"
+	fi
+done
+
+# Kafka's jars, of every version that is tested.
+if [ -z "${KAFKATEST_BOOTSTRAP:-}" ]; then
+	go -C tests run ./kafkatest/cmd/kafka -resolve
+fi

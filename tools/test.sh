@@ -1,0 +1,20 @@
+#!/usr/bin/env bash
+# Runs every test with the race detector, after building each module without the
+# workspace. The last line counts them.
+set -euo pipefail
+cd "$(dirname "$0")/.."
+modules="core respserver admin loadgen tests"
+
+for m in $modules; do
+	# As others get it: without the go.work that lays the modules over each other.
+	GOWORK=off go -C "$m" build ./...
+	GOWORK=off go -C "$m" vet ./...
+	echo "ok  	$m builds without the workspace"
+done
+
+products=()
+for m in core respserver admin loadgen; do products+=("./$m/..."); done
+
+GOWORK=off go -C tools build -o ../build/tools/gotest ./gotest
+# What runs brokers and daemons runs one package at a time.
+exec build/tools/gotest -race -timeout 10m "${products[@]}" -- GOWORK=off -C tools ./... -- -race -timeout 14m -p 1 ./tests/...
