@@ -1,0 +1,435 @@
+package kafka
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"sync"
+	"time"
+
+	"github.com/IBM/sarama"
+)
+
+const (
+	// starvedAlone is after how many responses that had nothing of a partition, though there was something, it is asked
+	// for alone: a broker returns a record batch that is larger than the limits only for the first partition that has
+	// anything (KIP-74), and sarama's requests have no order.
+	starvedAlone = 8
+	// overdue is how much longer than the long poll a response may take before the leader is held for troubled.
+	overdue = 500 * time.Millisecond
+)
+
+// errMoved ends a request to a leader that does not answer while the partition has another one already.
+var errMoved = fmt.Errorf("%w: the leader changed while it owed a response", ErrUnavailable)
+
+// loop reads the partitions of one leader with two goroutines: one has a request in flight and decodes its response while
+// the other applies the response before. At most one decoded response waits.
+//
+// A partition that is to be read elsewhere, or that met a fault, goes back to the Fetcher through the same channel as the
+// responses, so that everything read of it before has been applied by then.
+type loop struct {
+	f      *Fetcher
+	leader int32
+	addr   string
+	link   *link
+	ctx    context.Context
+	cancel context.CancelFunc
+
+	handover chan *response
+	free     chan *response
+	wake     chan struct{}
+
+	mu        sync.Mutex
+	given     []*partition
+	taken     map[int32]bool
+	askedAt   time.Time               // when the request that is in flight was sent; zero: none is
+	interrupt context.CancelCauseFunc // ends that request
+
+	parts   []*partition // belongs to the fetching goroutine
+	suspect bool         // whose turn it is: the suspects', one at a time, or the others'
+}
+
+// response is a decoded fetch response. There are two of them, which are used in turn.
+type response struct {
+	decoder decoder
+	batches []Batch
+	give    []*partition // to be given back once the batches are applied
+}
+
+func newLoop(ctx context.Context, f *Fetcher, leader int32, addr string) *loop {
+	l := &loop{
+		f: f, leader: leader, addr: addr,
+		link:     newLink(&f.client.config, addr, fetchFrame, true),
+		handover: make(chan *response),
+		free:     make(chan *response, 2),
+		wake:     make(chan struct{}, 1),
+		taken:    make(map[int32]bool),
+	}
+	l.ctx, l.cancel = context.WithCancel(ctx)
+	l.free <- new(response)
+	l.free <- new(response)
+	return l
+}
+
+// give hands a partition over to the loop. Its fields belong to the loop from then on.
+func (l *loop) give(p *partition) {
+	l.mu.Lock()
+	l.given = append(l.given, p)
+	l.mu.Unlock()
+	l.nudge()
+}
+
+// take asks for a partition back.
+func (l *loop) take(id int32) {
+	l.mu.Lock()
+	l.taken[id] = true
+	if l.interrupt != nil && l.overdueLocked() {
+		l.interrupt(errMoved)
+	}
+	l.mu.Unlock()
+	l.nudge()
+}
+
+// isOverdue reports whether the leader should have answered by now.
+func (l *loop) isOverdue() bool {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.overdueLocked()
+}
+
+func (l *loop) overdueLocked() bool {
+	return !l.askedAt.IsZero() && time.Since(l.askedAt) > l.f.client.config.MaxWait+overdue
+}
+
+func (l *loop) nudge() {
+	select {
+	case l.wake <- struct{}{}:
+	default:
+	}
+}
+
+// apply hands the responses' batches to the callback, in order.
+func (l *loop) apply(apply func(context.Context, *Batch) error) {
+	for {
+		select {
+		case r := <-l.handover:
+			for i := range r.batches {
+				if err := apply(l.ctx, &r.batches[i]); err != nil {
+					l.f.fail(err)
+					return
+				}
+			}
+			give := r.give
+			r.give = nil
+			clear(r.batches)
+			r.batches = r.batches[:0]
+			r.decoder.reset()
+			l.free <- r
+			l.f.giveBack(give)
+		case <-l.ctx.Done():
+			return
+		}
+	}
+}
+
+// fetch asks for records until the loop's context ends.
+func (l *loop) fetch() {
+	defer l.link.close()
+	for l.ctx.Err() == nil {
+		var r *response
+		select {
+		case r = <-l.free:
+		case <-l.ctx.Done():
+			return
+		}
+		r.give = l.exchangePartitions()
+		if len(r.give) == 0 {
+			due, alone, wait := l.due()
+			if len(due) == 0 {
+				l.free <- r
+				l.pause(wait)
+				continue
+			}
+			l.fill(r, due, alone)
+		}
+		if len(r.give) == 0 && len(r.batches) == 0 {
+			l.free <- r
+			continue
+		}
+		select {
+		case l.handover <- r:
+		case <-l.ctx.Done():
+			return
+		}
+	}
+}
+
+// exchangePartitions takes over what was given and returns what is to be given back.
+func (l *loop) exchangePartitions() []*partition {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.parts = append(l.parts, l.given...)
+	l.given = nil
+	var back []*partition
+	for id := range l.taken {
+		if p := l.remove(id); p != nil {
+			back = append(back, p)
+		}
+		delete(l.taken, id)
+	}
+	return back
+}
+
+func (l *loop) remove(id int32) *partition {
+	i := slices.IndexFunc(l.parts, func(p *partition) bool { return p.id == id })
+	if i < 0 {
+		return nil
+	}
+	p := l.parts[i]
+	l.parts = slices.Delete(l.parts, i, i+1)
+	return p
+}
+
+// due lists the partitions to ask for now, or says how long to wait until one is due. alone says that it is one while
+// others are due too.
+func (l *loop) due() (due []*partition, alone bool, wait time.Duration) {
+	now := time.Now()
+	wait = time.Hour
+	var apart []*partition
+	for _, p := range l.parts {
+		switch {
+		case p.retryAt.After(now):
+			wait = min(wait, p.retryAt.Sub(now))
+		case p.suspect || p.starved >= starvedAlone:
+			apart = append(apart, p)
+		default:
+			due = append(due, p)
+		}
+	}
+	if len(apart) > 0 && (l.suspect || len(due) == 0) {
+		l.suspect = false
+		// The one that has waited longest: whoever was asked for alone goes to the end.
+		p := apart[0]
+		l.remove(p.id)
+		l.parts = append(l.parts, p)
+		return []*partition{p}, len(due)+len(apart) > 1, 0
+	}
+	l.suspect = true
+	return due, false, wait
+}
+
+func (l *loop) pause(d time.Duration) {
+	t := time.NewTimer(d)
+	defer t.Stop()
+	select {
+	case <-t.C:
+	case <-l.wake:
+	case <-l.ctx.Done():
+	}
+}
+
+// fill makes one request and decodes its response into r.
+func (l *loop) fill(r *response, due []*partition, alone bool) {
+	due, err := l.resolveStarts(r, due)
+	if err != nil || len(due) == 0 {
+		if err != nil {
+			l.failAll(r, due, err)
+		}
+		return
+	}
+	asked := time.Now()
+	var res *sarama.FetchResponse
+	err = l.ask(func(b *sarama.Broker) (time.Duration, error) {
+		var err error
+		res, err = b.Fetch(l.request(due, alone))
+		if err != nil {
+			return 0, err
+		}
+		if res.ErrorCode != 0 {
+			return res.ThrottleTime, sarama.KError(res.ErrorCode)
+		}
+		return res.ThrottleTime, nil
+	})
+	if err != nil {
+		l.failAll(r, due, err)
+		return
+	}
+	now := time.Now()
+	for _, p := range due {
+		block := res.GetBlock(l.f.config.Topic, p.id)
+		switch {
+		case block == nil:
+			l.failOne(r, p, fmt.Errorf("%w: %w", ErrCorrupt, sarama.ErrIncompleteResponse))
+		case block.Err == sarama.ErrOffsetOutOfRange:
+			l.outOfRange(r, p)
+		case block.Err != sarama.ErrNoError:
+			l.failOne(r, p, classify(block.Err))
+		default:
+			l.decode(r, p, block, asked, now, len(due) == 1)
+		}
+	}
+	slices.SortFunc(r.batches, func(a, b Batch) int { return int(a.Partition) - int(b.Partition) })
+}
+
+func (l *loop) request(due []*partition, alone bool) *sarama.FetchRequest {
+	c := &l.f.config
+	req := &sarama.FetchRequest{
+		Version: 12, MinBytes: 1, MaxBytes: c.MaxBytes, Isolation: sarama.ReadCommitted,
+		MaxWaitTime:  int32(l.f.client.config.MaxWait / time.Millisecond),
+		SessionEpoch: -1, // no session (KIP-227)
+	}
+	if alone {
+		req.MaxWaitTime = 1 // the others wait meanwhile
+	}
+	for _, p := range due {
+		req.AddBlock(c.Topic, p.id, p.next, p.limit, p.epoch)
+	}
+	return req
+}
+
+// ask runs an exchange with the leader, which can be interrupted once it is overdue.
+func (l *loop) ask(r request) error {
+	ctx, interrupt := context.WithCancelCause(l.ctx)
+	l.mu.Lock()
+	l.askedAt, l.interrupt = time.Now(), interrupt
+	l.mu.Unlock()
+	_, err := l.link.do(ctx, r)
+	l.mu.Lock()
+	l.askedAt, l.interrupt = time.Time{}, nil
+	l.mu.Unlock()
+	err = endedBy(ctx, err)
+	interrupt(nil)
+	return err
+}
+
+// decode appends the partition's batch to r.
+func (l *loop) decode(r *response, p *partition, block *sarama.FetchResponseBlock, asked, now time.Time, alone bool) {
+	records, next, epoch, err := r.decoder.block(block, p.next)
+	if err != nil {
+		p.suspect = true
+		l.failOne(r, p, err)
+		return
+	}
+	p.progressed(now)
+	switch {
+	case next > p.next || next >= block.LastStableOffset:
+		p.starved, p.limit = 0, l.f.config.MaxPartitionBytes
+	case alone:
+		// Even alone there was nothing: the broker cuts batches at the limit.
+		if p.limit > fetchFrame/2 {
+			l.failOne(r, p, fmt.Errorf("%w: nothing at offset %d in %d bytes, though the log goes on to %d", ErrCorrupt, p.next, p.limit, block.LastStableOffset))
+			return
+		}
+		p.starved++
+		p.limit *= 2
+	default:
+		p.starved++
+	}
+	p.next = next
+	r.batches = append(r.batches, Batch{
+		Partition: p.id, Records: records, Next: next, LeaderEpoch: epoch,
+		LogStart: block.LogStartOffset, LastStable: block.LastStableOffset, HighWatermark: block.HighWaterMarkOffset,
+		Last: true, AskedAt: asked,
+	})
+}
+
+// resolveStarts asks for the log's start where that is where to begin. It returns the partitions that can be fetched.
+func (l *loop) resolveStarts(r *response, due []*partition) ([]*partition, error) {
+	var ids []int32
+	for _, p := range due {
+		if p.next == fromLogStart {
+			ids = append(ids, p.id)
+		}
+	}
+	if len(ids) == 0 {
+		return due, nil
+	}
+	starts, err := l.bounds(ids, sarama.OffsetOldest)
+	if starts == nil {
+		return due, err
+	}
+	return slices.DeleteFunc(due, func(p *partition) bool {
+		if p.next != fromLogStart {
+			return false
+		}
+		start, ok := starts[p.id]
+		if !ok {
+			l.failOne(r, p, fmt.Errorf("ask for the log's start: %w", err))
+			return true
+		}
+		p.next = start
+		return false
+	}), nil
+}
+
+// bounds is nil where the leader did not answer at all.
+func (l *loop) bounds(ids []int32, bound int64) (offsets map[int32]int64, err error) {
+	err = l.ask(func(b *sarama.Broker) (d time.Duration, err error) {
+		offsets, d, err = listOffsets(b, l.f.config.Topic, ids, sarama.ReadUncommitted, bound)
+		return d, err
+	})
+	return offsets, err
+}
+
+// outOfRange judges OFFSET_OUT_OF_RANGE. A start that was asked for, and has moved on before it was read, is asked for
+// again. Otherwise the answer is believed only the second time, after metadata has confirmed topic and leader, and only
+// where the log's bounds agree with it.
+func (l *loop) outOfRange(r *response, p *partition) {
+	if !p.begun && p.fromStart {
+		p.next = fromLogStart
+		l.failOne(r, p, classify(sarama.ErrOffsetOutOfRange))
+		return
+	}
+	p.outOfRange++
+	if p.outOfRange > 1 {
+		starts, err1 := l.bounds([]int32{p.id}, sarama.OffsetOldest)
+		ends, err2 := l.bounds([]int32{p.id}, sarama.OffsetNewest)
+		start, ok1 := starts[p.id]
+		end, ok2 := ends[p.id]
+		if !ok1 || !ok2 {
+			l.failOne(r, p, fmt.Errorf("ask for the log's bounds: %w", errors.Join(err1, err2)))
+			return
+		}
+		if p.next < start || p.next > end {
+			l.f.fail(&OutOfRangeError{Partition: p.id, Position: p.next, LogStart: start, End: end})
+			return
+		}
+	}
+	l.failOne(r, p, classify(sarama.ErrOffsetOutOfRange))
+}
+
+// failOne reports a partition's fault and has the partition given back.
+func (l *loop) failOne(r *response, p *partition, err error) {
+	l.f.report(FetchError{Leader: l.leader, Partition: p.id, Err: err})
+	p.failed(time.Now())
+	l.remove(p.id)
+	r.give = append(r.give, p)
+}
+
+// failAll reports a fault of the whole exchange. Where the response did not decode each partition becomes a suspect, to
+// be asked for alone. Otherwise all of the leader's partitions are given back.
+func (l *loop) failAll(r *response, due []*partition, err error) {
+	if l.ctx.Err() != nil {
+		return
+	}
+	if errors.Is(err, ErrCorrupt) {
+		if len(due) == 1 {
+			due[0].suspect = true
+			l.failOne(r, due[0], err)
+			return
+		}
+		for _, p := range due {
+			p.suspect = true
+		}
+		l.f.report(FetchError{Leader: l.leader, Partition: -1, Err: err})
+		return
+	}
+	l.f.report(FetchError{Leader: l.leader, Partition: -1, Err: err})
+	now := time.Now()
+	for _, p := range l.parts {
+		p.failed(now)
+	}
+	r.give = append(r.give, l.parts...)
+	l.parts = nil
+}

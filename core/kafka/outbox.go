@@ -1,0 +1,241 @@
+package kafka
+
+import (
+	"errors"
+	"fmt"
+	"math"
+	"slices"
+	"time"
+
+	"github.com/IBM/sarama"
+)
+
+// pending is a record on its way. Its fields are guarded by the Producer's mu.
+type pending struct {
+	key, value []byte
+	headers    []*sarama.RecordHeader
+	size       int
+	stamp      time.Time
+	deadline   time.Time
+	done       func(Produced, error)
+
+	topic    *outTopic
+	part     *outPartition // nil: the topic's partitions are not known yet
+	batch    *outBatch     // nil: it waits
+	answered bool
+
+	listed     bool
+	prev, next *pending
+}
+
+// newPending copies the record, in one allocation where it has no headers.
+func newPending(r ProduceRecord, done func(Produced, error)) *pending {
+	n := len(r.Key) + len(r.Value)
+	for _, h := range r.Headers {
+		n += len(h.Key) + len(h.Value)
+	}
+	buf := make([]byte, 0, n)
+	clone := func(b []byte) []byte {
+		if b == nil {
+			return nil
+		}
+		buf = append(buf, b...)
+		return buf[len(buf)-len(b) : len(buf) : len(buf)]
+	}
+	e := &pending{key: clone(r.Key), value: clone(r.Value), size: n + recordOverhead, done: done}
+	for _, h := range r.Headers {
+		e.headers = append(e.headers, &sarama.RecordHeader{Key: clone(h.Key), Value: clone(h.Value)})
+		e.size += recordOverhead / 4
+	}
+	return e
+}
+
+// wireSize bounds what the record takes within a batch.
+func (e *pending) wireSize() int { return e.size - recordOverhead + 5*10 + 10*2*len(e.headers) }
+
+// inDoubt reports whether the record may be in the log, or may come to be.
+func (e *pending) inDoubt() bool { return e.batch != nil && (e.batch.sending || e.batch.doubtful) }
+
+// overdue is the error of a record whose time is up.
+func (e *pending) overdue(after time.Duration) error {
+	cause := e.topic.cause
+	if e.part != nil {
+		cause = e.part.cause
+	}
+	if cause == nil {
+		cause = errors.New("no answer yet")
+	}
+	if e.inDoubt() {
+		return fmt.Errorf("%w after %v: %w", ErrUnknownOutcome, after, withoutVerdict(cause))
+	}
+	if errors.Is(cause, ErrNotEnoughReplicas) || errors.Is(cause, ErrUnknownTopic) {
+		return fmt.Errorf("given up after %v: %w", after, cause)
+	}
+	return fmt.Errorf("%w: not sent within %v: %w", ErrUnavailable, after, withoutVerdict(cause))
+}
+
+// withoutVerdict keeps an error's text alone: what it says of the outcome holds for one attempt, not for the record.
+func withoutVerdict(err error) error { return errors.New(err.Error()) }
+
+// pendingList is a list in the order of the deadlines, from which any element can be removed.
+type pendingList struct {
+	first, last *pending
+	watched     bool
+}
+
+// push appends, and reports whether the list was empty.
+func (l *pendingList) push(e *pending) (first bool) {
+	e.listed = true
+	e.prev = l.last
+	if l.last == nil {
+		l.first = e
+	} else {
+		l.last.next = e
+	}
+	l.last = e
+	return e.prev == nil
+}
+
+func (l *pendingList) remove(e *pending) {
+	if !e.listed {
+		return
+	}
+	e.listed = false
+	if e.prev == nil {
+		l.first = e.next
+	} else {
+		e.prev.next = e.next
+	}
+	if e.next == nil {
+		l.last = e.prev
+	} else {
+		e.next.prev = e.prev
+	}
+	e.prev, e.next = nil, nil
+}
+
+// outTopic is a topic that is written to.
+type outTopic struct {
+	name        string
+	kick        chan struct{} // asks for metadata
+	partitioner sarama.Partitioner
+	parts       []*outPartition // by id; nil: not known yet
+	waiting     []*pending      // until they are
+	refreshedAt time.Time
+	cause       error // why metadata cannot be had
+}
+
+func newOutTopic(name string) *outTopic {
+	return &outTopic{name: name, kick: make(chan struct{}, 1), partitioner: sarama.NewMurmur2Partitioner(name)}
+}
+
+// choose is the Java client's choice, over all partitions, whether they have a leader now or not.
+func (t *outTopic) choose(key []byte, n int) int {
+	m := sarama.ProducerMessage{}
+	if key != nil {
+		m.Key = sarama.ByteEncoder(key)
+	}
+	i, err := t.partitioner.Partition(&m, int32(n))
+	if err != nil || i < 0 || int(i) >= n {
+		panic(fmt.Sprintf("kafka: partitioner chose %d of %d: %v", i, n, err)) // its encoder has no errors
+	}
+	return int(i)
+}
+
+// outPartition is a partition that is written to.
+type outPartition struct {
+	topic      *outTopic
+	id         int32
+	leaderAddr string // empty: none is known
+	queue      []*pending
+	batch      *outBatch // in flight or in doubt: nothing else is sent before it is settled
+	busy       bool      // a sender has the batch
+	retryAt    time.Time
+	failures   int
+	cause      error // of the last attempt
+
+	producer   producerID
+	sequence   int32 // of the next record
+	maxRecords int   // of a batch, while one that was refused is taken apart; 0: any number
+}
+
+func (p *outPartition) hasWork() bool { return p.batch != nil || len(p.queue) > 0 }
+
+// bump moves on to the next epoch, which shuts out what was sent with the one before.
+func (p *outPartition) bump() {
+	p.sequence = 0
+	if p.producer.epoch == math.MaxInt16 {
+		p.producer.known = false
+		return
+	}
+	p.producer.epoch++
+}
+
+// outBatch is a batch as it is sent, and sent again.
+type outBatch struct {
+	part     *outPartition
+	entries  []*pending
+	wire     *sarama.RecordBatch
+	bytes    int
+	sending  bool
+	doubtful bool // an attempt may have reached the log
+}
+
+// maxBatch bounds a batch that has several records: with its overhead it stays below max.message.bytes' default.
+const maxBatch = 1_000_000
+
+// nextBatch takes a batch from the front of the queue.
+func (p *outPartition) nextBatch() *outBatch {
+	b := &outBatch{part: p}
+	n := 0
+	for _, e := range p.queue {
+		size := e.wireSize()
+		if n > 0 && (b.bytes+size > maxBatch || n == p.maxRecords) {
+			break
+		}
+		b.bytes += size
+		n++
+	}
+	b.entries = slices.Clone(p.queue[:n])
+	clear(p.queue[:n])
+	if p.queue = p.queue[n:]; len(p.queue) == 0 {
+		p.queue = nil
+	}
+	for _, e := range b.entries {
+		e.batch = b
+	}
+	p.batch = b
+	return b
+}
+
+// encode makes what is sent. It is made once, when the partition has its producer id: what is sent again must be the same.
+func (b *outBatch) encode() {
+	if b.wire != nil {
+		return
+	}
+	first := b.entries[0].stamp.Truncate(time.Millisecond)
+	w := &sarama.RecordBatch{
+		Version: 2, PartitionLeaderEpoch: -1,
+		FirstTimestamp: first, MaxTimestamp: first,
+		LastOffsetDelta: int32(len(b.entries) - 1),
+		ProducerID:      b.part.producer.id, ProducerEpoch: b.part.producer.epoch, FirstSequence: b.part.sequence,
+		Records: make([]*sarama.Record, len(b.entries)),
+	}
+	records := make([]sarama.Record, len(b.entries))
+	for i, e := range b.entries {
+		at := e.stamp.Truncate(time.Millisecond)
+		if at.After(w.MaxTimestamp) {
+			w.MaxTimestamp = at
+		}
+		records[i] = sarama.Record{Key: e.key, Value: e.value, Headers: e.headers, OffsetDelta: int64(i), TimestampDelta: at.Sub(first)}
+		w.Records[i] = &records[i]
+	}
+	b.wire = w
+}
+
+func (b *outBatch) allAnswered() bool {
+	return !slices.ContainsFunc(b.entries, func(e *pending) bool { return !e.answered })
+}
+
+// after is the sequence number after n records from s on (it wraps to 0).
+func after(s int32, n int) int32 { return int32((int64(s) + int64(n)) & math.MaxInt32) }
