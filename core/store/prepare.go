@@ -117,12 +117,8 @@ func CheckDataDir(dataDir string) error {
 		}
 		break
 	}
-	f, err := os.CreateTemp(dir, ".kafka-cache-*")
-	if err != nil {
-		return fmt.Errorf("store: data directory %s: %w", dataDir, err)
-	}
-	if err := errors.Join(f.Close(), os.Remove(f.Name())); err != nil {
-		return fmt.Errorf("store: data directory %s: %w", dataDir, err)
+	if err := writable(dir); err != nil {
+		return fmt.Errorf("store: data directory %s: %s cannot be written to: %w", dataDir, dir, err)
 	}
 	return nil
 }
