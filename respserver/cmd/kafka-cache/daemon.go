@@ -1,0 +1,183 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"net"
+	"os"
+	"strings"
+	"syscall"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+
+	"github.com/yolean/kafka-cache/admin"
+	"github.com/yolean/kafka-cache/core/cache"
+	"github.com/yolean/kafka-cache/core/kafka"
+	"github.com/yolean/kafka-cache/respserver"
+	"github.com/yolean/kafka-cache/respserver/cmd/kafka-cache/internal/config"
+	"github.com/yolean/kafka-cache/respserver/cmd/kafka-cache/internal/dev"
+	"github.com/yolean/kafka-cache/respserver/cmd/kafka-cache/internal/memory"
+)
+
+// fillTimeout bounds the writing of the sample model, which takes milliseconds.
+const fillTimeout = 30 * time.Second
+
+// daemon is what serve puts together: everything is checked and both ports are taken before anything else is opened.
+type daemon struct {
+	cfg    *config.Config
+	log    *slog.Logger
+	stdout io.Writer
+
+	respListener  net.Listener
+	adminListener net.Listener
+	broker        *dev.Broker // nil without --dev
+	cache         *cache.Cache
+	resp          *respserver.Server
+	admin         *admin.Server
+	guard         *memory.Guard // nil without a limit
+}
+
+// newDaemon opens listeners, and with --dev the broker. Where it fails it has closed them again, and nothing in the data
+// directory has been touched.
+func newDaemon(cfg *config.Config, log *slog.Logger, stdout io.Writer) (d *daemon, err error) {
+	m, err := readMaterial(cfg)
+	if err != nil {
+		return nil, configError{err}
+	}
+	if err := checkDataDir(cfg.DataDir); err != nil {
+		return nil, configError{err}
+	}
+	d = &daemon{cfg: cfg, log: log, stdout: stdout}
+	defer func() {
+		if err != nil {
+			d.closeUnstarted()
+		}
+	}()
+	if d.respListener, err = listen("--resp-addr", cfg.RESPAddr); err != nil {
+		return nil, err
+	}
+	if d.adminListener, err = listen("--admin-addr", cfg.AdminAddr); err != nil {
+		return nil, err
+	}
+	bootstrap := cfg.KafkaBootstrap
+	if cfg.Dev {
+		if d.broker, err = dev.Start(log); err != nil {
+			return nil, err
+		}
+		bootstrap = d.broker.Addrs()
+		log.Warn("development mode: the broker is in this process, its data is made up and gone when it ends", "broker", strings.Join(bootstrap, ","))
+	}
+	registry := prometheus.NewRegistry()
+	topics := make([]cache.TopicConfig, len(cfg.Topics))
+	for i, t := range cfg.Topics {
+		topics[i] = cache.TopicConfig{Name: t.Name, Writable: !t.ReadOnly, KeyEncoding: t.KeyEncoding, ValueEncoding: t.ValueEncoding}
+	}
+	d.cache, err = cache.New(cache.Config{
+		Kafka:          kafka.Config{Bootstrap: bootstrap, TLS: m.kafkaTLS, SASL: m.kafkaSASL, Logger: log},
+		Topics:         topics,
+		DataDir:        cfg.DataDir,
+		Identity:       cfg.Identity,
+		NoCommit:       !cfg.CommitOffsets,
+		StartupTimeout: cfg.StartupTimeout,
+		Version:        versionName(),
+		Logger:         log,
+		Registerer:     registry,
+	})
+	if err != nil {
+		return nil, err
+	}
+	if d.resp, err = respserver.NewServer(d.respConfig(m, registry)); err != nil {
+		return nil, err
+	}
+	if d.admin, err = admin.New(admin.Config{Cache: d.cache, Registry: registry, MaxStaleness: cfg.ReadyMaxStaleness, Logger: log}); err != nil {
+		return nil, err
+	}
+	if err := d.newGuard(registry); err != nil {
+		return nil, err
+	}
+	if cfg.Dev {
+		ctx, cancel := context.WithTimeout(context.Background(), fillTimeout)
+		defer cancel()
+		if err := d.broker.Fill(ctx); err != nil {
+			return nil, err
+		}
+	}
+	return d, nil
+}
+
+func (d *daemon) respConfig(m material, registry *prometheus.Registry) respserver.Config {
+	c := respserver.Config{
+		Cache:        d.cache,
+		Version:      versionName(),
+		Password:     m.respPassword,
+		Unprotected:  !d.cfg.ProtectedMode,
+		TLS:          m.respTLS,
+		ApplyTimeout: d.cfg.ApplyTimeout,
+		AllowFlush:   d.cfg.RESPAllowFlush,
+		MaxClients:   d.cfg.RESPMaxClients,
+		IdleTimeout:  d.cfg.RESPIdleTimeout,
+		Logger:       d.log,
+		Registerer:   registry,
+	}
+	if d.cfg.WriteReply == config.Acknowledged {
+		c.WriteReply = respserver.Acknowledged
+	}
+	return c
+}
+
+// newGuard makes the guard where there is a limit.
+func (d *daemon) newGuard(registry *prometheus.Registry) error {
+	limit, source := int64(d.cfg.MemoryLimit), "--memory-limit"
+	auto := d.cfg.MemoryLimit == config.AutoBytes
+	if auto {
+		n, found, err := memory.CgroupLimit(os.DirFS("/"))
+		switch {
+		case err != nil:
+			d.log.Warn("the memory limit is not known: give one with --memory-limit", "error", err)
+			return nil
+		case !found:
+			return nil
+		}
+		limit, source = n, "control group"
+	}
+	if limit == 0 {
+		return nil
+	}
+	keep := auto && os.Getenv("GOMEMLIMIT") != ""
+	d.log.Info("memory limit", "bytes", limit, "from", source, "GOMEMLIMIT is kept", keep)
+	var err error
+	d.guard, err = memory.NewGuard(memory.Config{
+		Limit: limit, Outside: d.cache.OutsideHeap, KeepRuntimeLimit: keep, Logger: d.log, Registerer: registry,
+	})
+	return err
+}
+
+// listen takes a port; another configuration would mend what fails here.
+func listen(option, addr string) (net.Listener, error) {
+	l, err := net.Listen("tcp", addr)
+	if err == nil {
+		return l, nil
+	}
+	if errors.Is(err, syscall.EADDRINUSE) {
+		return nil, configError{fmt.Errorf("%s: %s is in use by another process: end that one, or choose another port (0 takes a free one)", option, addr)}
+	}
+	return nil, configError{fmt.Errorf("%s: %w", option, err)}
+}
+
+// closeUnstarted gives back what newDaemon took. The cache has not been run and holds nothing.
+func (d *daemon) closeUnstarted() {
+	for _, l := range []net.Listener{d.respListener, d.adminListener} {
+		if l != nil {
+			_ = l.Close() // nobody has connected
+		}
+	}
+	if d.broker != nil {
+		ctx, cancel := context.WithTimeout(context.Background(), time.Second)
+		defer cancel()
+		_ = d.broker.Close(ctx) // the error that led here is the one to tell
+	}
+}

@@ -1,0 +1,130 @@
+package main
+
+import (
+	"crypto/tls"
+	"crypto/x509"
+	"fmt"
+	"io"
+	"os"
+	"strings"
+
+	"github.com/yolean/kafka-cache/core/kafka"
+	"github.com/yolean/kafka-cache/core/store"
+	"github.com/yolean/kafka-cache/respserver/cmd/kafka-cache/internal/config"
+)
+
+// material is what the configuration names by file: passwords and certificates.
+type material struct {
+	respPassword []byte // nil: none
+	respTLS      *tls.Config
+	kafkaTLS     *tls.Config
+	kafkaSASL    *kafka.SASL
+}
+
+// readMaterial reads all of it, so that what is missing is found before anything is opened.
+func readMaterial(c *config.Config) (m material, err error) {
+	if c.RESPPasswordFile != "" {
+		if m.respPassword, err = readSecret("--resp-password-file", c.RESPPasswordFile); err != nil {
+			return m, err
+		}
+	}
+	if c.RESPTLSCert != "" {
+		if m.respTLS, err = serverTLS(c); err != nil {
+			return m, err
+		}
+	}
+	if c.KafkaTLS {
+		if m.kafkaTLS, err = clientTLS(c); err != nil {
+			return m, err
+		}
+	}
+	if c.KafkaSASLMechanism != "" {
+		password, err := readSecret("--kafka-sasl-password-file", c.KafkaSASLPasswordFile)
+		if err != nil {
+			return m, err
+		}
+		m.kafkaSASL = &kafka.SASL{Mechanism: c.KafkaSASLMechanism, User: c.KafkaSASLUser, Password: string(password)}
+	}
+	return m, nil
+}
+
+// maxSecret bounds a password file: more is some other file.
+const maxSecret = 4096
+
+// readSecret reads a password; one line break at its end is not part of it. Its errors do not quote what was read.
+func readSecret(option, path string) ([]byte, error) {
+	f, err := os.Open(path)
+	if err != nil {
+		return nil, fmt.Errorf("%s: %w", option, err)
+	}
+	defer f.Close()
+	b, err := io.ReadAll(io.LimitReader(f, maxSecret+1))
+	if err != nil {
+		return nil, fmt.Errorf("%s: %w", option, err)
+	}
+	secret := strings.TrimSuffix(strings.TrimSuffix(string(b), "\n"), "\r")
+	switch {
+	case len(b) > maxSecret:
+		return nil, fmt.Errorf("%s: %s is larger than %d bytes", option, path, maxSecret)
+	case secret == "":
+		return nil, fmt.Errorf("%s: %s is empty", option, path)
+	case strings.ContainsAny(secret, "\r\n\x00"):
+		return nil, fmt.Errorf("%s: %s has more than one line", option, path)
+	}
+	return []byte(secret), nil
+}
+
+func serverTLS(c *config.Config) (*tls.Config, error) {
+	pair, err := tls.LoadX509KeyPair(c.RESPTLSCert, c.RESPTLSKey)
+	if err != nil {
+		return nil, fmt.Errorf("--resp-tls-cert and --resp-tls-key: %w", err)
+	}
+	t := &tls.Config{Certificates: []tls.Certificate{pair}, MinVersion: tls.VersionTLS12}
+	if c.RESPTLSClientCA != "" {
+		if t.ClientCAs, err = readCertificates("--resp-tls-client-ca", c.RESPTLSClientCA); err != nil {
+			return nil, err
+		}
+		t.ClientAuth = tls.RequireAndVerifyClientCert
+	}
+	return t, nil
+}
+
+func clientTLS(c *config.Config) (t *tls.Config, err error) {
+	t = &tls.Config{MinVersion: tls.VersionTLS12}
+	if c.KafkaTLSCA != "" {
+		if t.RootCAs, err = readCertificates("--kafka-tls-ca", c.KafkaTLSCA); err != nil {
+			return nil, err
+		}
+	}
+	if c.KafkaTLSCert != "" {
+		pair, err := tls.LoadX509KeyPair(c.KafkaTLSCert, c.KafkaTLSKey)
+		if err != nil {
+			return nil, fmt.Errorf("--kafka-tls-cert and --kafka-tls-key: %w", err)
+		}
+		t.Certificates = []tls.Certificate{pair}
+	}
+	return t, nil
+}
+
+func readCertificates(option, path string) (*x509.CertPool, error) {
+	pem, err := os.ReadFile(path)
+	if err != nil {
+		return nil, fmt.Errorf("%s: %w", option, err)
+	}
+	pool := x509.NewCertPool()
+	if !pool.AppendCertsFromPEM(pem) {
+		return nil, fmt.Errorf("%s: %s has no certificate in PEM", option, path)
+	}
+	return pool, nil
+}
+
+// checkDataDir changes nothing that is there.
+func checkDataDir(dir string) error {
+	if dir == "" {
+		return nil
+	}
+	if err := store.CheckDataDir(dir); err != nil {
+		return fmt.Errorf("--data-dir: %w", err)
+	}
+	return nil
+}

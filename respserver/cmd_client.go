@@ -1,0 +1,311 @@
+package respserver
+
+import (
+	"fmt"
+	"net"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/yolean/kafka-cache/respserver/resp"
+)
+
+const badName = "ERR Client names cannot contain spaces, newlines or special characters."
+
+func clientCommands() []*command {
+	const f = loadingOK | noscript
+	return []*command{
+		{name: "client", arity: -2, group: "connection", since: "2.4.0", flags: f, summary: "Container of commands about connections.", order: []*command{
+			{name: "id", arity: 2, flags: f | fast, since: "5.0.0", complexity: "O(1)", summary: "Returns the connection's id.", run: func(c *conn, _ [][]byte) { c.out = resp.AppendInt(c.out, c.id) }},
+			{name: "info", arity: 2, flags: f, since: "6.2.0", complexity: "O(1)", summary: "Describes the connection.", run: func(c *conn, _ [][]byte) {
+				c.out = resp.AppendVerbatim(c.out, c.proto, c.describe()+"\n")
+			}},
+			{name: "list", arity: -2, flags: f | admin, since: "2.4.0", complexity: "O(N)", summary: "Describes all connections.", run: runClientList},
+			{name: "kill", arity: -3, flags: f | admin, since: "2.4.0", complexity: "O(N)", summary: "Closes connections.", run: runClientKill},
+			{name: "getname", arity: 2, flags: f, since: "2.6.9", complexity: "O(1)", summary: "Returns the connection's name.", run: runClientGetName},
+			{name: "setname", arity: 3, flags: f, since: "2.6.9", complexity: "O(1)", summary: "Names the connection.", run: runClientSetName},
+			{name: "setinfo", arity: 4, flags: f, since: "7.2.0", complexity: "O(1)", summary: "Notes the client library's name or version.", run: runClientSetInfo},
+			{name: "reply", arity: 3, flags: f, since: "3.2.0", complexity: "O(1)", summary: "Switches replies off and on.", run: runClientReply},
+			{name: "no-evict", arity: 3, flags: f, since: "7.0.0", complexity: "O(1)", summary: "Notes that the connection is not to be evicted; none is.", run: runClientNoEvict},
+			{name: "no-touch", arity: 3, flags: f, since: "7.2.0", complexity: "O(1)", summary: "Notes that reads do not count as use; none do.", run: runClientNoTouch},
+			{name: "tracking", arity: -3, flags: f, since: "6.0.0", complexity: "O(1)", summary: "Switches invalidation messages for keys that were read on and off.", run: runClientTracking},
+			{name: "caching", arity: 3, flags: f, since: "6.0.0", complexity: "O(1)", summary: "Says whether the next command's keys are tracked.", run: runClientCaching},
+			{name: "trackinginfo", arity: 2, flags: f, since: "6.2.0", complexity: "O(1)", summary: "Describes the connection's tracking.", run: runClientTrackingInfo},
+			{name: "getredir", arity: 2, flags: f, since: "6.0.0", complexity: "O(1)", summary: "Returns -1, or 0 while tracking is on: there is no redirection.", run: runClientGetRedir},
+			{name: "maint_notifications", arity: -3, flags: f, since: "8.4.0", complexity: "O(1)", summary: "Is answered with an error: there are no maintenance notifications.", run: func(c *conn, _ [][]byte) {
+				c.fail("ERR maintenance notifications are not supported")
+			}},
+		}},
+	}
+}
+
+// validName is Redis's rule: printable, without blanks.
+func validName(name []byte) bool {
+	for _, b := range name {
+		if b < '!' || b > '~' {
+			return false
+		}
+	}
+	return true
+}
+
+func runClientGetName(c *conn, _ [][]byte) {
+	if c.info.name == "" {
+		c.out = resp.AppendNull(c.out, c.proto)
+		return
+	}
+	c.out = resp.AppendBulkString(c.out, c.info.name)
+}
+
+// edit changes what others read of the connection.
+func (c *conn) edit(f func(i *connInfo)) {
+	c.infoMu.Lock()
+	defer c.infoMu.Unlock()
+	f(&c.info)
+}
+
+func runClientSetName(c *conn, args [][]byte) {
+	if !validName(args[2]) {
+		c.fail(badName)
+		return
+	}
+	c.edit(func(i *connInfo) { i.name = string(args[2]) })
+	c.ok()
+}
+
+func runClientSetInfo(c *conn, args [][]byte) {
+	if !validName(args[3]) {
+		c.fail("ERR " + strings.ToLower(clip(args[2], 128)) + " cannot contain spaces, newlines or special characters.")
+		return
+	}
+	switch {
+	case is(args[2], "lib-name"):
+		c.edit(func(i *connInfo) { i.libName = string(args[3]) })
+	case is(args[2], "lib-ver"):
+		c.edit(func(i *connInfo) { i.libVer = string(args[3]) })
+	default:
+		c.fail("ERR Unrecognized option '" + clip(args[2], 128) + "'")
+		return
+	}
+	c.ok()
+}
+
+func runClientReply(c *conn, args [][]byte) {
+	switch {
+	case is(args[2], "on"):
+		c.replies = replyOn
+		c.ok()
+	case is(args[2], "off"):
+		c.replies = replyOff
+	case is(args[2], "skip"):
+		if c.replies != replyOff {
+			c.replies = replySkip
+		}
+	default:
+		c.fail(syntax)
+	}
+}
+
+func runClientNoEvict(c *conn, args [][]byte) {
+	c.toggle(args[2], func(i *connInfo, on bool) { i.noEvict = on })
+}
+
+func runClientNoTouch(c *conn, args [][]byte) {
+	c.toggle(args[2], func(i *connInfo, on bool) { i.noTouch = on })
+}
+
+func (c *conn) toggle(arg []byte, set func(i *connInfo, on bool)) {
+	on := is(arg, "on")
+	if !on && !is(arg, "off") {
+		c.fail(syntax)
+		return
+	}
+	c.edit(func(i *connInfo) { set(i, on) })
+	c.ok()
+}
+
+// describe is one line of CLIENT LIST. Any goroutine may call it.
+func (c *conn) describe() string {
+	c.infoMu.Lock()
+	i := c.info
+	c.infoMu.Unlock()
+	now := c.srv.now()
+	mode := ""
+	if i.blocked {
+		mode += "b"
+	}
+	if i.noEvict {
+		mode += "e"
+	}
+	if i.noTouch {
+		mode += "T"
+	}
+	if c.tracked.Load() {
+		mode += "t"
+	}
+	if mode == "" {
+		mode = "N"
+	}
+	last := "NULL"
+	if cmd := c.lastCmd.Load(); cmd != nil {
+		last = cmd.name
+	}
+	redir := -1
+	if c.tracked.Load() {
+		redir = 0
+	}
+	queued := c.net.size.Load()
+	return fmt.Sprintf("id=%d addr=%s laddr=%s fd=-1 name=%s age=%d idle=%d flags=%s db=%d sub=0 psub=0 ssub=0 multi=-1 watch=0 qbuf=%d qbuf-free=0 "+
+		"argv-mem=0 multi-mem=0 rbs=%d rbp=%d obl=0 oll=%d omem=%d tot-mem=%d events=r cmd=%s user=default redir=%d resp=%d lib-name=%s lib-ver=%s",
+		c.id, c.nc.RemoteAddr(), c.nc.LocalAddr(), i.name, int(time.Since(c.created).Seconds()), int((now - time.Duration(c.active.Load())).Seconds()), mode, i.db,
+		c.bufferIn.Load(), c.bufferOut.Load(), c.bufferOut.Load(), min(queued, 1), queued, c.bufferIn.Load()+c.bufferOut.Load()+queued, last, redir, i.proto,
+		i.libName, i.libVer)
+}
+
+// clients are all connections in the order of their ids.
+func (s *Server) clients() []*conn {
+	s.mu.Lock()
+	all := make([]*conn, 0, len(s.conns))
+	for _, c := range s.conns {
+		all = append(all, c)
+	}
+	s.mu.Unlock()
+	slices.SortFunc(all, func(a, b *conn) int { return int(a.id - b.id) })
+	return all
+}
+
+func runClientList(c *conn, args [][]byte) {
+	var ids map[int64]bool
+	none := false
+	switch {
+	case len(args) == 4 && is(args[2], "type"):
+		switch {
+		case is(args[3], "normal"):
+		case is(args[3], "master"), is(args[3], "replica"), is(args[3], "slave"), is(args[3], "pubsub"):
+			none = true
+		default:
+			c.fail("ERR Unknown client type '" + clip(args[3], 128) + "'")
+			return
+		}
+	case len(args) > 3 && is(args[2], "id"):
+		ids = map[int64]bool{}
+		for _, a := range args[3:] {
+			id, ok := parseInt(a)
+			if !ok || id < 1 {
+				c.fail("ERR Invalid client ID")
+				return
+			}
+			ids[id] = true
+		}
+	case len(args) != 2:
+		c.fail(syntax)
+		return
+	}
+	var b strings.Builder
+	for _, o := range c.srv.clients() {
+		if !none && (ids == nil || ids[o.id]) {
+			b.WriteString(o.describe())
+			b.WriteByte('\n')
+		}
+	}
+	c.out = resp.AppendVerbatim(c.out, c.proto, b.String())
+}
+
+func runClientKill(c *conn, args [][]byte) {
+	match := func(*conn) bool { return true }
+	and := func(f func(o *conn) bool) {
+		before := match
+		match = func(o *conn) bool { return before(o) && f(o) }
+	}
+	skipMe, old := true, len(args) == 3
+	if old {
+		addr := string(args[2])
+		skipMe = false
+		and(func(o *conn) bool { return o.nc.RemoteAddr().String() == addr })
+	}
+	for i := 3; i < len(args); i += 2 {
+		if len(args)%2 != 0 {
+			c.fail(syntax)
+			return
+		}
+		option, v := args[i-1], args[i]
+		switch {
+		case is(option, "id"):
+			id, ok := parseInt(v)
+			if !ok || id < 1 {
+				c.fail("ERR client-id should be greater than 0")
+				return
+			}
+			and(func(o *conn) bool { return o.id == id })
+		case is(option, "addr"):
+			addr := string(v)
+			and(func(o *conn) bool { return o.nc.RemoteAddr().String() == addr })
+		case is(option, "laddr"):
+			addr := string(v)
+			and(func(o *conn) bool { return o.nc.LocalAddr().String() == addr })
+		case is(option, "type"):
+			switch {
+			case is(v, "normal"):
+			case is(v, "master"), is(v, "replica"), is(v, "slave"), is(v, "pubsub"):
+				and(func(*conn) bool { return false })
+			default:
+				c.fail("ERR Unknown client type '" + clip(v, 128) + "'")
+				return
+			}
+		case is(option, "user"):
+			if string(v) != "default" {
+				c.fail("ERR No such user '" + clip(v, 128) + "'")
+				return
+			}
+		case is(option, "maxage"):
+			age, ok := parseInt(v)
+			if !ok {
+				c.fail(notInteger)
+				return
+			}
+			and(func(o *conn) bool { return int64(time.Since(o.created).Seconds()) >= age })
+		case is(option, "skipme"):
+			switch {
+			case is(v, "yes"):
+				skipMe = true
+			case is(v, "no"):
+				skipMe = false
+			default:
+				c.fail(syntax)
+				return
+			}
+		default:
+			c.fail(syntax)
+			return
+		}
+	}
+	n := int64(0)
+	for _, o := range c.srv.clients() {
+		switch {
+		case !match(o), o == c && skipMe:
+		case o == c:
+			n++
+			c.closing, c.kill = "killed", "client_kill" // after the reply
+		default:
+			n++
+			o.end("client_kill")
+		}
+	}
+	switch {
+	case !old:
+		c.out = resp.AppendInt(c.out, n)
+	case n == 0:
+		c.fail("ERR No such client")
+	default:
+		c.ok()
+	}
+}
+
+// port is a local port, for INFO.
+func port(a net.Addr) string {
+	if _, p, err := net.SplitHostPort(a.String()); err == nil {
+		return p
+	}
+	return strconv.Itoa(0)
+}

@@ -1,0 +1,198 @@
+package respserver
+
+import (
+	"fmt"
+	"os"
+	"runtime"
+	"runtime/metrics"
+	"strings"
+	"time"
+
+	"github.com/yolean/kafka-cache/core/cache"
+	"github.com/yolean/kafka-cache/respserver/resp"
+)
+
+// infoSections are in the order in which INFO prints them. Those that are extra are printed only where they are asked for, or with "all".
+var infoSections = []struct {
+	name  string
+	extra bool
+	write func(s *Server, c *conn, b *strings.Builder)
+}{
+	{"Server", false, infoServer}, {"Clients", false, infoClients}, {"Memory", false, infoMemory}, {"Persistence", false, infoPersistence},
+	{"Stats", false, infoStats}, {"Replication", false, infoReplication}, {"Modules", false, func(*Server, *conn, *strings.Builder) {}},
+	{"Commandstats", true, infoCommandStats}, {"Cluster", false, func(_ *Server, _ *conn, b *strings.Builder) { b.WriteString("cluster_enabled:0\r\n") }},
+	{"Kafka", false, infoKafka}, {"Keyspace", false, infoKeyspace},
+}
+
+func runInfo(c *conn, args [][]byte) {
+	var b strings.Builder
+	for _, section := range infoSections {
+		wanted := len(args) == 1 && !section.extra
+		for _, a := range args[1:] {
+			name := strings.ToLower(section.name)
+			wanted = wanted || is(a, name) || is(a, "all") || is(a, "everything") || (is(a, "default") && !section.extra)
+		}
+		if !wanted {
+			continue
+		}
+		if b.Len() > 0 {
+			b.WriteString("\r\n")
+		}
+		b.WriteString("# " + section.name + "\r\n")
+		section.write(c.srv, c, &b)
+	}
+	c.out = resp.AppendVerbatim(c.out, c.proto, b.String())
+}
+
+func infoServer(s *Server, c *conn, b *strings.Builder) {
+	executable, _ := os.Executable() // empty where it is not known
+	up := int(s.now().Seconds())
+	fmt.Fprintf(b, "redis_version:%s\r\nredis_mode:standalone\r\nkafka_cache_version:%s\r\nos:%s\r\narch_bits:%d\r\ngo_version:%s\r\nprocess_id:%d\r\nrun_id:%s\r\n"+
+		"tcp_port:%s\r\nserver_time_usec:%d\r\nuptime_in_seconds:%d\r\nuptime_in_days:%d\r\nexecutable:%s\r\nconfig_file:\r\nidentity:%s\r\n",
+		redisVersion, line(s.cfg.Version), runtime.GOOS+" "+runtime.GOARCH, 32<<(^uint(0)>>63), runtime.Version(), os.Getpid(), s.runID, port(c.nc.LocalAddr()),
+		time.Now().UnixMicro(), up, up/86400, line(executable), line(s.cfg.Cache.Identity()))
+}
+
+// line keeps a value on its line.
+func line(s string) string { return strings.NewReplacer("\r", " ", "\n", " ").Replace(s) }
+
+func infoClients(s *Server, _ *conn, b *strings.Builder) {
+	s.tracking.mu.Lock()
+	tracking := len(s.tracking.all)
+	s.tracking.mu.Unlock()
+	fmt.Fprintf(b, "connected_clients:%d\r\ncluster_connections:0\r\nmaxclients:%d\r\nblocked_clients:%d\r\ntracking_clients:%d\r\nclients_in_timeout_table:0\r\n",
+		s.connected(), s.cfg.MaxClients, s.stats.blocked.Load(), tracking)
+}
+
+func infoMemory(s *Server, _ *conn, b *strings.Builder) {
+	samples := []metrics.Sample{{Name: "/memory/classes/heap/objects:bytes"}, {Name: "/memory/classes/total:bytes"}, {Name: "/memory/classes/heap/released:bytes"}}
+	metrics.Read(samples)
+	heap, mapped := samples[0].Value.Uint64(), samples[1].Value.Uint64()-samples[2].Value.Uint64()
+	rss := residentBytes()
+	if rss == 0 {
+		rss = mapped
+	}
+	fmt.Fprintf(b, "used_memory:%d\r\nused_memory_human:%s\r\nused_memory_rss:%d\r\nused_memory_rss_human:%s\r\ngo_heap_objects_bytes:%d\r\ngo_mapped_bytes:%d\r\n"+
+		"clients_buffers_bytes:%d\r\nmaxmemory:0\r\nmaxmemory_human:0B\r\nmaxmemory_policy:noeviction\r\n",
+		rss, bytesText(int64(rss)), rss, bytesText(int64(rss)), heap, mapped, s.buffers.Load())
+}
+
+// residentBytes is what the process holds of the machine's memory, the resident index included; 0 where the system does not say.
+func residentBytes() uint64 {
+	b, err := os.ReadFile("/proc/self/statm")
+	if err != nil {
+		return 0
+	}
+	var size, resident uint64
+	if _, err := fmt.Sscan(string(b), &size, &resident); err != nil {
+		return 0
+	}
+	return resident * uint64(os.Getpagesize())
+}
+
+func infoPersistence(s *Server, _ *conn, b *strings.Builder) {
+	loading := s.loading()
+	fmt.Fprintf(b, "loading:%d\r\nasync_loading:0\r\n", map[bool]int{true: 1}[loading])
+	if loading {
+		done, total, eta := s.progress()
+		fmt.Fprintf(b, "loading_start_time:%d\r\nloading_total_records:%d\r\nloading_loaded_records:%d\r\n", s.epoch.Unix(), total, done)
+		if total > 0 {
+			fmt.Fprintf(b, "loading_loaded_perc:%.2f\r\n", 100*float64(done)/float64(total))
+		}
+		fmt.Fprintf(b, "loading_eta_seconds:%d\r\n", eta)
+	}
+	b.WriteString("rdb_changes_since_last_save:0\r\nrdb_bgsave_in_progress:0\r\nrdb_last_bgsave_status:ok\r\naof_enabled:0\r\naof_rewrite_in_progress:0\r\n")
+}
+
+// progress is how many offsets of all topics' logs have been read, of how many, and the seconds that the rest will take at the rate so far; -1
+// where nothing tells yet.
+func (s *Server) progress() (done, total, eta int64) {
+	eta = -1
+	known := true
+	for _, t := range s.cfg.Cache.Status().Topics {
+		known = known && len(t.Partitions) > 0
+		for _, p := range t.Partitions {
+			if p.End < 0 || p.Position < 0 {
+				known = false
+				continue
+			}
+			done += max(0, p.Position-max(p.LogStart, 0))
+			total += max(0, p.End-max(p.LogStart, 0))
+		}
+	}
+	if elapsed := s.now().Seconds(); known && done > 0 && elapsed > 0 {
+		eta = int64(float64(max(0, total-done)) / (float64(done) / elapsed))
+	}
+	return done, total, eta
+}
+
+func infoStats(s *Server, _ *conn, b *strings.Builder) {
+	st := &s.stats
+	failed := uint64(0)
+	for _, m := range s.table.all {
+		failed += m.failed.Load() + m.rejected.Load()
+	}
+	fmt.Fprintf(b, "total_connections_received:%d\r\ntotal_commands_processed:%d\r\ninstantaneous_ops_per_sec:%d\r\ntotal_net_input_bytes:%d\r\n"+
+		"total_net_output_bytes:%d\r\nrejected_connections:%d\r\nexpired_keys:0\r\nevicted_keys:0\r\nkeyspace_hits:%d\r\nkeyspace_misses:%d\r\ntotal_error_replies:%d\r\n"+
+		"protocol_errors:%d\r\naccept_errors:%d\r\n",
+		st.accepted.Load(), st.commands.Load(), st.opsPerSecond.Load(), st.inputBytes.Load(), st.outputBytes.Load(), st.rejectedTotal(), st.hits.Load(),
+		st.misses.Load(), failed, st.protocolErrors.Load(), st.acceptErrors.Load())
+}
+
+func infoReplication(s *Server, _ *conn, b *strings.Builder) {
+	fmt.Fprintf(b, "role:master\r\nconnected_slaves:%d\r\nmaster_failover_state:no-failover\r\nmaster_replid:%s\r\nmaster_repl_offset:0\r\n", instances-1, s.runID)
+}
+
+func infoCommandStats(s *Server, _ *conn, b *strings.Builder) {
+	for _, m := range s.table.all {
+		calls, nanos := m.totals()
+		if calls == 0 && m.rejected.Load() == 0 {
+			continue
+		}
+		per := 0.0
+		if calls > 0 {
+			per = float64(nanos) / 1e3 / float64(calls)
+		}
+		fmt.Fprintf(b, "cmdstat_%s:calls=%d,usec=%d,usec_per_call=%.2f,rejected_calls=%d,failed_calls=%d\r\n", m.name, calls, nanos/1e3, per, m.rejected.Load(), m.failed.Load())
+	}
+}
+
+func infoKafka(s *Server, _ *conn, b *strings.Builder) {
+	status := s.cfg.Cache.Status()
+	fmt.Fprintf(b, "state:%s\r\ntopics:%d\r\n", status.State, len(status.Topics))
+	for i := range status.Topics {
+		writeTopic(b, &status.Topics[i], s.topics[i])
+	}
+}
+
+func writeTopic(b *strings.Builder, t *cache.TopicStatus, topic *cache.Topic) {
+	var lag int64
+	lagSeconds := 0.0
+	for _, p := range t.Partitions {
+		lag += p.Lag
+		if p.LagSeconds < 0 || lagSeconds < 0 {
+			lagSeconds = -1
+		} else {
+			lagSeconds = max(lagSeconds, p.LagSeconds)
+		}
+	}
+	fmt.Fprintf(b, "topic%d:name=%s,id=%s,state=%s,serving=%d,writable=%d,keys=%d,partitions=%d,lag=%d,lag_seconds=%.3f,key_encoding=%s,value_encoding=%s\r\n",
+		t.Database, t.Name, t.ID, t.State, map[bool]int{true: 1}[t.Serving], map[bool]int{true: 1}[t.Writable], t.Keys, len(t.Partitions), lag, lagSeconds,
+		topic.KeyEncoding(), topic.ValueEncoding())
+	if t.Reason != "" {
+		fmt.Fprintf(b, "topic%d_reason:%s\r\n", t.Database, line(t.Reason))
+	}
+	for _, p := range t.Partitions {
+		fmt.Fprintf(b, "topic%d_partition%d:position=%d,end=%d,high_watermark=%d,log_start=%d,lag=%d,lag_seconds=%.3f,leader_epoch=%d,fetch_age_seconds=%.3f\r\n",
+			t.Database, p.Partition, p.Position, p.End, p.HighWatermark, p.LogStart, p.Lag, p.LagSeconds, p.LeaderEpoch, p.FetchAgeSeconds)
+	}
+}
+
+// infoKeyspace lists databases with keys, as Redis does.
+func infoKeyspace(s *Server, _ *conn, b *strings.Builder) {
+	for i, t := range s.topics {
+		if n := t.Len(); n > 0 {
+			fmt.Fprintf(b, "db%d:keys=%d,expires=0,avg_ttl=0\r\n", i, n)
+		}
+	}
+}

@@ -1,0 +1,236 @@
+package respserver
+
+import (
+	"github.com/yolean/kafka-cache/respserver/resp"
+)
+
+const reads = readonly | needsWrites
+
+func readCommands() []*command {
+	const s, g = "string", "generic"
+	return []*command{
+		{name: "get", arity: 2, flags: reads | fast, first: 1, last: 1, step: 1, group: s, since: "1.0.0", complexity: "O(1)", summary: "Returns the value of a key.", run: runGet},
+		{name: "mget", arity: -2, flags: reads | fast, first: 1, last: -1, step: 1, group: s, since: "1.0.0", complexity: "O(N)", summary: "Returns the values of keys.", run: runMGet},
+		{name: "strlen", arity: 2, flags: reads | fast, first: 1, last: 1, step: 1, group: s, since: "2.2.0", complexity: "O(1)", summary: "Returns the length of a value.", run: runStrlen},
+		{name: "getrange", arity: 4, flags: reads, first: 1, last: 1, step: 1, group: s, since: "2.4.0", complexity: "O(N)", summary: "Returns a part of a value.", run: runGetRange},
+		{name: "substr", arity: 4, flags: reads, first: 1, last: 1, step: 1, group: s, since: "1.0.0", complexity: "O(N)", summary: "Returns a part of a value.", run: runGetRange},
+		{name: "exists", arity: -2, flags: reads | fast, first: 1, last: -1, step: 1, group: g, since: "1.0.0", complexity: "O(N)", summary: "Counts the keys that have a value.", run: runExists},
+		{name: "touch", arity: -2, flags: reads | fast, first: 1, last: -1, step: 1, group: g, since: "3.2.1", complexity: "O(N)", summary: "Counts the keys that have a value.", run: runExists},
+		{name: "type", arity: 2, flags: reads | fast, first: 1, last: 1, step: 1, group: g, since: "1.0.0", complexity: "O(1)", summary: "Returns string, or none.", run: runType},
+		{name: "ttl", arity: 2, flags: reads | fast, first: 1, last: 1, step: 1, group: g, since: "1.0.0", complexity: "O(1)", summary: "Returns -1, or -2 for a missing key: nothing expires.", run: runTTL},
+		{name: "pttl", arity: 2, flags: reads | fast, first: 1, last: 1, step: 1, group: g, since: "2.6.0", complexity: "O(1)", summary: "Returns -1, or -2 for a missing key: nothing expires.", run: runTTL},
+		{name: "expiretime", arity: 2, flags: reads | fast, first: 1, last: 1, step: 1, group: g, since: "7.0.0", complexity: "O(1)", summary: "Returns -1, or -2 for a missing key: nothing expires.", run: runTTL},
+		{name: "pexpiretime", arity: 2, flags: reads | fast, first: 1, last: 1, step: 1, group: g, since: "7.0.0", complexity: "O(1)", summary: "Returns -1, or -2 for a missing key: nothing expires.", run: runTTL},
+		{name: "object", arity: -2, group: g, since: "2.2.3", flags: reads, summary: "Container of commands that look at a value.", order: []*command{
+			{name: "encoding", arity: 3, flags: reads, first: 2, last: 2, step: 1, since: "2.2.3", complexity: "O(N)", summary: "Returns how Redis would hold the value.", run: runObjectEncoding},
+			{name: "refcount", arity: 3, flags: reads, first: 2, last: 2, step: 1, since: "2.2.3", complexity: "O(1)", summary: "Returns 1.", run: runObjectRefcount},
+		}},
+	}
+}
+
+// appendValue appends the value of key as a bulk string. It reports whether there is one; nothing is appended otherwise.
+//
+// The length precedes the value and is known only once the value was copied, under the store's lock. Room for the header is left
+// according to the length of the connection's last value, and the value is moved where it turns out to have more or fewer digits.
+func (c *conn) appendValue(key []byte) (bool, error) {
+	const longest = len("$") + 19 + len("\r\n")
+	at := len(c.out)
+	room := c.headerLen
+	if room == 0 {
+		room = len("$200\r\n")
+	}
+	var blank [longest]byte
+	out, ok, err := c.topic.AppendGet(append(c.out, blank[:room]...), key)
+	if err != nil || !ok {
+		c.out = out[:at]
+		return false, err
+	}
+	n := len(out) - at - room
+	var header [longest]byte
+	h := resp.AppendBulkHeader(header[:0], n)
+	if len(h) != room {
+		c.headerLen = len(h)
+		if grow := len(h) - room; grow > 0 {
+			out = append(out, blank[:grow]...)
+		}
+		copy(out[at+len(h):], out[at+room:at+room+n])
+		out = out[:at+len(h)+n]
+	}
+	copy(out[at:], h)
+	c.out = append(out, '\r', '\n')
+	return true, nil
+}
+
+func runGet(c *conn, args [][]byte) {
+	ok, err := c.appendValue(args[1])
+	switch {
+	case err != nil:
+		c.failErr(err)
+	case !ok:
+		c.misses++
+		c.out = resp.AppendNull(c.out, c.proto)
+	default:
+		c.hits++
+	}
+}
+
+// over reports whether a reply that began at mark has become too large to be held; then it is replaced by an error.
+func (c *conn) over(mark int) bool {
+	if len(c.out)-mark <= c.srv.cfg.OutputLimit {
+		return false
+	}
+	c.out = c.out[:mark]
+	c.fail("ERR the reply would be larger than the limit of " + bytesText(int64(c.srv.cfg.OutputLimit)) + " that is held for one client")
+	return true
+}
+
+func runMGet(c *conn, args [][]byte) {
+	mark := len(c.out)
+	c.out = resp.AppendArray(c.out, len(args)-1)
+	for _, key := range args[1:] {
+		ok, err := c.appendValue(key)
+		switch {
+		case err != nil:
+			c.out = c.out[:mark]
+			c.failErr(err)
+			return
+		case !ok:
+			c.misses++
+			c.out = resp.AppendNull(c.out, c.proto)
+		default:
+			c.hits++
+			if c.over(mark) {
+				return
+			}
+		}
+	}
+}
+
+// length is a value's length. Where there is no value, or an error was answered, ok is false.
+func (c *conn) length(key []byte) (n int, ok, answered bool) {
+	n, ok, err := c.topic.ValueLen(key)
+	if err != nil {
+		c.failErr(err)
+		return 0, false, true
+	}
+	if ok {
+		c.hits++
+	} else {
+		c.misses++
+	}
+	return n, ok, false
+}
+
+func runStrlen(c *conn, args [][]byte) {
+	if n, _, answered := c.length(args[1]); !answered {
+		c.out = resp.AppendInt(c.out, int64(n))
+	}
+}
+
+func runExists(c *conn, args [][]byte) {
+	found := int64(0)
+	for _, key := range args[1:] {
+		_, ok, answered := c.length(key)
+		if answered {
+			return
+		}
+		if ok {
+			found++
+		}
+	}
+	c.out = resp.AppendInt(c.out, found)
+}
+
+func runType(c *conn, args [][]byte) {
+	switch _, ok, answered := c.length(args[1]); {
+	case answered:
+	case ok:
+		c.out = resp.AppendStatus(c.out, "string")
+	default:
+		c.out = resp.AppendStatus(c.out, "none")
+	}
+}
+
+func runTTL(c *conn, args [][]byte) {
+	switch _, ok, answered := c.length(args[1]); {
+	case answered:
+	case ok:
+		c.out = resp.AppendInt(c.out, -1)
+	default:
+		c.out = resp.AppendInt(c.out, -2)
+	}
+}
+
+func runGetRange(c *conn, args [][]byte) {
+	start, ok := parseInt(args[2])
+	end, ok2 := parseInt(args[3])
+	if !ok || !ok2 {
+		c.fail(notInteger)
+		return
+	}
+	v, found, err := c.topic.AppendGet(c.scratch[:0], args[1])
+	c.scratch = v[:0]
+	switch {
+	case err != nil:
+		c.failErr(err)
+		return
+	case !found:
+		c.misses++
+		c.out = resp.AppendBulk(c.out, nil)
+		return
+	}
+	c.hits++
+	n := int64(len(v))
+	if start < 0 && end < 0 && start > end {
+		c.out = resp.AppendBulk(c.out, nil)
+		return
+	}
+	if start < 0 {
+		start = max(n+start, 0)
+	}
+	if end < 0 {
+		end = max(n+end, 0)
+	}
+	end = min(end, n-1)
+	if start > end || n == 0 {
+		c.out = resp.AppendBulk(c.out, nil)
+		return
+	}
+	c.out = resp.AppendBulk(c.out, v[start:end+1])
+}
+
+func runObjectEncoding(c *conn, args [][]byte) {
+	const embedded = 44 // OBJ_ENCODING_EMBSTR_SIZE_LIMIT
+	n, ok, answered := c.length(args[2])
+	switch {
+	case answered:
+		return
+	case !ok:
+		c.out = resp.AppendNull(c.out, c.proto)
+		return
+	}
+	encoding := "raw"
+	if n <= embedded {
+		encoding = "embstr"
+		v, found, err := c.topic.AppendGet(c.scratch[:0], args[2])
+		c.scratch = v[:0]
+		if err != nil {
+			c.failErr(err)
+			return
+		}
+		if _, isInt := parseInt(v); found && isInt {
+			encoding = "int"
+		}
+	}
+	c.out = resp.AppendBulkString(c.out, encoding)
+}
+
+func runObjectRefcount(c *conn, args [][]byte) {
+	switch _, ok, answered := c.length(args[2]); {
+	case answered:
+	case ok:
+		c.out = resp.AppendInt(c.out, 1)
+	default:
+		c.out = resp.AppendNull(c.out, c.proto)
+	}
+}

@@ -1,0 +1,122 @@
+package respserver
+
+import (
+	"strconv"
+
+	"github.com/yolean/kafka-cache/respserver/glob"
+	"github.com/yolean/kafka-cache/respserver/resp"
+)
+
+const (
+	scanCount = 10      // Redis's default
+	scanMost  = 1 << 16 // keys looked at for one page, whatever COUNT asks for: it is a hint
+)
+
+func scanCommands() []*command {
+	const g = "generic"
+	return []*command{
+		{name: "scan", arity: -2, flags: reads, group: g, since: "2.8.0", complexity: "O(1) for every call", summary: "Iterates over the keys.", run: runScan},
+		{name: "keys", arity: 2, flags: reads, group: g, since: "1.0.0", complexity: "O(N)", summary: "Returns all keys that match a pattern.", run: runKeys},
+		{name: "dbsize", arity: 1, flags: reads | fast | needsTopic, group: "server", since: "1.0.0", complexity: "O(1)", summary: "Returns the number of keys.", run: runDBSize},
+		{name: "randomkey", arity: 1, flags: reads, group: g, since: "1.0.0", complexity: "O(1)", summary: "Returns a key picked at random.", run: runRandomKey},
+	}
+}
+
+func runScan(c *conn, args [][]byte) {
+	cursor, err := strconv.ParseUint(string(args[1]), 10, 64)
+	if err != nil {
+		c.fail("ERR invalid cursor")
+		return
+	}
+	count, pattern, none := int64(scanCount), []byte(nil), false
+	for i := 2; i < len(args); i += 2 {
+		if i+1 >= len(args) {
+			c.fail(syntax)
+			return
+		}
+		switch {
+		case is(args[i], "count"):
+			n, ok := parseInt(args[i+1])
+			switch {
+			case !ok:
+				c.fail(notInteger)
+				return
+			case n < 1:
+				c.fail(syntax)
+				return
+			}
+			count = min(n, scanMost)
+		case is(args[i], "match"):
+			pattern = args[i+1]
+		case is(args[i], "type"):
+			none = !is(args[i+1], "string")
+		default:
+			c.fail(syntax)
+			return
+		}
+	}
+	if len(pattern) == 1 && pattern[0] == '*' {
+		pattern = nil
+	}
+	// How many keys there are is known after they have been read: they are gathered aside.
+	keys, n := c.scratch[:0], 0
+	next, err := c.topic.Scan(cursor, int(count), func(key []byte) {
+		if !none && (pattern == nil || glob.Match(pattern, key)) {
+			keys = resp.AppendBulk(keys, key)
+			n++
+		}
+	})
+	c.scratch = keys[:0]
+	if err != nil {
+		c.failErr(err)
+		return
+	}
+	c.out = resp.AppendArray(c.out, 2)
+	var digits [20]byte
+	c.out = resp.AppendBulk(c.out, strconv.AppendUint(digits[:0], next, 10))
+	c.out = resp.AppendArray(c.out, n)
+	c.out = append(c.out, keys...)
+}
+
+func runKeys(c *conn, args [][]byte) {
+	pattern, limit := args[1], c.srv.cfg.OutputLimit
+	keys, n := c.scratch[:0], 0
+	for cursor := uint64(0); ; {
+		next, err := c.topic.Scan(cursor, scanMost, func(key []byte) {
+			if len(keys) <= limit && glob.Match(pattern, key) {
+				keys = resp.AppendBulk(keys, key)
+				n++
+			}
+		})
+		c.scratch = keys[:0]
+		switch {
+		case err != nil:
+			c.failErr(err)
+			return
+		case len(keys) > limit:
+			c.fail("ERR the reply would be larger than the limit of " + bytesText(int64(limit)) + " that is held for one client: use SCAN")
+			return
+		}
+		if next == 0 {
+			break
+		}
+		cursor = next
+	}
+	c.out = resp.AppendArray(c.out, n)
+	c.out = append(c.out, keys...)
+}
+
+func runDBSize(c *conn, _ [][]byte) { c.out = resp.AppendInt(c.out, c.topic.Len()) }
+
+func runRandomKey(c *conn, _ [][]byte) {
+	key, ok, err := c.topic.RandomKey(c.scratch[:0])
+	c.scratch = key[:0]
+	switch {
+	case err != nil:
+		c.failErr(err)
+	case !ok:
+		c.out = resp.AppendNull(c.out, c.proto)
+	default:
+		c.out = resp.AppendBulk(c.out, key)
+	}
+}

@@ -1,0 +1,116 @@
+package respserver
+
+import (
+	"sync/atomic"
+	"time"
+)
+
+// stripes part the counters of a command, so that connections on many cores do not share their cache lines.
+const stripes = 8
+
+type flags uint32
+
+// Those above noscript are shown by COMMAND; the others are for the connection.
+const (
+	readonly flags = 1 << iota
+	write
+	fast
+	admin
+	loadingOK // runs while the topic is loading
+	stale     // in COMMAND's answer only: everything here may be behind
+	noAuth    // runs before authentication
+	blocking
+	noscript
+
+	needsWrites // runs only after the connection's earlier writes are decided, so that it sees them
+	needsTopic  // is answered with -LOADING while its topic is
+)
+
+// command is one entry of the table: what COMMAND tells of it, what runs it, and what was counted.
+type command struct {
+	name       string // lower case; "config|get" for a subcommand
+	arity      int    // as in Redis: with the name, negative for at least
+	flags      flags
+	first      int // of the keys; 0: none
+	last, step int
+	group      string
+	since      string
+	complexity string
+	summary    string
+	run        func(c *conn, args [][]byte)
+	subs       map[string]*command
+	order      []*command // subs as they were given
+
+	durations [stripes]histogram
+	failed    atomic.Uint64
+	rejected  atomic.Uint64
+}
+
+// observe counts n executions that took d each.
+func (m *command) observe(stripe int, n int, d time.Duration) {
+	m.durations[stripe].observe(uint64(n), d)
+}
+
+func (m *command) totals() (calls, nanos uint64) {
+	for i := range m.durations {
+		calls += m.durations[i].count.Load()
+		nanos += m.durations[i].nanos.Load()
+	}
+	return calls, nanos
+}
+
+// keys calls fn for each key among the arguments.
+func (m *command) keys(args [][]byte, fn func(key []byte)) {
+	if m.first == 0 {
+		return
+	}
+	last := m.last
+	if last < 0 {
+		last += len(args)
+	}
+	for i := m.first; i <= last && i < len(args); i += m.step {
+		fn(args[i])
+	}
+}
+
+// table is what is offered and what is refused by name.
+type table struct {
+	byName  map[string]*command
+	top     []*command // in the order of the source
+	all     []*command // with subcommands
+	refused map[string]string
+}
+
+func newTable(allowFlush bool) *table {
+	t := &table{byName: map[string]*command{}, refused: map[string]string{}}
+	for _, family := range [][]*command{connectionCommands(), readCommands(), scanCommands(), writeCommands(), waitCommands(), kafkaCommands(), serverCommands(),
+		clientCommands(), introspectionCommands()} {
+		t.top = append(t.top, family...)
+	}
+	if allowFlush {
+		t.top = append(t.top, flushCommands()...)
+	}
+	for name, why := range refusals {
+		t.refused[name] = why
+	}
+	for _, c := range t.top {
+		t.byName[c.name] = c
+		delete(t.refused, c.name)
+		t.all = append(t.all, c)
+		for _, sub := range c.order {
+			if c.subs == nil {
+				c.subs = map[string]*command{}
+			}
+			c.subs[sub.name] = sub
+			sub.name = c.name + "|" + sub.name
+			if sub.group == "" {
+				sub.group = c.group
+			}
+			if sub.since == "" {
+				sub.since = c.since
+			}
+			t.all = append(t.all, sub)
+		}
+	}
+	return t
+}

@@ -1,0 +1,481 @@
+package respserver
+
+import (
+	"errors"
+	"io"
+	"net"
+	"os"
+	"runtime/debug"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/yolean/kafka-cache/core/cache"
+	"github.com/yolean/kafka-cache/core/position"
+	"github.com/yolean/kafka-cache/respserver/resp"
+)
+
+// Sizes of a connection's buffers.
+const (
+	firstBuffer = 4 << 10   // what an idle connection holds
+	keptBuffer  = 64 << 10  // what a busy one keeps between batches
+	readAhead   = 64 << 10  // read while commands wait, to notice a peer that has left
+	flushAt     = 32 << 10  // replies beyond this are sent though the input has not run dry
+	slotBytes   = 16 << 20  // of records that wait for Kafka
+	growAtLeast = 1024      // room that is offered to a read
+	hugeBuffer  = 256 << 10 // given back as soon as it is empty, however busy the connection is
+)
+
+// conn is one client. Its fields belong to its goroutine, apart from those that say otherwise.
+type conn struct {
+	srv    *Server
+	id     int64
+	nc     net.Conn // what was accepted: for deadlines, addresses and closing
+	rw     net.Conn // nc, or TLS over it: read from here, and where tls, write here
+	tls    bool
+	net    *outbound
+	stripe int
+
+	in     []byte // in[r:w] has arrived and is not parsed
+	r, w   int
+	parser *resp.Parser
+
+	out       []byte // replies after the last slot; the only place that commands append to
+	wire      []byte // replies before the first slot, to be sent
+	slots     []*slot
+	slotBytes int
+	writes    []lastWrite // by topic, nil before the first write
+	block     func() bool // nil: parsing goes on; otherwise asked after each wake, until it is true
+	unblock   func()      // ends what block waits for, where it is given up
+
+	db            int
+	topic         *cache.Topic
+	proto         resp.Version
+	authenticated bool
+	closing       string // not empty: no more commands are taken; why
+	dry           bool   // the last process ended since no whole frame was left
+	executing     *command
+	kill          string // counted reason, where closing is the server's doing
+	eof           bool
+	replies       replyMode
+	scratch       []byte
+	headerLen     int      // of the last bulk that was read
+	name          [32]byte // the last command name as it was sent, for lookup
+	nameLen       int
+	nameCmd       *command
+	accounted     int64
+
+	// The run of equal commands that is being timed.
+	run      *command
+	runStart time.Duration
+	runCount int
+	hits     uint64
+	misses   uint64
+
+	state  atomic.Int32 // running, reading, sleeping, woken
+	wakeup chan struct{}
+
+	// Read by others.
+	active    atomic.Int64 // srv.now of the last bytes
+	wantsTrim atomic.Bool  // it has been idle: large buffers are to be given back
+	killed    atomic.Pointer[string]
+	lastCmd   atomic.Pointer[command]
+	bufferIn  atomic.Int64
+	bufferOut atomic.Int64
+	commands  atomic.Uint64
+	created   time.Time
+	infoMu    sync.Mutex
+	info      connInfo
+
+	pushMu  sync.Mutex
+	pushes  []byte // out-of-band messages to be sent between replies
+	track   *tracking
+	tracked atomic.Bool // track is not nil
+}
+
+// connInfo is what CLIENT LIST tells of what the client said.
+type connInfo struct {
+	name, libName, libVer string
+	db                    int
+	proto                 resp.Version
+	noEvict, noTouch      bool
+	blocked               bool
+}
+
+type replyMode int
+
+const (
+	replyOn replyMode = iota
+	replyOff
+	replySkip // nothing for the next command
+	replySkipped
+)
+
+// The states that decide how a connection is woken.
+const (
+	running  int32 = iota
+	reading        // in Read: ended by a deadline in the past
+	sleeping       // waiting for wakeup
+	woken
+)
+
+var longAgo = time.Unix(1, 0)
+
+// wake makes the connection's goroutine look at its slots, block and flags soon. Any goroutine may call it.
+func (c *conn) wake() {
+	for {
+		s := c.state.Load()
+		if s == woken {
+			return
+		}
+		if !c.state.CompareAndSwap(s, woken) {
+			continue
+		}
+		switch s {
+		case reading:
+			_ = c.nc.SetReadDeadline(longAgo)
+		case sleeping:
+			c.wakeup <- struct{}{} // has room: one send a sleep
+		}
+		return
+	}
+}
+
+// serve runs the connection until it ends. The caller closes nc.
+func (c *conn) serve() {
+	for {
+		for c.process() {
+		}
+		c.endRun()
+		if !c.flush() {
+			break
+		}
+		nothingDue := c.block == nil && len(c.slots) == 0
+		if c.closing != "" && nothingDue && len(c.out) == 0 && len(c.wire) == 0 {
+			break
+		}
+		if c.dry && nothingDue && c.closing == "" && (c.eof || c.srv.draining.Load()) {
+			c.closing = "done"
+			continue
+		}
+		if !c.fill() || !c.emitPushes() {
+			break
+		}
+	}
+	if c.unblock != nil {
+		c.unblock()
+		c.setBlocked(false)
+	}
+	if why := c.killed.Load(); why != nil {
+		c.kill = orDefault(c.kill, *why)
+	} else if c.closing != "" {
+		c.net.wait() // bounded by the write timeout and by the server's deadline
+	}
+}
+
+// process runs what has arrived, until the input runs dry, something has to be waited for, or the connection is to be closed. It
+// reports whether it should be called again: after a panic.
+func (c *conn) process() (again bool) {
+	c.executing = nil
+	mark, open := 0, 0
+	defer func() {
+		if p := recover(); p != nil {
+			again = c.panicked(p, mark, open)
+		}
+	}()
+	for c.closing == "" {
+		c.drain()
+		c.dry = false
+		if c.block != nil {
+			if !c.block() {
+				return false
+			}
+			c.block, c.unblock = nil, nil
+		}
+		if len(c.out)+len(c.wire) >= flushAt && len(c.slots) == 0 && !c.flush() {
+			return false
+		}
+		if c.full() {
+			return false
+		}
+		n, args, err := c.parser.Next(c.in[c.r:c.w])
+		if err != nil {
+			c.srv.stats.protocolErrors.Add(1)
+			c.out = resp.AppendError(c.out, "ERR "+err.Error())
+			c.closing, c.kill = "protocol", "protocol"
+			return false
+		}
+		if n == 0 {
+			c.dry = true
+			return false
+		}
+		if len(args) == 0 {
+			c.r += n
+			continue
+		}
+		cmd := c.lookup(args[0])
+		if cmd != nil && cmd.flags&needsWrites != 0 && !c.settled() {
+			return false // the frame is parsed again
+		}
+		c.r += n
+		mark, open = len(c.out), len(c.slots)
+		if cmd == nil {
+			c.endRun()
+			c.unknown(args)
+			continue
+		}
+		c.executing = cmd
+		c.execute(cmd, args)
+		c.executing = nil
+	}
+	return false
+}
+
+// panicked answers an error in place of the command that panicked, and reports whether the connection goes on.
+func (c *conn) panicked(p any, mark, open int) bool {
+	name := "none"
+	if c.executing != nil {
+		name = c.executing.name
+	}
+	c.srv.cfg.Logger.Error("a command panicked", "command", name, "panic", p, "stack", string(debug.Stack()))
+	c.srv.stats.panics.Add(1)
+	if c.executing == nil || len(c.slots) > open || c.block != nil {
+		// What was begun cannot be taken back in order.
+		c.closing, c.kill = "panic", "panic"
+		c.slots, c.block, c.out, c.wire = nil, nil, nil, nil
+		return false
+	}
+	c.out = append(c.out[:mark], "-ERR internal error, see the server's log\r\n"...)
+	c.run = nil
+	return true
+}
+
+// full reports whether no more commands may be taken for now, since too much waits to be sent or to be known.
+func (c *conn) full() bool {
+	return c.net.size.Load() >= int64(c.srv.cfg.OutputLimit) || len(c.slots) >= c.srv.cfg.MaxPending || c.slotBytes >= slotBytes ||
+		(len(c.slots) > 0 && len(c.out) >= c.srv.cfg.OutputLimit/2)
+}
+
+// settled reports whether the connection's earlier writes are decided, so that a command that reads them can run. Otherwise a wake
+// follows. Where +OK only means acknowledged, it also waits for the write to be applied here, for at most ApplyTimeout.
+func (c *conn) settled() bool {
+	if len(c.slots) > 0 {
+		return false
+	}
+	if c.writes == nil || !c.writes[c.db].dirty {
+		return true
+	}
+	w := &c.writes[c.db]
+	w.dirty = false
+	if c.topic.Position().Covers(w.position) {
+		return true
+	}
+	a := c.newAwait(c.srv.cfg.ApplyTimeout)
+	a.start(map[int]position.Position{c.db: w.position})
+	c.hold(func() bool {
+		if reached, _ := a.reached(); !reached && !a.over() {
+			return false
+		}
+		a.stop()
+		return true
+	}, a.stop)
+	return c.block == nil
+}
+
+// fill waits for more bytes, or to be woken. It reports whether the connection goes on.
+func (c *conn) fill() bool {
+	c.trim()
+	waiting := c.block != nil || len(c.slots) > 0 || c.full()
+	if c.closing != "" || c.eof || (waiting && c.w-c.r >= readAhead) {
+		return c.sleep()
+	}
+	if !c.room() {
+		return false
+	}
+	c.account()
+	if !c.state.CompareAndSwap(running, reading) {
+		c.state.Store(running)
+		return c.alive()
+	}
+	n, err := c.rw.Read(c.in[c.w:])
+	if c.state.Swap(running) == woken || errors.Is(err, os.ErrDeadlineExceeded) {
+		_ = c.nc.SetReadDeadline(time.Time{})
+		if errors.Is(err, os.ErrDeadlineExceeded) {
+			err = nil
+		}
+	}
+	if n > 0 {
+		c.w += n
+		c.active.Store(int64(c.srv.now()))
+		c.srv.stats.inputBytes.Add(uint64(n))
+	}
+	if err != nil {
+		if !errors.Is(err, io.EOF) {
+			return false
+		}
+		// A peer that has sent all it wanted still gets the replies that are due, but no wait goes on for it.
+		c.eof = true
+		if c.block != nil {
+			return false
+		}
+	}
+	return c.alive()
+}
+
+// sleep waits to be woken.
+func (c *conn) sleep() bool {
+	c.account()
+	if c.state.CompareAndSwap(running, sleeping) {
+		<-c.wakeup
+	}
+	c.state.Store(running)
+	return c.alive()
+}
+
+func (c *conn) alive() bool { return c.killed.Load() == nil }
+
+// room makes room for a read: as much as has arrived already, never as much as was announced.
+func (c *conn) room() bool {
+	if c.r == c.w {
+		c.r, c.w = 0, 0
+	}
+	if len(c.in)-c.w >= min(growAtLeast, len(c.in)/2) && len(c.in) > 0 {
+		return true
+	}
+	if c.r > 0 && c.r >= len(c.in)/2 {
+		c.w = copy(c.in, c.in[c.r:c.w])
+		c.r = 0
+		return true
+	}
+	have := c.w - c.r
+	size := max(firstBuffer, 2*len(c.in))
+	if pending := c.parser.Pending(have); pending > 0 && pending < have {
+		size = have + pending + growAtLeast // the rest of a frame, most of which is here
+	}
+	if have >= c.srv.cfg.QueryLimit {
+		c.kill = "query"
+		return false
+	}
+	if c.srv.buffers.Load()+int64(size-len(c.in)) > c.srv.cfg.BufferLimit {
+		c.kill = "buffers"
+		return false
+	}
+	in := make([]byte, size)
+	c.w = copy(in, c.in[c.r:c.w])
+	c.r = 0
+	c.in = in
+	return true
+}
+
+// trim gives back what a large batch has made the buffers grow to.
+func (c *conn) trim() {
+	idle := c.wantsTrim.Load()
+	if idle {
+		c.wantsTrim.Store(false)
+	}
+	limit := hugeBuffer
+	if idle {
+		limit = firstBuffer
+	}
+	if c.r == c.w && len(c.in) > limit {
+		c.in, c.r, c.w = nil, 0, 0
+		c.parser.Trim()
+	}
+	if len(c.out) == 0 && cap(c.out) > limit {
+		c.out = nil
+	}
+	if cap(c.wire) > limit && len(c.wire) == 0 {
+		c.wire = nil
+	}
+	if cap(c.scratch) > limit {
+		c.scratch = nil
+	}
+	if len(c.slots) == 0 && cap(c.slots) > 64 {
+		c.slots = nil
+	}
+	if idle || c.parser.Size() > keptBuffer {
+		c.parser.Trim()
+	}
+}
+
+// account tells the server how much memory the connection holds, and others what CLIENT LIST shows of it.
+func (c *conn) account() {
+	held := int64(len(c.in) + cap(c.out) + cap(c.wire) + cap(c.scratch) + c.parser.Size())
+	if held != c.accounted {
+		c.srv.buffers.Add(held - c.accounted)
+		c.accounted = held
+		c.bufferIn.Store(int64(len(c.in)))
+		c.bufferOut.Store(int64(cap(c.out) + cap(c.wire)))
+	}
+}
+
+// flush sends what is complete at the head of the queue. It reports whether the connection goes on.
+func (c *conn) flush() bool {
+	c.drain()
+	if len(c.slots) == 0 && len(c.out) > 0 {
+		if len(c.wire) == 0 {
+			c.wire, c.out = c.out, c.wire
+		} else {
+			c.wire = append(c.wire, c.out...)
+			c.out = c.out[:0]
+		}
+	}
+	if len(c.wire) == 0 {
+		return !c.net.dead.Load() || c.failed(c.net.error())
+	}
+	var err error
+	if c.tls {
+		_, err = c.rw.Write(c.wire)
+		c.wire = c.wire[:0]
+	} else {
+		var taken bool
+		taken, err = c.net.send(c.wire)
+		if taken {
+			c.wire = nil
+		} else {
+			c.wire = c.wire[:0]
+		}
+	}
+	return err == nil || c.failed(err)
+}
+
+// failed notes why sending failed; it is always false.
+func (c *conn) failed(err error) bool {
+	switch {
+	case errors.Is(err, errBufferLimit):
+		c.kill = "buffers"
+	case errors.Is(err, errWriteTimeout):
+		c.kill = "output"
+	}
+	return false
+}
+
+// end closes the connection, from any goroutine, without an answer.
+func (c *conn) end(why string) {
+	c.killed.CompareAndSwap(nil, &why)
+	_ = c.nc.Close()
+	c.wake()
+}
+
+// waiting reports whether the client is in a WAIT, which is no idleness.
+func (c *conn) waiting() bool {
+	c.infoMu.Lock()
+	defer c.infoMu.Unlock()
+	return c.info.blocked
+}
+
+// setBlocked is what CLIENT LIST and INFO show.
+func (c *conn) setBlocked(b bool) {
+	c.infoMu.Lock()
+	changed := c.info.blocked != b
+	c.info.blocked = b
+	c.infoMu.Unlock()
+	if !changed {
+		return
+	}
+	if b {
+		c.srv.stats.blocked.Add(1)
+	} else {
+		c.srv.stats.blocked.Add(-1)
+	}
+}

@@ -1,0 +1,224 @@
+package respserver
+
+import (
+	"bytes"
+	"strings"
+	"time"
+
+	"github.com/yolean/kafka-cache/core/cache"
+	"github.com/yolean/kafka-cache/respserver/resp"
+)
+
+// lookup finds a command by name, in any case; nil where there is none. A pipeline of the same command asks the table once.
+func (c *conn) lookup(name []byte) *command {
+	if c.nameCmd != nil && len(name) == c.nameLen && string(name) == string(c.name[:c.nameLen]) {
+		return c.nameCmd
+	}
+	if len(name) > len(c.name) {
+		return nil
+	}
+	var lower [len(c.name)]byte
+	cmd := c.srv.table.byName[string(appendLower(lower[:0], name))]
+	if cmd != nil {
+		c.nameLen, c.nameCmd = copy(c.name[:], name), cmd
+	}
+	return cmd
+}
+
+// appendLower appends b with ASCII letters in lower case.
+func appendLower(dst, b []byte) []byte {
+	for _, x := range b {
+		if x >= 'A' && x <= 'Z' {
+			x += 'a' - 'A'
+		}
+		dst = append(dst, x)
+	}
+	return dst
+}
+
+// is compares an argument with a word in lower case.
+func is(arg []byte, word string) bool {
+	if len(arg) != len(word) {
+		return false
+	}
+	for i, x := range arg {
+		if x >= 'A' && x <= 'Z' {
+			x += 'a' - 'A'
+		}
+		if x != word[i] {
+			return false
+		}
+	}
+	return true
+}
+
+// execute runs one command, or answers why it cannot.
+func (c *conn) execute(cmd *command, args [][]byte) {
+	if cmd.subs != nil && len(args) > 1 {
+		var lower [32]byte
+		var sub *command
+		if len(args[1]) <= len(lower) {
+			sub = cmd.subs[string(appendLower(lower[:0], args[1]))]
+		}
+		if sub == nil {
+			c.refuse(cmd, "ERR unknown subcommand '"+clip(args[1], 128)+"'. Try "+strings.ToUpper(cmd.name)+" HELP.")
+			return
+		}
+		cmd = sub
+	}
+	if (cmd.arity > 0 && len(args) != cmd.arity) || len(args) < -cmd.arity {
+		c.refuse(cmd, "ERR wrong number of arguments for '"+cmd.name+"' command")
+		return
+	}
+	if !c.authenticated && cmd.flags&noAuth == 0 {
+		c.refuse(cmd, "NOAUTH Authentication required.")
+		return
+	}
+	if cmd.flags&needsTopic != 0 && !c.topic.Ready() {
+		c.refuse(cmd, c.loadingText())
+		return
+	}
+	if cmd != c.run {
+		c.endRun()
+		c.run = cmd
+		c.runStart = c.srv.now()
+	}
+	c.runCount++
+	if c.track != nil && cmd.flags&readonly != 0 {
+		c.track.before(c, cmd, args)
+	}
+	at, slots := len(c.out), len(c.slots)
+	cmd.run(c, args)
+	if len(c.out) > at && c.out[at] == '-' && len(c.slots) == slots {
+		cmd.failed.Add(1)
+	}
+	if len(c.slots) > slots {
+		c.runCount-- // counted when its reply is known
+	}
+	if c.replies != replyOn {
+		c.muffle(at, slots)
+	}
+}
+
+// endRun counts the commands that were timed together.
+func (c *conn) endRun() {
+	if c.run == nil {
+		return
+	}
+	if c.runCount > 0 {
+		c.run.observe(c.stripe, c.runCount, (c.srv.now()-c.runStart)/time.Duration(c.runCount))
+	}
+	n := uint64(c.runCount)
+	c.commands.Add(n)
+	c.srv.stats.commands.Add(n)
+	c.lastCmd.Store(c.run)
+	c.run, c.runCount = nil, 0
+	if c.hits > 0 {
+		c.srv.stats.hits.Add(c.hits)
+		c.hits = 0
+	}
+	if c.misses > 0 {
+		c.srv.stats.misses.Add(c.misses)
+		c.misses = 0
+	}
+}
+
+// muffle takes back what CLIENT REPLY OFF or SKIP says is not to be sent.
+func (c *conn) muffle(at, slots int) {
+	switch c.replies {
+	case replySkip:
+		c.replies = replySkipped // the SKIP itself, which answered nothing
+		return
+	case replySkipped:
+		c.replies = replyOn
+	}
+	if len(c.slots) > slots {
+		for _, s := range c.slots[slots:] {
+			s.silent = true
+		}
+		return
+	}
+	c.out = c.out[:at]
+}
+
+// refuse answers an error of a command that was not run.
+func (c *conn) refuse(cmd *command, text string) {
+	cmd.rejected.Add(1)
+	at := len(c.out)
+	c.out = resp.AppendError(c.out, text)
+	if c.replies != replyOn {
+		c.muffle(at, len(c.slots))
+	}
+}
+
+// unknown answers a command that the table does not have.
+func (c *conn) unknown(args [][]byte) {
+	name := args[0]
+	if is(name, "post") || is(name, "host:") {
+		// A browser that was made to talk to this port (cross-protocol scripting): nothing that follows is to be run.
+		c.srv.cfg.Logger.Warn("possible cross-protocol attack: an HTTP request was sent to the Redis port", "remote", c.nc.RemoteAddr().String())
+		c.closing, c.kill = "security", "security"
+		return
+	}
+	at := len(c.out)
+	switch {
+	case c.refusal(name, args) != "":
+		c.out = resp.AppendError(c.out, c.refusal(name, args))
+	default:
+		c.out = resp.AppendError(c.out, unknownText(args))
+	}
+	if c.replies != replyOn {
+		c.muffle(at, len(c.slots))
+	}
+}
+
+// refusal is why a command that Redis has is not offered here; empty where it is simply unknown.
+func (c *conn) refusal(name []byte, args [][]byte) string {
+	if !c.authenticated {
+		return ""
+	}
+	why, ok := c.srv.table.refused[string(appendLower(nil, name[:min(len(name), 32)]))]
+	if !ok {
+		return ""
+	}
+	return "ERR " + strings.ToUpper(clip(name, 128)) + " is not supported: " + why
+}
+
+// unknownText is Redis's: the name as it was sent, and arguments up to 128 bytes of them.
+func unknownText(args [][]byte) string {
+	var b strings.Builder
+	b.WriteString("ERR unknown command '" + clip(args[0], 128) + "', with args beginning with: ")
+	from := b.Len()
+	for _, a := range args[1:] {
+		left := 128 - (b.Len() - from)
+		if left <= 0 {
+			break
+		}
+		b.WriteString("'" + clip(a, left) + "' ")
+	}
+	return b.String()
+}
+
+// clip is C's %.*s: at most n bytes, up to a NUL.
+func clip(b []byte, n int) string {
+	b = b[:min(len(b), n)]
+	if i := bytes.IndexByte(b, 0); i >= 0 {
+		b = b[:i]
+	}
+	return string(b)
+}
+
+// loadingText is what data commands are answered with while their topic has not caught up.
+func (c *conn) loadingText() string {
+	return "LOADING kafka-cache is loading topic " + c.topic.Name() + ", state " + c.topic.State().String()
+}
+
+// select makes database n the connection's.
+func (c *conn) selectDB(n int) {
+	c.db, c.topic = n, c.srv.topics[n]
+	c.infoMu.Lock()
+	c.info.db = n
+	c.infoMu.Unlock()
+}
+
+var _ = (*cache.Topic)(nil)

@@ -1,0 +1,216 @@
+package respserver
+
+import (
+	"errors"
+	"net"
+	"os"
+	"sync"
+	"sync/atomic"
+	"syscall"
+	"time"
+)
+
+// Errors that end a connection, and the reasons under which they are counted.
+var (
+	errBufferLimit  = errors.New("respserver: buffers of all connections exceed their limit")
+	errWriteTimeout = errors.New("respserver: the peer takes no bytes")
+)
+
+const (
+	drainChunk = 256 << 10 // at most this much has to be taken by the peer within the write timeout
+	takeOver   = 64 << 10  // buffers from this size on are taken over rather than copied
+)
+
+// outbound is the sending half of a connection. Sending never blocks: what the kernel does not take at once is queued, and a goroutine
+// that exists only while there is such a queue hands it over under a deadline. So a peer may send a long pipeline before it
+// reads the first reply, as Redis's clients do. Whoever sends looks at size and stops producing where it is too much.
+//
+// It is safe for use by the connection's goroutine and its own.
+type outbound struct {
+	nc      net.Conn
+	raw     syscall.RawConn // nil where the connection has none: everything goes through the queue
+	timeout time.Duration
+	srv     *Server
+	wake    func() // called when the queue has become half empty or empty, or sending has failed
+
+	size atomic.Int64 // bytes queued
+	dead atomic.Bool  // err is set
+
+	mu      sync.Mutex
+	queue   [][]byte
+	running bool          // the goroutine exists; only it writes to nc then
+	idle    chan struct{} // closed when it ends
+	err     error
+
+	// The attempt at hand, for attempt, which is made once so that sending does not allocate.
+	attempt func(fd uintptr) bool
+	bytes   []byte
+	sent    int
+	failure error
+}
+
+func newOutbound(nc net.Conn, srv *Server, wake func()) *outbound {
+	o := &outbound{nc: nc, srv: srv, timeout: srv.cfg.WriteTimeout, wake: wake}
+	if sc, ok := nc.(syscall.Conn); ok {
+		if raw, err := sc.SyscallConn(); err == nil {
+			o.raw = raw
+		}
+	}
+	o.attempt = func(fd uintptr) bool {
+		for o.sent < len(o.bytes) {
+			n, err := syscall.Write(int(fd), o.bytes[o.sent:])
+			if n > 0 {
+				o.sent += n
+			}
+			switch {
+			case err == syscall.EINTR:
+			case err == syscall.EAGAIN:
+				return true
+			case err != nil:
+				o.failure = os.NewSyscallError("write", err)
+				return true
+			}
+		}
+		return true
+	}
+	return o
+}
+
+// send queues or sends all of b. Where taken, b belongs to the outbound from then on; otherwise it has been copied or sent.
+func (o *outbound) send(b []byte) (taken bool, err error) {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	if o.err != nil {
+		return false, o.err
+	}
+	o.srv.stats.outputBytes.Add(uint64(len(b)))
+	if !o.running && o.raw != nil {
+		o.bytes, o.sent, o.failure = b, 0, nil
+		err := o.raw.Write(o.attempt)
+		n := o.sent
+		o.bytes = nil
+		if err == nil {
+			err = o.failure
+		}
+		if err != nil {
+			o.fail(err)
+			return false, err
+		}
+		if n == len(b) {
+			return false, nil
+		}
+		b = b[n:]
+	}
+	if o.srv.buffers.Add(int64(len(b))) > o.srv.cfg.BufferLimit {
+		o.srv.buffers.Add(-int64(len(b)))
+		o.fail(errBufferLimit)
+		return false, o.err
+	}
+	o.size.Add(int64(len(b)))
+	if taken = cap(b) >= takeOver; !taken {
+		b = append([]byte(nil), b...)
+	}
+	o.queue = append(o.queue, b)
+	if !o.running {
+		o.running = true
+		o.idle = make(chan struct{})
+		go o.drain(o.idle)
+	}
+	return taken, nil
+}
+
+// Write is send for crypto/tls, which keeps no buffer of its own for us to take.
+func (o *outbound) Write(b []byte) (int, error) {
+	if cap(b) >= takeOver {
+		b = append([]byte(nil), b...)
+	}
+	if _, err := o.send(b); err != nil {
+		return 0, err
+	}
+	return len(b), nil
+}
+
+// drain sends what is queued until nothing is left.
+func (o *outbound) drain(idle chan struct{}) {
+	defer close(idle)
+	half := int64(o.srv.cfg.OutputLimit / 2)
+	for {
+		o.mu.Lock()
+		if len(o.queue) == 0 || o.err != nil {
+			for _, b := range o.queue {
+				o.released(len(b))
+			}
+			o.queue, o.running = nil, false
+			if o.err == nil {
+				_ = o.nc.SetWriteDeadline(time.Time{})
+			}
+			o.mu.Unlock()
+			o.wake()
+			return
+		}
+		b := o.queue[0]
+		o.mu.Unlock()
+		for len(b) > 0 {
+			_ = o.nc.SetWriteDeadline(time.Now().Add(o.timeout))
+			n, err := o.nc.Write(b[:min(len(b), drainChunk)])
+			b = b[n:]
+			before := o.size.Load()
+			o.released(n)
+			if before > half && before-int64(n) <= half {
+				o.wake()
+			}
+			if err == nil || (n > 0 && errors.Is(err, os.ErrDeadlineExceeded)) {
+				continue
+			}
+			if errors.Is(err, os.ErrDeadlineExceeded) {
+				err = errWriteTimeout
+			}
+			o.mu.Lock()
+			o.fail(err)
+			o.queue[0] = b
+			o.mu.Unlock()
+			break
+		}
+		o.mu.Lock()
+		if o.err == nil {
+			o.queue[0] = nil
+			o.queue = o.queue[1:]
+		}
+		o.mu.Unlock()
+	}
+}
+
+// fail is called with mu held.
+func (o *outbound) fail(err error) {
+	o.err = err
+	o.dead.Store(true)
+}
+
+func (o *outbound) released(n int) {
+	o.size.Add(-int64(n))
+	o.srv.buffers.Add(-int64(n))
+}
+
+// wait returns when all that was queued has been sent, or sending has failed.
+func (o *outbound) wait() {
+	o.mu.Lock()
+	idle, running := o.idle, o.running
+	o.mu.Unlock()
+	if running {
+		<-idle
+	}
+}
+
+func (o *outbound) error() error {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	return o.err
+}
+
+// socket is a network connection whose writes go through its outbound: what crypto/tls is laid over.
+type socket struct {
+	net.Conn
+	out *outbound
+}
+
+func (s socket) Write(b []byte) (int, error) { return s.out.Write(b) }

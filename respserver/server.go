@@ -1,0 +1,344 @@
+package respserver
+
+import (
+	"context"
+	"crypto/rand"
+	"crypto/sha256"
+	"crypto/tls"
+	"encoding/hex"
+	"errors"
+	"fmt"
+	"net"
+	"net/netip"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/yolean/kafka-cache/core/cache"
+	"github.com/yolean/kafka-cache/respserver/resp"
+)
+
+// ErrServerClosed is what Serve returns after Shutdown.
+var ErrServerClosed = errors.New("respserver: closed")
+
+const (
+	cronInterval   = 250 * time.Millisecond
+	trimAfter      = 2 * time.Second // of idleness, as in Redis
+	acceptBackOff  = 5 * time.Millisecond
+	acceptBackOffs = time.Second // the longest
+	refusalTimeout = time.Second // for sending why a connection is refused
+)
+
+// Server answers the Redis protocol on any number of listeners. Its methods may be called from any goroutine.
+type Server struct {
+	cfg      Config
+	topics   []*cache.Topic
+	table    *table
+	stats    stats
+	epoch    time.Time
+	runID    string
+	password *[sha256.Size]byte // nil: none
+	buffers  atomic.Int64       // bytes that connections hold
+	nextID   atomic.Int64
+	draining atomic.Bool
+	wasReady atomic.Bool
+	tracking trackingTable
+
+	mu        sync.Mutex
+	conns     map[int64]*conn
+	listeners map[net.Listener]struct{}
+	closed    bool
+	cronDone  chan struct{} // nil while there is no cron
+	cronStop  chan struct{}
+	goroutine sync.WaitGroup // connections
+}
+
+// NewServer makes a Server that does nothing until Serve. It registers its metrics.
+func NewServer(cfg Config) (*Server, error) {
+	if err := cfg.Validate(); err != nil {
+		return nil, err
+	}
+	s := &Server{
+		cfg: cfg.withDefaults(), epoch: time.Now(), conns: map[int64]*conn{}, listeners: map[net.Listener]struct{}{}, topics: cfg.Cache.Topics(),
+		stats: stats{rejected: map[string]uint64{}, killed: map[string]uint64{}},
+	}
+	if len(cfg.Password) > 0 {
+		sum := sha256.Sum256(cfg.Password)
+		s.password = &sum
+		s.cfg.Password = nil
+	}
+	var id [20]byte
+	_, _ = rand.Read(id[:]) // never fails
+	s.runID = hex.EncodeToString(id[:])
+	s.table = newTable(cfg.AllowFlush)
+	s.tracking.srv = s
+	if err := newMetrics(s, cfg.Registerer); err != nil {
+		return nil, fmt.Errorf("respserver: register metrics: %w", err)
+	}
+	return s, nil
+}
+
+// now is the time since the server was made: cheaper to read than the wall clock.
+func (s *Server) now() time.Duration { return time.Since(s.epoch) }
+
+// Serve accepts connections from l until Shutdown, which makes it return ErrServerClosed, or until accepting fails for good. It closes l.
+// Errors that pass (no file descriptors left, connections that were aborted) are waited out with a back-off.
+func (s *Server) Serve(l net.Listener) error {
+	defer func() { _ = l.Close() }()
+	if !s.addListener(l) {
+		return ErrServerClosed
+	}
+	defer s.removeListener(l)
+	backOff := acceptBackOff
+	for {
+		nc, err := l.Accept()
+		if err == nil {
+			backOff = acceptBackOff
+			s.accept(nc)
+			continue
+		}
+		if s.draining.Load() {
+			return ErrServerClosed
+		}
+		if errors.Is(err, net.ErrClosed) {
+			return fmt.Errorf("respserver: accept: %w", err)
+		}
+		s.stats.acceptErrors.Add(1)
+		s.cfg.Logger.Warn("accept", "error", err, "retry in", backOff)
+		s.pause(backOff)
+		backOff = min(2*backOff, acceptBackOffs)
+	}
+}
+
+// pause waits, but not beyond Shutdown.
+func (s *Server) pause(d time.Duration) {
+	t := time.NewTimer(d)
+	defer t.Stop()
+	s.mu.Lock()
+	stop := s.cronStop
+	s.mu.Unlock()
+	select {
+	case <-t.C:
+	case <-stop:
+	}
+}
+
+func (s *Server) addListener(l net.Listener) bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.closed {
+		return false
+	}
+	s.listeners[l] = struct{}{}
+	if s.cronDone == nil {
+		s.cronDone, s.cronStop = make(chan struct{}), make(chan struct{})
+		go s.cron(s.cronStop, s.cronDone)
+	}
+	return true
+}
+
+func (s *Server) removeListener(l net.Listener) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	delete(s.listeners, l)
+}
+
+func (s *Server) connected() int {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return len(s.conns)
+}
+
+// accept starts a connection, or refuses it. It does not block.
+func (s *Server) accept(nc net.Conn) {
+	s.stats.accepted.Add(1)
+	if tc, ok := nc.(*net.TCPConn); ok {
+		_ = tc.SetNoDelay(true)
+		_ = tc.SetKeepAliveConfig(net.KeepAliveConfig{
+			Enable: s.cfg.KeepAlive > 0, Idle: s.cfg.KeepAlive, Interval: max(s.cfg.KeepAlive/3, time.Second), Count: 3,
+		})
+	}
+	c := &conn{
+		srv: s, id: s.nextID.Add(1), nc: nc, rw: nc, proto: resp.V2, wakeup: make(chan struct{}, 1), created: time.Now(),
+		authenticated: s.password == nil, topic: s.topics[0],
+	}
+	c.info.proto = resp.V2
+	c.stripe = int(c.id % stripes)
+	c.parser = resp.NewParser(resp.Limits{Args: resp.DefaultMaxArgs, Bulk: s.cfg.MaxBulk, Authenticated: c.authenticated})
+	c.net = newOutbound(nc, s, c.wake)
+	c.active.Store(int64(s.now()))
+
+	s.mu.Lock()
+	refusal, reason := "", ""
+	switch {
+	case s.closed:
+		s.mu.Unlock()
+		_ = nc.Close()
+		return
+	case len(s.conns) >= s.cfg.MaxClients:
+		refusal, reason = "-ERR max number of clients reached\r\n", "maxclients"
+	case s.protects(nc.RemoteAddr()):
+		refusal, reason = denied, "protected"
+	default:
+		s.conns[c.id] = c
+	}
+	s.goroutine.Add(1)
+	s.mu.Unlock()
+	if refusal != "" {
+		s.stats.reject(reason)
+		go func() {
+			defer s.goroutine.Done()
+			refuse(nc, s.cfg.TLS != nil, refusal)
+		}()
+		return
+	}
+	go s.run(c)
+}
+
+// refuse says why, as Redis does, on connections without TLS: a handshake is not spent on it.
+func refuse(nc net.Conn, overTLS bool, text string) {
+	defer func() { _ = nc.Close() }()
+	if !overTLS {
+		_ = nc.SetWriteDeadline(time.Now().Add(refusalTimeout))
+		_, _ = nc.Write([]byte(text))
+	}
+}
+
+const denied = "-DENIED kafka-cache is running in protected mode because no password is set. In this mode connections are only accepted from the loopback " +
+	"interface. If you want to connect from external computers you may adopt one of the following solutions: 1) Set a password with --resp-password-file. " +
+	"2) Require client certificates with --resp-tls-client-ca. 3) Switch protected mode off with --protected-mode=false, however MAKE SURE the port " +
+	"is not reachable from the internet if you do so.\r\n"
+
+// protects reports whether protected mode refuses a peer.
+func (s *Server) protects(remote net.Addr) bool {
+	if s.cfg.Unprotected || s.password != nil || (s.cfg.TLS != nil && s.cfg.TLS.ClientAuth == tls.RequireAndVerifyClientCert) {
+		return false
+	}
+	if remote.Network() == "unix" {
+		return false
+	}
+	a, err := netip.ParseAddrPort(remote.String())
+	return err != nil || !a.Addr().Unmap().IsLoopback()
+}
+
+// run is a connection's goroutine.
+func (s *Server) run(c *conn) {
+	defer s.goroutine.Done()
+	ok := true
+	if s.cfg.TLS != nil {
+		ok = c.handshake()
+	}
+	if ok {
+		c.serve()
+	}
+	_ = c.nc.Close()
+	c.untrack()
+	s.mu.Lock()
+	delete(s.conns, c.id)
+	s.mu.Unlock()
+	s.buffers.Add(-c.accounted)
+	c.net.wait() // its goroutine fails at once, now that nc is closed
+	if c.kill != "" {
+		s.stats.kill(c.kill)
+		s.cfg.Logger.Info("connection closed by the server", "reason", c.kill, "client", c.id, "remote", c.nc.RemoteAddr().String())
+	}
+}
+
+// handshake speaks TLS under a deadline.
+func (c *conn) handshake() bool {
+	tc := tls.Server(socket{c.nc, c.net}, c.srv.cfg.TLS)
+	ctx, cancel := context.WithTimeout(context.Background(), c.srv.cfg.HandshakeTimeout)
+	defer cancel()
+	if err := tc.HandshakeContext(ctx); err != nil {
+		c.srv.stats.reject("tls")
+		c.srv.cfg.Logger.Info("TLS handshake", "error", err, "remote", c.nc.RemoteAddr().String())
+		return false
+	}
+	c.rw, c.tls = tc, true
+	return true
+}
+
+// cron looks after idle connections and samples rates.
+func (s *Server) cron(stop, done chan struct{}) {
+	defer close(done)
+	tick := time.NewTicker(cronInterval)
+	defer tick.Stop()
+	commands, at := s.stats.commands.Load(), s.now()
+	for {
+		select {
+		case <-stop:
+			return
+		case <-tick.C:
+		}
+		now := s.now()
+		n := s.stats.commands.Load()
+		s.stats.opsPerSecond.Store(uint64(float64(n-commands) / (now - at).Seconds()))
+		commands, at = n, now
+		s.mu.Lock()
+		for _, c := range s.conns {
+			idle := now - time.Duration(c.active.Load())
+			switch {
+			case s.cfg.IdleTimeout > 0 && idle > s.cfg.IdleTimeout && !c.waiting():
+				c.end("idle")
+			case idle > trimAfter && idle <= trimAfter+2*cronInterval:
+				c.wantsTrim.Store(true)
+				c.wake()
+			}
+		}
+		s.mu.Unlock()
+	}
+}
+
+// Shutdown stops accepting, lets every connection finish what it has sent, closes those that are idle, and returns when all have
+// ended. Where ctx ends first the rest is cut off, and ctx's error returned.
+func (s *Server) Shutdown(ctx context.Context) error {
+	s.mu.Lock()
+	already := s.closed
+	s.closed = true
+	s.draining.Store(true)
+	for l := range s.listeners {
+		_ = l.Close()
+	}
+	for _, c := range s.conns {
+		c.wake()
+	}
+	stop, cron := s.cronStop, s.cronDone
+	s.mu.Unlock()
+	if stop != nil && !already {
+		close(stop)
+	}
+	if cron != nil {
+		<-cron
+	}
+	ended := make(chan struct{})
+	go func() {
+		s.goroutine.Wait()
+		close(ended)
+	}()
+	var err error
+	select {
+	case <-ended:
+	case <-ctx.Done():
+		err = ctx.Err()
+		s.mu.Lock()
+		for _, c := range s.conns {
+			c.end("shutdown")
+		}
+		s.mu.Unlock()
+		<-ended
+	}
+	s.tracking.close()
+	return err
+}
+
+// loading reports whether the instance was never ready yet.
+func (s *Server) loading() bool {
+	if s.wasReady.Load() {
+		return false
+	}
+	if !s.cfg.Cache.WasReady() {
+		return true
+	}
+	s.wasReady.Store(true)
+	return false
+}

@@ -1,0 +1,132 @@
+package respserver
+
+import (
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/yolean/kafka-cache/core/cache"
+	"github.com/yolean/kafka-cache/core/position"
+)
+
+// slot is the place of a reply that is not known yet. The replies before it that have not been sent are its before; those after it
+// gather in the connection's out or in the next slot's before. It is opened and rendered by the connection's goroutine and
+// completed by others.
+type slot struct {
+	conn    *conn
+	cmd     *command
+	topic   int // index of the topic that is written to
+	before  []byte
+	start   time.Duration
+	silent  bool // CLIENT REPLY
+	records int  // that have been submitted
+	bytes   int  // of those
+	render  func(c *conn, s *slot)
+
+	left atomic.Int64 // outcomes still to come
+
+	mu       sync.Mutex // guards what follows until left is 0
+	acked    int
+	removed  int
+	pending  int // acknowledged and not applied here in time
+	err      error
+	written  cache.Written // of the last outcome
+	position position.Position
+}
+
+// open makes the slot of a write of n records. Each has to be told to done exactly once.
+func (c *conn) open(cmd *command, n, bytes int, render func(*conn, *slot)) *slot {
+	s := &slot{conn: c, cmd: cmd, topic: c.db, start: c.srv.now(), records: n, bytes: bytes, render: render}
+	s.left.Store(int64(n))
+	if len(c.out) > 0 {
+		s.before = c.out
+		c.out = nil
+	}
+	c.slots = append(c.slots, s)
+	c.slotBytes += bytes
+	return s
+}
+
+// done is what [cache.Topic.Submit] calls, from any goroutine.
+func (s *slot) done(w cache.Written, err error) {
+	s.mu.Lock()
+	if pending, ok := asPending(err); ok {
+		w = pending
+		s.acked++
+		s.pending++
+	} else if err == nil {
+		s.acked++
+		if w.Removed {
+			s.removed++
+		}
+	}
+	if err != nil && (s.err == nil || isPending(s.err)) {
+		s.err = err // a failure says more than a delay
+	}
+	if err == nil || isPending(err) {
+		s.written = w
+		s.position = s.position.Merge(w.Position)
+	}
+	s.mu.Unlock()
+	if s.left.Add(-1) == 0 {
+		s.conn.wake()
+	}
+}
+
+// drain renders what is complete at the head of the queue. What follows it stays in order.
+func (c *conn) drain() {
+	if len(c.slots) == 0 {
+		return
+	}
+	n := 0
+	for n < len(c.slots) && c.slots[n].left.Load() == 0 {
+		s := c.slots[n]
+		c.slots[n] = nil
+		n++
+		c.wire = append(c.wire, s.before...)
+		c.slotBytes -= s.bytes
+		c.wrote(s)
+		// Renderers append to out, like every command.
+		tail := c.out
+		c.out = c.wire
+		at := len(c.out)
+		s.render(c, s)
+		failed := len(c.out) > at && c.out[at] == '-'
+		if s.silent {
+			c.out = c.out[:at]
+		}
+		c.wire, c.out = c.out, tail
+		s.cmd.observe(c.stripe, 1, c.srv.now()-s.start)
+		if failed {
+			s.cmd.failed.Add(1)
+		}
+	}
+	if n == 0 {
+		return
+	}
+	if n == len(c.slots) {
+		c.slots = c.slots[:0]
+	} else {
+		c.slots = c.slots[:copy(c.slots, c.slots[n:])]
+	}
+}
+
+// lastWrite is the position that covers what a connection wrote to one topic.
+type lastWrite struct {
+	position position.Position
+	dirty    bool // it may not be applied here yet, and a read has to wait for it
+}
+
+// wrote notes what a slot's records were given by the log.
+func (c *conn) wrote(s *slot) {
+	if s.position.IsZero() {
+		return
+	}
+	if c.writes == nil {
+		c.writes = make([]lastWrite, len(c.srv.topics))
+	}
+	w := &c.writes[s.topic]
+	w.position = w.position.Merge(s.position)
+	// Where -PENDING was answered the client knows that it does not see its write yet.
+	w.dirty = s.pending == 0 && c.srv.cfg.WriteReply == Acknowledged
+}
