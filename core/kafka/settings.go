@@ -73,8 +73,7 @@ func (s *scramClient) Step(challenge string) (string, error) { return s.conversa
 
 func (s *scramClient) Done() bool { return s.conversation.Done() }
 
-// discardMetrics is a registry that keeps nothing. A real one would start a goroutine that never ends, which a library
-// must not leave behind, and would be read by nobody.
+// discardMetrics is a registry that keeps nothing: nobody would read it, and a real one costs time for each response.
 type discardMetrics struct{}
 
 func (discardMetrics) Each(func(string, any))                    {}
