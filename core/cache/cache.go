@@ -187,6 +187,24 @@ func (c *Cache) background(f func(context.Context)) {
 // blockCacheShare is one topic's part of Pebble's block cache; 0 leaves it to the store.
 func (c *Cache) blockCacheShare() int64 { return c.cfg.BlockCacheBytes / int64(len(c.cfg.Topics)) }
 
+// OutsideHeap is how many bytes the stores hold that Go's garbage collector does not count: the resident index, and Pebble's
+// memtables and block cache. A memory limit for the Go runtime is what is left beside them.
+func (c *Cache) OutsideHeap() int64 {
+	var n int64
+	for _, t := range c.topics {
+		st := t.store.Load()
+		if st == nil {
+			continue
+		}
+		s := st.Stats()
+		n += s.TableBytes + s.ChunkBytes
+		if m := s.Pebble; m != nil {
+			n += int64(m.MemTable.Size) + m.BlockCache.Size
+		}
+	}
+	return n
+}
+
 // Identity is the instance's name.
 func (c *Cache) Identity() string { return c.cfg.Identity }
 
