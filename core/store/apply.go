@@ -110,6 +110,7 @@ func (s *Store) commitPlan(b *Batch, c Checkpoint) error {
 		return fmt.Errorf("commit: %w", err)
 	}
 	s.dirty.Store(true)
+	s.index.touch(s.plan.hashes)
 	for _, r := range s.plan.results {
 		m := &b.Mutations[r.mutation]
 		var err error
@@ -147,6 +148,7 @@ func (s *Store) storeFreshness() error {
 // plan is what a batch comes to: for each key the mutation that decides, and for an observer what each mutation did. Its
 // memory is used again.
 type plan struct {
+	hashes  []uint64 // of the mutations' keys
 	order   []keyed  // the mutations by key, then in order
 	results []result // ascending by key
 	kinds   []ChangeKind
@@ -178,15 +180,18 @@ const (
 
 // make fills the plan. next is the partition's position.
 func (p *plan) make(s *Store, b *Batch, next int64, observed bool) error {
-	p.order, p.results, p.arena = p.order[:0], p.results[:0], p.arena[:0]
+	p.hashes, p.order, p.results, p.arena = p.hashes[:0], p.order[:0], p.results[:0], p.arena[:0]
 	p.kinds, p.olds = p.kinds[:0], p.olds[:0]
 	if observed {
 		p.kinds = slices.Grow(p.kinds, len(b.Mutations))[:len(b.Mutations)]
 		p.olds = slices.Grow(p.olds, len(b.Mutations))[:len(b.Mutations)]
 	}
 	for i := range b.Mutations {
-		p.order = append(p.order, keyed{keyPrefix(b.Mutations[i].Key), int32(i)})
+		key := b.Mutations[i].Key
+		p.hashes = append(p.hashes, s.index.hash(key))
+		p.order = append(p.order, keyed{keyPrefix(key), int32(i)})
 	}
+	s.index.touch(p.hashes)
 	// Pebble's memtable takes sorted keys faster than others.
 	slices.SortFunc(p.order, func(x, y keyed) int {
 		if x.prefix != y.prefix {
@@ -214,7 +219,7 @@ func (p *plan) make(s *Store, b *Batch, next int64, observed bool) error {
 // decide goes through the mutations of one key.
 func (p *plan) decide(s *Store, b *Batch, mutations []keyed, next int64, observed bool) error {
 	key := b.Mutations[mutations[0].mutation].Key
-	hash := s.index.hash(key)
+	hash := p.hashes[mutations[0].mutation]
 	v, valueLen, exists, err := s.index.peek(hash, key)
 	if err != nil {
 		return err

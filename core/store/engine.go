@@ -24,26 +24,33 @@ func engineOptions(o Options) *pebble.Options {
 		FormatMajorVersion: engineFormat,
 		// The log is the write-ahead log. A batch is wholly in one memtable and memtables are flushed in order, so what
 		// survives a crash is a prefix of the batches.
-		DisableWAL:                  true,
-		CacheSize:                   o.CacheBytes,
-		MemTableSize:                o.memTableBytes,
-		MemTableStopWritesThreshold: 2,
-		// Reads by key never come here, so a deep level 0 costs Range and Open alone, and may wait until a load is over.
-		L0CompactionThreshold: 4,
-		L0StopWritesThreshold: 1000,
-		LBaseMaxBytes:         256 << 20,
-		MaxOpenFiles:          512,
-		BytesPerSync:          1 << 20,
-		Logger:                engineLogger{o.Logger},
+		DisableWAL: true,
+		CacheSize:  o.CacheBytes,
+		// A small memtable stays in the processor's cache, which is most of what an insertion costs.
+		MemTableSize:                8 << 20,
+		MemTableStopWritesThreshold: 4,
+		MaxOpenFiles:                512,
+		BytesPerSync:                1 << 20,
+		Logger:                      engineLogger{o.Logger},
+		CompactionConcurrencyRange:  func() (int, int) { return 1, 1 },
 	}
-	p.CompactionConcurrencyRange = func() (int, int) { return 1, 1 }
-	p.TargetFileSizes[0] = 16 << 20
+	if o.Dir != "" {
+		// Reads by key never come here: a deep level 0 costs Range and Open alone, and few large compactions write less.
+		// What waits for compaction is bounded by the number of memtables at which Apply waits.
+		p.L0CompactionThreshold = 32
+		p.L0StopWritesThreshold = 500
+		p.LBaseMaxBytes = 256 << 20
+		p.TargetFileSizes[0] = 8 << 20
+	}
 	for i := range p.Levels {
 		p.Levels[i].BlockSize = 32 << 10
 		p.Levels[i].IndexBlockSize = 256 << 10
 		p.Levels[i].Compression = func() *sstable.CompressionProfile { return sstable.NoCompression }
 	}
 	p.Levels[len(p.Levels)-1].Compression = func() *sstable.CompressionProfile { return sstable.SnappyCompression }
+	if o.tune != nil {
+		o.tune(p)
+	}
 	return p
 }
 

@@ -12,10 +12,11 @@ const shardCount = 256
 // An index answers reads by key from memory. All methods may be called at the same time; changes of one key are the
 // caller's to order.
 type index struct {
-	shards [shardCount]shard
-	memory memory
-	n      atomic.Int64 // entries
-	mask   uint64       // of hashes: all ones, except where a test wants collisions
+	shards  [shardCount]shard
+	memory  memory
+	n       atomic.Int64 // entries
+	touched uint64       // keeps touch from being optimised away
+	mask    uint64       // of hashes: all ones, except where a test wants collisions
 }
 
 func newIndex(mask uint64) *index {
@@ -88,6 +89,18 @@ func (x *index) peek(hash uint64, key []byte) (v version, valueLen int, ok bool,
 	sl := &s.table.slots[i]
 	_, value := s.record(sl.location())
 	return sl.version(), len(value), true, nil
+}
+
+// touch reads the home slots of the hashes, so that what is looked up next is in the processor's cache: here the misses
+// overlap, where lookups would wait for them one after another. For the writer only.
+func (x *index) touch(hashes []uint64) {
+	var sum uint64
+	for _, hash := range hashes {
+		if t := &x.shard(hash).table; t.slots != nil {
+			sum += t.slots[t.home(hash&(1<<56-1))].mark
+		}
+	}
+	x.touched = sum
 }
 
 // put sets key's value. Key and value are copied.

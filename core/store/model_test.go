@@ -12,6 +12,8 @@ import (
 	"testing"
 	"time"
 
+	"github.com/cockroachdb/pebble/v2"
+
 	"github.com/yolean/kafka-cache/core/position"
 )
 
@@ -32,6 +34,13 @@ func newRand(t testing.TB) *rand.Rand {
 // testOptions are a store in a directory of its own that flushes only when told to.
 func testOptions(t testing.TB) Options {
 	return Options{Dir: t.TempDir(), FlushInterval: time.Hour}
+}
+
+// smallEngine makes Pebble flush and compact with little data.
+func smallEngine(p *pebble.Options) {
+	p.MemTableSize = 256 << 10
+	p.L0CompactionThreshold = 2
+	p.LBaseMaxBytes = 1 << 20
 }
 
 func mustOpen(t testing.TB, o Options) *Store {
@@ -163,7 +172,7 @@ func TestModel(t *testing.T) {
 		name string
 		o    func(t *testing.T) Options
 	}{
-		{"dir", func(t *testing.T) Options { o := testOptions(t); o.memTableBytes = 256 << 10; return o }},
+		{"dir", func(t *testing.T) Options { o := testOptions(t); o.tune = smallEngine; return o }},
 		{"memory", func(*testing.T) Options { return Options{} }},
 		{"collisions", func(t *testing.T) Options { o := testOptions(t); o.hashMask = 0xc0ffc00000000801; return o }},
 		{"one hash", func(*testing.T) Options { return Options{hashMask: 1} }},

@@ -19,9 +19,9 @@ type Options struct {
 	FlushInterval time.Duration // how often what was applied is made durable; 0: 10 s. Of no meaning in memory
 	Logger        *slog.Logger  // nil: discard
 
-	fs            vfs.FS // what Dir lies on; nil: the system's
-	memTableBytes uint64
-	hashMask      uint64 // 0: all bits
+	fs       vfs.FS // what Dir lies on; nil: the system's
+	tune     func(*pebble.Options)
+	hashMask uint64 // 0: all bits
 }
 
 func (o Options) withDefaults() Options {
@@ -36,9 +36,6 @@ func (o Options) withDefaults() Options {
 	}
 	if o.fs == nil {
 		o.fs = vfs.Default
-	}
-	if o.memTableBytes == 0 {
-		o.memTableBytes = 64 << 20
 	}
 	if o.hashMask == 0 {
 		o.hashMask = ^uint64(0)
