@@ -115,7 +115,8 @@ func (p *partition) status(now time.Time, endsInterval time.Duration) PartitionS
 	if p.ends.AskedAt.IsZero() {
 		return s
 	}
-	s.End, s.HighWatermark, s.LogStart = p.ends.LastStable, p.ends.HighWatermark, p.ends.LogStart
+	// What was read since the ends were asked for shows that they have moved on.
+	s.End, s.HighWatermark, s.LogStart = max(p.ends.LastStable, p.next), max(p.ends.HighWatermark, p.next), p.ends.LogStart
 	s.Lag = max(0, s.End-max(p.next, s.LogStart)) // what retention removed cannot be read any more
 	switch {
 	case p.coveredAt.IsZero():
