@@ -6,6 +6,7 @@ require github.com/yolean/kafka-cache/core v0.0.0
 
 require (
 	github.com/prometheus/client_model v0.6.3 // indirect
+	go.uber.org/goleak v1.3.0 // indirect
 	google.golang.org/protobuf v1.36.12 // indirect
 )
 

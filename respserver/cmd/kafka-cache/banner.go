@@ -16,7 +16,7 @@ func (d *daemon) banner() {
 	third := fmt.Sprintf("%s -n 2 SCAN 0", cli)
 	what := "sessions, which come and go"
 	if !d.cfg.ReadOnly {
-		user.DisplayName = "Your Name"
+		user.DisplayName, user.Email, user.Groups = "Your Name", nil, user.Groups[:1] // a short line
 		value, err := sample.Encode(user)
 		if err != nil {
 			d.log.Error("encode a user for the banner", "error", err)

@@ -43,30 +43,34 @@ type daemon struct {
 
 // newDaemon opens listeners, and with --dev the broker. Where it fails it has closed them again, and nothing in the data
 // directory has been touched.
-func newDaemon(cfg *config.Config, log *slog.Logger, stdout io.Writer) (d *daemon, err error) {
+func newDaemon(cfg *config.Config, log *slog.Logger, stdout io.Writer) (*daemon, error) {
+	d := &daemon{cfg: cfg, log: log, stdout: stdout}
+	if err := d.open(); err != nil {
+		d.closeUnstarted()
+		return nil, err
+	}
+	return d, nil
+}
+
+func (d *daemon) open() error {
+	cfg, log := d.cfg, d.log
 	m, err := readMaterial(cfg)
 	if err != nil {
-		return nil, configError{err}
+		return configError{err}
 	}
 	if err := checkDataDir(cfg.DataDir); err != nil {
-		return nil, configError{err}
+		return configError{err}
 	}
-	d = &daemon{cfg: cfg, log: log, stdout: stdout}
-	defer func() {
-		if err != nil {
-			d.closeUnstarted()
-		}
-	}()
 	if d.respListener, err = listen("--resp-addr", cfg.RESPAddr); err != nil {
-		return nil, err
+		return err
 	}
 	if d.adminListener, err = listen("--admin-addr", cfg.AdminAddr); err != nil {
-		return nil, err
+		return err
 	}
 	bootstrap := cfg.KafkaBootstrap
 	if cfg.Dev {
 		if d.broker, err = dev.Start(log); err != nil {
-			return nil, err
+			return err
 		}
 		bootstrap = d.broker.Addrs()
 		log.Warn("development mode: the broker is in this process, its data is made up and gone when it ends", "broker", strings.Join(bootstrap, ","))
@@ -88,25 +92,25 @@ func newDaemon(cfg *config.Config, log *slog.Logger, stdout io.Writer) (d *daemo
 		Registerer:     registry,
 	})
 	if err != nil {
-		return nil, err
+		return err
 	}
 	if d.resp, err = respserver.NewServer(d.respConfig(m, registry)); err != nil {
-		return nil, err
+		return err
 	}
 	if d.admin, err = admin.New(admin.Config{Cache: d.cache, Registry: registry, MaxStaleness: cfg.ReadyMaxStaleness, Logger: log}); err != nil {
-		return nil, err
+		return err
 	}
 	if err := d.newGuard(registry); err != nil {
-		return nil, err
+		return err
 	}
 	if cfg.Dev {
 		ctx, cancel := context.WithTimeout(context.Background(), fillTimeout)
 		defer cancel()
 		if err := d.broker.Fill(ctx); err != nil {
-			return nil, err
+			return err
 		}
 	}
-	return d, nil
+	return nil
 }
 
 func (d *daemon) respConfig(m material, registry *prometheus.Registry) respserver.Config {
@@ -151,7 +155,7 @@ func (d *daemon) newGuard(registry *prometheus.Registry) error {
 	d.log.Info("memory limit", "bytes", limit, "from", source, "GOMEMLIMIT is kept", keep)
 	var err error
 	d.guard, err = memory.NewGuard(memory.Config{
-		Limit: limit, Outside: d.cache.OutsideHeap, KeepRuntimeLimit: keep, Logger: d.log, Registerer: registry,
+		Limit: limit, Outside: outsideHeap(registry, d.log), KeepRuntimeLimit: keep, Logger: d.log, Registerer: registry,
 	})
 	return err
 }

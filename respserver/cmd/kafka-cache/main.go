@@ -20,7 +20,7 @@ const (
 )
 
 func main() {
-	os.Exit(run(os.Args[1:], os.Environ(), os.Stdout, os.Stderr))
+	os.Exit(command(os.Args[1:], os.Environ(), os.Stdout, os.Stderr))
 }
 
 const usage = `Usage: kafka-cache COMMAND
@@ -32,12 +32,12 @@ Commands:
   help      print this; "help serve" prints the options
 `
 
-func run(args, environ []string, stdout, stderr io.Writer) int {
+func command(args, environ []string, stdout, stderr io.Writer) int {
 	if len(args) == 0 {
 		return fail(stderr, configError{errors.New(`no command is given: see "kafka-cache help"`)})
 	}
 	var err error
-	switch command, rest := args[0], args[1:]; command {
+	switch name, rest := args[0], args[1:]; name {
 	case "serve":
 		err = serveCommand(rest, environ, stdout, stderr)
 	case "config":
@@ -59,7 +59,7 @@ func run(args, environ []string, stdout, stderr io.Writer) int {
 			return err
 		})
 	default:
-		err = configError{fmt.Errorf("unknown command %.64q: see \"kafka-cache help\"", command)}
+		err = configError{fmt.Errorf("unknown command %.64q: see \"kafka-cache help\"", name)}
 	}
 	if errors.Is(err, config.ErrHelp) {
 		err = config.WriteHelp(stdout)
