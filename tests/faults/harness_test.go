@@ -79,6 +79,17 @@ func write(tb testing.TB, w *kgo.Client, partition int32, key, value string) int
 	return r[0].Record.Offset
 }
 
+// keyFor is a key that belongs to a partition.
+func keyFor(partition int32, of int) []byte {
+	chooser := kgo.StickyKeyPartitioner(nil).ForTopic(topic)
+	for i := 0; ; i++ {
+		k := fmt.Appendf(nil, "key-%d", i)
+		if chooser.Partition(&kgo.Record{Key: k}, of) == int(partition) {
+			return k
+		}
+	}
+}
+
 type produced struct {
 	at  kafka.Produced
 	err error
