@@ -14,7 +14,7 @@ demo: build ## run the daemon with an in-process broker and read one user by its
 
 .PHONY: build
 build: ## build the programs into bin/
-	@go build -trimpath -o bin/ ./respserver/cmd/... ./loadgen/cmd/...
+	@go build -o bin/ ./respserver/cmd/... ./loadgen/cmd/...
 
 .PHONY: setup
 setup: ## get what the tests need: Java, Maven, Kafka's jars, redis-server, redis-py

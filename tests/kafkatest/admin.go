@@ -59,10 +59,14 @@ var notInTopicNames = regexp.MustCompile(`[^A-Za-z0-9_-]+`)
 // NewTopic creates a topic of a name of its own, which starts with the test's, and returns the name.
 func (c *Cluster) NewTopic(tb testing.TB, partitions int, config map[string]string) string {
 	tb.Helper()
-	prefix := notInTopicNames.ReplaceAllString(tb.Name(), "-")
-	name := fmt.Sprintf("%.80s-%08x", prefix, rand.Uint32())
+	name := RandomName(tb)
 	c.CreateTopic(tb, name, partitions, config)
 	return name
+}
+
+// RandomName is a name for a topic, a group or a transaction, which starts with the test's.
+func RandomName(tb testing.TB) string {
+	return fmt.Sprintf("%.80s-%08x", notInTopicNames.ReplaceAllString(tb.Name(), "-"), rand.Uint32())
 }
 
 // CreateTopic creates a topic with the broker's default number of replicas, and returns

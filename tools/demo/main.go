@@ -48,7 +48,7 @@ func run(ctx context.Context, binary string) (err error) {
 	if err := d.waitReady(ctx); err != nil {
 		return err
 	}
-	fmt.Printf("ready after %.1f s: a Kafka-protocol broker in the same process, its topics read into the cache\n", time.Since(began).Seconds())
+	fmt.Printf("ready after %v: a Kafka-protocol broker in the same process, its topics read into the cache\n", time.Since(began).Round(time.Millisecond))
 
 	c, err := dial(ctx, d.respAddr)
 	if err != nil {
