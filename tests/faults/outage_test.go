@@ -309,3 +309,33 @@ func TestMovedPartitionIsNotAppliedTwice(t *testing.T) {
 	close(release)
 	eventually(t, "the end", func() bool { return r.atEnd(0, 2) })
 }
+
+// TestCorruptPartitionIsFoundAndTheOthersGoOn has one partition's records arrive with a bit changed: a checksum that does
+// not match fails the whole response.
+func TestCorruptPartitionIsFoundAndTheOthersGoOn(t *testing.T) {
+	c, gates := gatedCluster(t, 1, kfake.SeedTopics(4, topic))
+	w := newWriter(t, c.ListenAddrs(), kgo.ProducerBatchCompression(kgo.NoCompression()))
+	for q := range int32(4) {
+		write(t, w, q, "k", "good")
+	}
+	write(t, w, 2, "k", "the marker")
+	write(t, w, 2, "k", "behind")
+	gates[0].corrupt([]byte("the marker"))
+	r := read(t, c.ListenAddrs(), nil)
+	eventually(t, "the other partitions", func() bool { return r.atEnd(0, 1) && r.atEnd(1, 1) && r.atEnd(3, 1) })
+	eventually(t, "that the partition is named", func() bool {
+		return r.told(func(e kafka.FetchError) bool { return e.Partition == 2 && errors.Is(e, kafka.ErrCorrupt) })
+	})
+	for i := range 5 { // the others go on at once
+		write(t, w, 0, "k", "more")
+		within(t, 5*time.Second, "another record", func() bool { return r.atEnd(0, int64(i+2)) })
+	}
+	if r.told(func(e kafka.FetchError) bool { return e.Partition >= 0 && e.Partition != 2 }) {
+		t.Errorf("told %v", r.errs)
+	}
+	if n := r.next(2); n > 1 {
+		t.Errorf("position %d, past the corrupt record", n)
+	}
+	gates[0].corrupt(nil)
+	eventually(t, "the partition that was corrupt", func() bool { return r.atEnd(2, 3) })
+}

@@ -1,7 +1,7 @@
 package faults
 
 import (
-	"io"
+	"bytes"
 	"net"
 	"sync"
 	"testing"
@@ -16,6 +16,7 @@ type gate struct {
 	opened *sync.Cond
 	shut   bool
 	conns  map[net.Conn]bool
+	spoil  []byte // bytes in what the broker sends that are to be changed; nil: none
 }
 
 func newGate() *gate {
@@ -44,6 +45,13 @@ func (g *gate) kill() {
 	for c := range g.conns {
 		c.Close()
 	}
+}
+
+// corrupt has the first of these bytes changed wherever the broker sends them in one piece; nil ends it.
+func (g *gate) corrupt(marker []byte) {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	g.spoil = marker
 }
 
 func (g *gate) pass() {
@@ -110,6 +118,13 @@ func (c *gatedConn) Read(b []byte) (int, error) {
 
 func (c *gatedConn) Write(b []byte) (int, error) {
 	c.gate.pass()
+	c.gate.mu.Lock()
+	spoil := c.gate.spoil
+	c.gate.mu.Unlock()
+	if i := bytes.Index(b, spoil); len(spoil) > 0 && i >= 0 {
+		b = bytes.Clone(b)
+		b[i]++
+	}
 	return c.Conn.Write(b)
 }
 
@@ -119,5 +134,3 @@ func (c *gatedConn) Close() error {
 	c.gate.mu.Unlock()
 	return c.Conn.Close()
 }
-
-var _ io.ReadWriteCloser = (*gatedConn)(nil)
