@@ -101,6 +101,12 @@ func (c *conn) drain() {
 			s.cmd.failed.Add(1)
 		}
 	}
+	if n < len(c.slots) {
+		// What precedes a slot does not wait for it.
+		head := c.slots[n]
+		c.wire = append(c.wire, head.before...)
+		head.before = nil
+	}
 	if n == 0 {
 		return
 	}

@@ -1,0 +1,244 @@
+// Package resp_test runs the Redis frontend over a real cache and an in-process broker, with raw sockets and Redis's own clients.
+package resp_test
+
+import (
+	"bufio"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"strconv"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/redis/go-redis/v9"
+	"github.com/twmb/franz-go/pkg/kadm"
+	"github.com/twmb/franz-go/pkg/kfake"
+	"github.com/twmb/franz-go/pkg/kgo"
+	"go.uber.org/goleak"
+
+	"github.com/yolean/kafka-cache/core/cache"
+	"github.com/yolean/kafka-cache/core/kafka"
+	"github.com/yolean/kafka-cache/respserver"
+)
+
+func TestMain(m *testing.M) {
+	goleak.VerifyTestMain(m, goleak.IgnoreTopFunction("github.com/rcrowley/go-metrics.(*meterArbiter).tick"))
+}
+
+// patience bounds every wait: a test that reaches it has failed.
+const patience = 20 * time.Second
+
+// fixture is a frontend over a cache of three topics: a (binary, writable, 3 partitions), b (json, writable), c (read-only).
+type fixture struct {
+	t       testing.TB
+	cluster *kfake.Cluster
+	client  *kgo.Client // apart from the code under test
+	cache   *cache.Cache
+	srv     *respserver.Server
+	addr    string
+}
+
+func start(t testing.TB, change func(*respserver.Config)) *fixture {
+	t.Helper()
+	cluster, err := kfake.NewCluster(kfake.NumBrokers(1), kfake.SeedTopics(3, "a"), kfake.SeedTopics(1, "b", "c"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(cluster.Close)
+	client, err := kgo.NewClient(kgo.SeedBrokers(cluster.ListenAddrs()...))
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(client.Close)
+	c, err := cache.Open(context.Background(), cache.Config{
+		Kafka: kafka.Config{Bootstrap: cluster.ListenAddrs(), MaxWait: 100 * time.Millisecond}, NoCommit: true, Identity: "test",
+		Topics: []cache.TopicConfig{{Name: "a", Writable: true, ValueEncoding: "binary", KeyEncoding: "binary"}, {Name: "b", Writable: true}, {Name: "c"}},
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		if err := c.Close(); err != nil {
+			t.Errorf("close: %v", err)
+		}
+	})
+	cfg := respserver.Config{Cache: c, Version: "test"}
+	if change != nil {
+		change(&cfg)
+	}
+	srv, err := respserver.NewServer(cfg)
+	if err != nil {
+		t.Fatal(err)
+	}
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	served := make(chan error, 1)
+	go func() { served <- srv.Serve(l) }()
+	t.Cleanup(func() {
+		ctx, cancel := context.WithTimeout(context.Background(), patience)
+		defer cancel()
+		if err := srv.Shutdown(ctx); err != nil {
+			t.Errorf("shutdown: %v", err)
+		}
+		if err := <-served; !errors.Is(err, respserver.ErrServerClosed) {
+			t.Errorf("Serve: %v", err)
+		}
+	})
+	ctx, cancel := context.WithTimeout(context.Background(), patience)
+	defer cancel()
+	for _, topic := range c.Topics() {
+		if err := topic.WaitReady(ctx); err != nil {
+			t.Fatalf("topic %s: %v", topic.Name(), err)
+		}
+	}
+	return &fixture{t, cluster, client, c, srv, l.Addr().String()}
+}
+
+// produce writes as another producer would, and waits until the cache has it.
+func (f *fixture) produce(topic, key, value string) {
+	f.t.Helper()
+	r := &kgo.Record{Topic: topic, Key: []byte(key), Value: []byte(value)}
+	if err := f.client.ProduceSync(context.Background(), r).FirstErr(); err != nil {
+		f.t.Fatal(err)
+	}
+	view, err := f.cache.Topic(topic)
+	if err != nil {
+		f.t.Fatal(err)
+	}
+	eventually(f.t, "what was produced", func() bool {
+		next := int64(0)
+		for _, o := range view.Position().Offsets() {
+			if o.Partition == r.Partition {
+				next = o.Next
+			}
+		}
+		return next > r.Offset
+	})
+}
+
+func (f *fixture) end(topic string) (n int64) {
+	f.t.Helper()
+	ends, err := kadm.NewClient(f.client).ListEndOffsets(context.Background(), topic)
+	if err != nil {
+		f.t.Fatal(err)
+	}
+	ends.Each(func(o kadm.ListedOffset) { n += o.Offset })
+	return n
+}
+
+func (f *fixture) goRedis(change func(*redis.Options)) *redis.Client {
+	f.t.Helper()
+	o := &redis.Options{Addr: f.addr, MaxRetries: -1}
+	if change != nil {
+		change(o)
+	}
+	r := redis.NewClient(o)
+	f.t.Cleanup(func() { _ = r.Close() })
+	return r
+}
+
+// peer is a raw connection.
+type peer struct {
+	t  testing.TB
+	nc net.Conn
+	r  *bufio.Reader
+}
+
+func dial(t testing.TB, addr string) *peer {
+	t.Helper()
+	nc, err := net.Dial("tcp", addr)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = nc.Close() })
+	_ = nc.SetDeadline(time.Now().Add(patience))
+	return &peer{t, nc, bufio.NewReader(nc)}
+}
+
+func (f *fixture) dial() *peer { return dial(f.t, f.addr) }
+
+func (p *peer) send(s string) {
+	p.t.Helper()
+	if _, err := io.WriteString(p.nc, s); err != nil {
+		p.t.Fatal(err)
+	}
+}
+
+func (p *peer) want(s string) {
+	p.t.Helper()
+	b := make([]byte, len(s))
+	n, err := io.ReadFull(p.r, b)
+	if string(b[:n]) != s {
+		p.t.Fatalf("read %q, want %q (%v)", b[:n], s, err)
+	}
+}
+
+func (p *peer) ask(want string, args ...string) {
+	p.t.Helper()
+	p.send(frame(args...))
+	p.want(want)
+}
+
+// reply reads one whole reply as it is on the wire.
+func (p *peer) reply() string {
+	p.t.Helper()
+	line, err := p.r.ReadString('\n')
+	if err != nil {
+		p.t.Fatalf("read %q: %v", line, err)
+	}
+	n, _ := strconv.Atoi(strings.TrimRight(line[1:], "\r\n"))
+	switch line[0] {
+	case '$', '=':
+		if n < 0 {
+			return line
+		}
+		b := make([]byte, n+2)
+		if _, err := io.ReadFull(p.r, b); err != nil {
+			p.t.Fatal(err)
+		}
+		return line + string(b)
+	case '%':
+		n *= 2
+		fallthrough
+	case '*', '~', '>':
+		var s strings.Builder
+		s.WriteString(line)
+		for range n {
+			s.WriteString(p.reply())
+		}
+		return s.String()
+	}
+	return line
+}
+
+func (p *peer) call(args ...string) string {
+	p.t.Helper()
+	p.send(frame(args...))
+	return p.reply()
+}
+
+// frame is a command as clients send it.
+func frame(args ...string) string {
+	var b strings.Builder
+	fmt.Fprintf(&b, "*%d\r\n", len(args))
+	for _, a := range args {
+		fmt.Fprintf(&b, "$%d\r\n%s\r\n", len(a), a)
+	}
+	return b.String()
+}
+
+func eventually(t testing.TB, what string, ok func() bool) {
+	t.Helper()
+	deadline := time.Now().Add(patience)
+	for !ok() {
+		if time.Now().After(deadline) {
+			t.Fatalf("%s: not within %v", what, patience)
+		}
+		time.Sleep(time.Millisecond)
+	}
+}
