@@ -44,8 +44,10 @@ func runEcho(c *conn, args [][]byte) { c.out = resp.AppendBulk(c.out, args[1]) }
 func runSelect(c *conn, args [][]byte) {
 	n, ok := parseInt(args[1])
 	switch {
-	case !ok || n != int64(int32(n)):
+	case !ok:
 		c.fail(notInteger)
+	case n != int64(int32(n)):
+		c.fail("ERR value is out of range, value must between -2147483648 and 2147483647")
 	case n < 0 || n >= int64(len(c.srv.topics)):
 		c.fail("ERR DB index is out of range")
 	default:

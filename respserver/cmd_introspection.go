@@ -18,7 +18,7 @@ func introspectionCommands() []*command {
 			{name: "info", arity: -2, flags: f, complexity: "O(N)", summary: "Describes some commands, or all.", run: runCommandInfo},
 			{name: "docs", arity: -2, flags: f, since: "7.0.0", complexity: "O(N)", summary: "Documents some commands, or all.", run: runCommandDocs},
 			{name: "list", arity: -2, flags: f, since: "7.0.0", complexity: "O(N)", summary: "Lists the names of the commands.", run: runCommandList},
-			{name: "getkeys", arity: -3, flags: f, complexity: "O(N)", summary: "Returns the keys among a command's arguments.", run: runCommandGetKeys},
+			{name: "getkeys", arity: -4, flags: f, complexity: "O(N)", summary: "Returns the keys among a command's arguments.", run: runCommandGetKeys},
 		}},
 	}
 }
@@ -186,7 +186,7 @@ func runCommandInfo(c *conn, args [][]byte) {
 		if m := c.srv.table.named(a); m != nil {
 			c.out = m.appendInfo(c.out, c.proto)
 		} else {
-			c.out = resp.AppendNullArray(c.out, c.proto)
+			c.out = resp.AppendNull(c.out, c.proto)
 		}
 		if c.over(mark) {
 			return

@@ -82,6 +82,9 @@ func runConfigGet(c *conn, args [][]byte) {
 	for _, kv := range c.srv.settings() {
 		for _, pattern := range args[2:] {
 			if glob.MatchFold(pattern, []byte(kv[0])) {
+				if is(pattern, kv[0]) {
+					kv[0] = string(pattern) // a name is answered as it was asked for
+				}
 				found = append(found, kv)
 				break
 			}

@@ -115,7 +115,7 @@ func TestErrorTexts(t *testing.T) {
 		{"+OK\r\n", []string{"client", "setinfo", "lib-name", "x"}},
 		{"+OK\r\n", []string{"client", "setinfo", "LIB-VER", "1"}},
 		{"-ERR Unrecognized option 'foo'\r\n", []string{"client", "setinfo", "foo", "1"}},
-		{"*2\r\n$4\r\nsave\r\n$0\r\n\r\n", []string{"config", "get", "SAVE"}},
+		{"*2\r\n$4\r\nSAVE\r\n$0\r\n\r\n", []string{"config", "get", "SAVE"}},
 		{"*2\r\n$9\r\ndatabases\r\n$1\r\n2\r\n", []string{"config", "get", "data[a-b]ases"}},
 		{"*0\r\n", []string{"config", "get", "nothing"}},
 		{"*2\r\n$1\r\na\r\n$1\r\nc\r\n", []string{"command", "getkeys", "mset", "a", "b", "c", "d"}},

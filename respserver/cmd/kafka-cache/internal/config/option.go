@@ -121,8 +121,8 @@ var options = []option{
 		value: func(c *Config) value { return text{&c.DataDir} }},
 	{name: "memory-limit", arg: "BYTES", section: "Storage and memory", def: "auto",
 		help: "Memory that the process is meant to stay within: bytes, with Ki, Mi, Gi (or K, M, G) behind; auto: the limit of the cgroup, " +
-			"if it has one; 0: none. The Go runtime is told (as by GOMEMLIMIT) to keep its own memory within what the store leaves of it, " +
-			"a log line and the metric kafka_cache_memory_near_limit warn above nine tenths. It does not evict anything, nor does it " +
+			"if it has one; 0: none. The Go runtime is told (as by GOMEMLIMIT, which is left alone where it is set and this is auto) to keep its " +
+			"own memory within what the store leaves of it; a log line and the metric kafka_cache_memory_near_limit warn above nine tenths. It does not evict anything, nor does it " +
 			"refuse records or clients: a topic that does not fit still ends the process.",
 		value: func(c *Config) value { return byteSize{&c.MemoryLimit} }},
 

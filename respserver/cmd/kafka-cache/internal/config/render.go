@@ -90,7 +90,7 @@ func (o *option) docsDefault() string {
 	def := "`" + o.def + "`"
 	switch {
 	case o.show != "":
-		def = o.show
+		def = strings.ReplaceAll(o.show, "<", "&lt;")
 	case o.def == "":
 		def = "empty"
 	}

@@ -1,0 +1,518 @@
+package main
+
+import (
+	"bufio"
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"regexp"
+	"strings"
+	"sync"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/yolean/kafka-cache/core/cache"
+	"github.com/yolean/kafka-cache/respserver"
+	"github.com/yolean/kafka-cache/respserver/cmd/kafka-cache/internal/config"
+	"github.com/yolean/kafka-cache/respserver/cmd/kafka-cache/internal/dev"
+)
+
+// The tests run the daemon as a process of its own: this binary, told by a variable to be the command.
+const asCommand = "TEST_AS_KAFKA_CACHE"
+
+func TestMain(m *testing.M) {
+	if os.Getenv(asCommand) != "" {
+		main()
+		return
+	}
+	os.Exit(m.Run())
+}
+
+// patience is how long a test waits for what takes milliseconds.
+const patience = 30 * time.Second
+
+// process is a running daemon.
+type process struct {
+	t      *testing.T
+	cmd    *exec.Cmd
+	stdout bytes.Buffer
+	stderr *lines
+	ended  chan error
+}
+
+func newCommand(environ, args []string) *exec.Cmd {
+	exe, err := os.Executable()
+	if err != nil {
+		panic(err)
+	}
+	cmd := exec.Command(exe, args...)
+	cmd.Env = append([]string{asCommand + "=1", "PATH=" + os.Getenv("PATH"), "POD_NAMESPACE=test", "POD_NAME=cache-0"}, environ...)
+	return cmd
+}
+
+func start(t *testing.T, environ []string, args ...string) *process {
+	t.Helper()
+	p := &process{t: t, cmd: newCommand(environ, args), stderr: newLines(), ended: make(chan error, 1)}
+	p.cmd.Stdout, p.cmd.Stderr = &p.stdout, p.stderr
+	if err := p.cmd.Start(); err != nil {
+		t.Fatal(err)
+	}
+	go func() { p.ended <- p.cmd.Wait() }()
+	t.Cleanup(func() {
+		if p.cmd.ProcessState == nil {
+			_ = p.cmd.Process.Kill()
+			<-p.ended
+		}
+		if t.Failed() {
+			t.Logf("stderr of %v:\n%s", args, p.stderr.text())
+		}
+	})
+	return p
+}
+
+// addr waits for a line of the log and returns its addr.
+func (p *process) addr(msg string) string {
+	p.t.Helper()
+	line := p.await(`msg="?` + msg + `"? addr=`)
+	_, rest, _ := strings.Cut(line, "addr=")
+	addr, _, _ := strings.Cut(rest, " ")
+	return strings.TrimSpace(addr)
+}
+
+func (p *process) await(pattern string) string {
+	p.t.Helper()
+	line, err := p.stderr.await(regexp.MustCompile(pattern), patience)
+	if err != nil {
+		p.t.Fatalf("no line %s: %v\n%s", pattern, err, p.stderr.text())
+	}
+	return line
+}
+
+func (p *process) signal(s os.Signal) {
+	p.t.Helper()
+	if err := p.cmd.Process.Signal(s); err != nil {
+		p.t.Fatal(err)
+	}
+}
+
+// exit waits for the end and returns its status.
+func (p *process) exit() int {
+	p.t.Helper()
+	select {
+	case err := <-p.ended:
+		p.ended <- err
+		return p.cmd.ProcessState.ExitCode()
+	case <-time.After(patience):
+		p.t.Fatalf("the process has not ended\n%s", p.stderr.text())
+		return -1
+	}
+}
+
+// lines collects output and lets it be waited for.
+type lines struct {
+	mu      sync.Mutex
+	buf     bytes.Buffer
+	changed chan struct{}
+}
+
+func newLines() *lines { return &lines{changed: make(chan struct{})} }
+
+func (l *lines) Write(b []byte) (int, error) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.buf.Write(b)
+	close(l.changed)
+	l.changed = make(chan struct{})
+	return len(b), nil
+}
+
+func (l *lines) text() string {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.buf.String()
+}
+
+func (l *lines) await(pattern *regexp.Regexp, timeout time.Duration) (string, error) {
+	deadline := time.After(timeout)
+	for {
+		l.mu.Lock()
+		text, changed := l.buf.String(), l.changed
+		l.mu.Unlock()
+		for line := range strings.Lines(text) {
+			if pattern.MatchString(line) && strings.HasSuffix(line, "\n") {
+				return line, nil
+			}
+		}
+		select {
+		case <-changed:
+		case <-deadline:
+			return "", errors.New("timed out")
+		}
+	}
+}
+
+// redis sends inline commands and returns one reply line for each, or the bulk it announces.
+func redis(t *testing.T, conn net.Conn, commands ...string) (replies []string) {
+	t.Helper()
+	if err := conn.SetDeadline(time.Now().Add(patience)); err != nil {
+		t.Fatal(err)
+	}
+	r := bufio.NewReader(conn)
+	for _, c := range commands {
+		if _, err := io.WriteString(conn, c+"\r\n"); err != nil {
+			t.Fatal(err)
+		}
+		line, err := r.ReadString('\n')
+		if err != nil {
+			t.Fatalf("%s: %v", c, err)
+		}
+		if strings.HasPrefix(line, "$") && !strings.HasPrefix(line, "$-1") {
+			if line, err = r.ReadString('\n'); err != nil {
+				t.Fatalf("%s: %v", c, err)
+			}
+		}
+		replies = append(replies, strings.TrimRight(line, "\r\n"))
+	}
+	return replies
+}
+
+func dial(t *testing.T, addr string) net.Conn {
+	t.Helper()
+	conn, err := net.Dial("tcp", addr)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = conn.Close() })
+	return conn
+}
+
+func httpGet(t *testing.T, addr, path string) (int, string) {
+	t.Helper()
+	ctx, cancel := context.WithTimeout(t.Context(), patience)
+	defer cancel()
+	r, err := http.NewRequestWithContext(ctx, http.MethodGet, "http://"+addr+path, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	resp, err := http.DefaultClient.Do(r)
+	if err != nil {
+		t.Fatalf("%s: %v", path, err)
+	}
+	defer resp.Body.Close()
+	b, err := io.ReadAll(resp.Body)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return resp.StatusCode, string(b)
+}
+
+var onFreePorts = []string{"serve", "--dev", "--resp-addr=127.0.0.1:0", "--admin-addr=127.0.0.1:0"}
+
+func TestDevServesTheSampleModel(t *testing.T) {
+	p := start(t, nil, onFreePorts...)
+	respAddr, adminAddr := p.addr("resp listening"), p.addr("admin listening")
+	p.await("msg=ready identity=test.cache-0 topics=3")
+	conn := dial(t, respAddr)
+	user := dev.Model.UserID(0).String()
+	got := redis(t, conn, "GET "+user, `SET `+user+` '{"id":1}'`, "GET "+user, "SET "+user+" hello", "SELECT 1",
+		"GET "+dev.Model.OrganizationID(0).String(), "SELECT 3")
+	for i, want := range []string{`{"id":"` + user + `"`, "+OK", `{"id":1}`, "-", "+OK", `{"id":"`, "-ERR DB index is out of range"} {
+		if !strings.HasPrefix(got[i], want) {
+			t.Errorf("reply %d: %q, want %q…", i, got[i], want)
+		}
+	}
+	for path, want := range map[string]string{"/livez": "ok", "/readyz": "ok", "/readyz?verbose": "[+]topic users", "/api/v1/status": `"identity": "test.cache-0"`,
+		"/metrics": `kafka_cache_ready{topic="users"} 1`} {
+		if code, body := httpGet(t, adminAddr, path); code != 200 || !strings.Contains(body, want) {
+			t.Errorf("%s: %d, no %q in %.300s", path, code, want, body)
+		}
+	}
+	// The model keeps changing: the applied records of a topic grow without anybody writing.
+	waitFor(t, func() bool {
+		_, body := httpGet(t, adminAddr, "/metrics")
+		return strings.Contains(body, "kafka_cache_applied_records_total{topic=\"sessions\"} 5") &&
+			!strings.Contains(body, "kafka_cache_applied_records_total{topic=\"sessions\"} 500\n")
+	})
+	p.signal(syscall.SIGTERM)
+	if code := p.exit(); code != 0 {
+		t.Errorf("exit status %d", code)
+	}
+	if conn, err := net.Dial("tcp", respAddr); err == nil {
+		_ = conn.Close()
+		t.Error("the port is still open")
+	}
+	for _, want := range []string{"redis-cli -p ", " GET " + user, "-n 1 GET ", " SET " + user} {
+		if !strings.Contains(p.stdout.String(), want) {
+			t.Errorf("no %q in the banner:\n%s", want, p.stdout.String())
+		}
+	}
+}
+
+func waitFor(t *testing.T, f func() bool) {
+	t.Helper()
+	deadline := time.Now().Add(patience)
+	for !f() {
+		if time.Now().After(deadline) {
+			t.Fatal("it did not become so")
+		}
+		time.Sleep(50 * time.Millisecond) // between looks at what cannot be waited for
+	}
+}
+
+func TestOptionsBesideDev(t *testing.T) {
+	dir := t.TempDir()
+	password := filepath.Join(dir, "password")
+	if err := os.WriteFile(password, []byte("hunter2\n"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	// Twice on one directory: the broker's topics are new ones then, and rebuilt.
+	for range 2 {
+		p := start(t, []string{"KCACHE_RESP_PASSWORD_FILE=" + password, "KCACHE_PORT=tcp://10.0.0.1:6379"},
+			append(onFreePorts, "--read-only", "--data-dir", filepath.Join(dir, "data"), "--log-format=text", "--memory-limit=1Gi")...)
+		respAddr := p.addr("resp listening")
+		p.await("msg=ready identity=")
+		got := redis(t, dial(t, respAddr), "GET x", "AUTH hunter2", "SET a '{}'", "DBSIZE")
+		for i, want := range []string{"-NOAUTH", "+OK", "-READONLY", ":200"} {
+			if !strings.HasPrefix(got[i], want) {
+				t.Errorf("reply %d: %q, want %q…", i, got[i], want)
+			}
+		}
+		p.await("level=WARN.*1 KCACHE_… variables")
+		p.await(`msg="memory limit" bytes=1073741824 from=--memory-limit`)
+		p.signal(syscall.SIGINT)
+		if code := p.exit(); code != 0 {
+			t.Fatalf("exit status %d", code)
+		}
+		if strings.Contains(p.stderr.text()+p.stdout.String(), "hunter2") {
+			t.Error("the password is in the output")
+		}
+	}
+}
+
+// During the grace clients are served while /readyz fails; a second signal ends it at once.
+func TestGraceAndSecondSignal(t *testing.T) {
+	p := start(t, nil, append(onFreePorts, "--shutdown-grace=1h")...)
+	respAddr, adminAddr := p.addr("resp listening"), p.addr("admin listening")
+	p.await("msg=ready identity=")
+	if code, _ := httpGet(t, adminAddr, "/readyz"); code != 200 {
+		t.Fatalf("/readyz before: %d", code)
+	}
+	p.signal(syscall.SIGTERM)
+	p.await("msg=stopping signal=terminated grace=1h0m0s")
+	waitFor(t, func() bool { code, _ := httpGet(t, adminAddr, "/readyz"); return code == 503 })
+	if code, _ := httpGet(t, adminAddr, "/livez"); code != 200 {
+		t.Errorf("/livez in the grace: %d", code)
+	}
+	if got := redis(t, dial(t, respAddr), "PING", "DBSIZE"); got[0] != "+PONG" || got[1] != ":200" {
+		t.Errorf("in the grace: %q", got)
+	}
+	p.signal(syscall.SIGTERM)
+	if code := p.exit(); code != 1 {
+		t.Errorf("exit status %d after the second signal", code)
+	}
+}
+
+func TestGraceEnds(t *testing.T) {
+	p := start(t, nil, append(onFreePorts, "--shutdown-grace=10ms")...)
+	p.await("msg=ready identity=")
+	p.signal(syscall.SIGTERM)
+	if code := p.exit(); code != 0 {
+		t.Errorf("exit status %d", code)
+	}
+	p.await("msg=stopped")
+}
+
+// A client that waits for what will not come does not hold up the end for longer than it may.
+func TestEndWithAWaitingClient(t *testing.T) {
+	p := start(t, nil, append(onFreePorts, "--shutdown-timeout=2s")...)
+	respAddr := p.addr("resp listening")
+	p.await("msg=ready identity=")
+	conn := dial(t, respAddr)
+	if got := redis(t, conn, "PING", "SET a '{}'"); got[1] != "+OK" {
+		t.Fatalf("%q", got)
+	}
+	if _, err := io.WriteString(conn, "WAIT 2 0\r\n"); err != nil {
+		t.Fatal(err)
+	}
+	p.signal(syscall.SIGTERM)
+	if code := p.exit(); code != 0 {
+		t.Errorf("exit status %d", code)
+	}
+}
+
+// Kafka that is out of reach is no configuration error.
+func TestKafkaOutOfReach(t *testing.T) {
+	args := []string{"serve", "--topic=users", "--kafka-bootstrap=127.0.0.1:1", "--resp-addr=127.0.0.1:0", "--admin-addr=127.0.0.1:0", "--shutdown-grace=0s"}
+	p := start(t, nil, args...)
+	respAddr, adminAddr := p.addr("resp listening"), p.addr("admin listening")
+	if code, _ := httpGet(t, adminAddr, "/livez"); code != 200 {
+		t.Errorf("/livez: %d", code)
+	}
+	if code, body := httpGet(t, adminAddr, "/readyz"); code != 503 || !strings.Contains(body, "topic users: ") {
+		t.Errorf("/readyz: %d %s", code, body)
+	}
+	if got := redis(t, dial(t, respAddr), "GET x"); !strings.HasPrefix(got[0], "-LOADING") {
+		t.Errorf("GET: %q", got)
+	}
+	p.signal(syscall.SIGTERM)
+	if code := p.exit(); code != 0 {
+		t.Errorf("exit status %d", code)
+	}
+
+	p = start(t, nil, append(args, "--startup-timeout=200ms")...)
+	if code := p.exit(); code != 1 {
+		t.Errorf("exit status %d after the start-up timeout", code)
+	}
+	p.await("^kafka-cache: .*start-up timeout")
+}
+
+// A configuration error is one line and exit status 2, and nothing in the data directory is touched.
+func TestConfigurationErrors(t *testing.T) {
+	taken, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer taken.Close()
+	dir := t.TempDir()
+	file := filepath.Join(dir, "file")
+	if err := os.WriteFile(file, []byte("x"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	empty := filepath.Join(dir, "empty")
+	if err := os.WriteFile(empty, nil, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	yaml := filepath.Join(dir, "kcache.yaml")
+	if err := os.WriteFile(yaml, []byte("topics:\n  - name: users\n    resolver: users.jq\n"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	data := filepath.Join(dir, "data")
+	free := []string{"serve", "--topic=t", "--resp-addr=127.0.0.1:0", "--admin-addr=127.0.0.1:0", "--data-dir=" + data}
+	with := func(more ...string) []string { return append(append([]string{}, free...), more...) }
+	tests := []struct {
+		name string
+		args []string
+		want string
+	}{
+		{"nothing", nil, "no command"},
+		{"unknown command", []string{"run"}, `unknown command "run"`},
+		{"no topic", []string{"serve"}, "--topic: no topic is given"},
+		{"unknown flag", with("--toopic=x"), "--toopic: unknown flag"},
+		{"address", with("--kafka-bootstrap=kafka:x"), `--kafka-bootstrap: "kafka:x"`},
+		{"encoding", with("--value-encoding=xml"), `unknown encoding "xml"`},
+		{"RESP port in use", with("--resp-addr=" + taken.Addr().String()), "--resp-addr: " + taken.Addr().String() + " is in use"},
+		{"admin port in use", with("--admin-addr=" + taken.Addr().String()), "--admin-addr: " + taken.Addr().String() + " is in use"},
+		{"one port for both", with("--resp-addr="+taken.Addr().String(), "--admin-addr="+taken.Addr().String()), "is in use"},
+		{"dev and a port in use", []string{"serve", "--dev", "--admin-addr=127.0.0.1:0", "--resp-addr=" + taken.Addr().String()}, "is in use by another process"},
+		{"address that is not ours", with("--resp-addr=203.0.113.1:0"), "--resp-addr: "},
+		{"data directory is a file", append(free[:4:4], "--data-dir="+file), "--data-dir: "},
+		{"no password file", with("--resp-password-file=/does/not/exist"), "--resp-password-file: open /does/not/exist"},
+		{"empty password file", with("--resp-password-file=" + empty), "is empty"},
+		{"no certificate", with("--resp-tls-cert="+file, "--resp-tls-key="+file), "--resp-tls-cert and --resp-tls-key: "},
+		{"no CA", with("--kafka-tls", "--kafka-tls-ca="+file), "has no certificate in PEM"},
+		{"file", with("--config=" + yaml), yaml + ":3: resolver: not supported by this version yet"},
+		{"dev and topic", []string{"serve", "--dev", "--topic=t"}, "--topic: --dev has"},
+		{"arguments of version", []string{"version", "x"}, `unexpected argument "x"`},
+	}
+	for _, tt := range tests {
+		var stdout, stderr bytes.Buffer
+		cmd := newCommand(nil, tt.args)
+		cmd.Stdout, cmd.Stderr = &stdout, &stderr
+		err := cmd.Run()
+		if code := cmd.ProcessState.ExitCode(); code != 2 {
+			t.Errorf("%s: exit status %d (%v), want 2\n%s", tt.name, code, err, stderr.String())
+		}
+		var own []string // without the log's lines
+		for line := range strings.Lines(stderr.String()) {
+			if !strings.HasPrefix(line, "time=") {
+				own = append(own, line)
+			}
+		}
+		if len(own) != 1 || !strings.HasPrefix(own[0], "kafka-cache: ") || !strings.Contains(own[0], tt.want) || stdout.Len() > 0 {
+			t.Errorf("%s: %q %s\n\twant one line with %q", tt.name, own, stdout.String(), tt.want)
+		}
+		if _, err := os.Stat(data); !errors.Is(err, os.ErrNotExist) {
+			t.Fatalf("%s: the data directory has been touched (%v)", tt.name, err)
+		}
+	}
+}
+
+func TestConfigCommand(t *testing.T) {
+	dir := t.TempDir()
+	password := filepath.Join(dir, "password")
+	if err := os.WriteFile(password, []byte("hunter2\n"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	var stdout, stderr strings.Builder
+	args := []string{"config", "--topic=users", "--resp-password-file", password}
+	if code := command(args, []string{"POD_NAMESPACE=a", "POD_NAME=b", "KCACHE_X=hunter2"}, &stdout, &stderr); code != 0 {
+		t.Fatalf("exit status %d: %s", code, stderr.String())
+	}
+	if out := stdout.String(); !strings.Contains(out, "identity: a.b # POD_NAMESPACE and POD_NAME\n") || !strings.Contains(out, "  - name: users\n") ||
+		strings.Contains(out+stderr.String(), "hunter2") || !strings.Contains(stderr.String(), "warning: KCACHE_X: unknown variable") {
+		t.Errorf("%s%s", out, stderr.String())
+	}
+	if err := os.Remove(password); err != nil {
+		t.Fatal(err)
+	}
+	if code := command(args, nil, io.Discard, io.Discard); code != 2 {
+		t.Errorf("exit status %d without the password file", code)
+	}
+}
+
+func TestExitStatus(t *testing.T) {
+	for _, tt := range []struct {
+		err  error
+		code int
+		line string
+	}{
+		{errors.New("a"), 1, "kafka-cache: a\n"},
+		{configError{errors.New("a")}, 2, "kafka-cache: a\n"},
+		{fmt.Errorf("topic t: %w: another cluster's", cache.ErrConfig), 2, "kafka-cache: topic t: " + cache.ErrConfig.Error() + ": another cluster's\n"},
+		{errors.Join(errors.New("a"), fmt.Errorf("b: %w", respserver.ErrConfig)), 2, "kafka-cache: a; b: " + respserver.ErrConfig.Error() + "\n"},
+	} {
+		var stderr strings.Builder
+		if code := fail(&stderr, tt.err); code != tt.code || stderr.String() != tt.line {
+			t.Errorf("%v: %d %q, want %d %q", tt.err, code, stderr.String(), tt.code, tt.line)
+		}
+	}
+}
+
+func TestHelpAndVersion(t *testing.T) {
+	for _, tt := range []struct {
+		args []string
+		want string
+	}{
+		{[]string{"help"}, "Commands:"}, {[]string{"--help"}, "Commands:"}, {[]string{"serve", "--help"}, "--kafka-bootstrap HOST:PORT"},
+		{[]string{"help", "serve"}, "KCACHE_MEMORY_LIMIT"}, {[]string{"config", "-h"}, "--topic NAME"}, {[]string{"version"}, "kafka-cache "},
+	} {
+		var stdout, stderr strings.Builder
+		if code := command(tt.args, nil, &stdout, &stderr); code != 0 || !strings.Contains(stdout.String(), tt.want) || stderr.Len() > 0 {
+			t.Errorf("%v: %d, no %q in %.200s%s", tt.args, code, tt.want, stdout.String(), stderr.String())
+		}
+	}
+}
+
+// The reference page is made from the table of options: run "go run ./cmd/kafka-cache docs > ../docs/configuration.md" in
+// respserver after a change.
+func TestReferencePageIsCurrent(t *testing.T) {
+	have, err := os.ReadFile("../../../docs/configuration.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	var want strings.Builder
+	if err := config.WriteDocs(&want); err != nil {
+		t.Fatal(err)
+	}
+	if string(have) != want.String() {
+		t.Error("docs/configuration.md is not what \"kafka-cache docs\" prints")
+	}
+}
