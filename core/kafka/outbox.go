@@ -149,7 +149,7 @@ type outPartition struct {
 	leaderAddr string // empty: none is known
 	queue      []*pending
 	batch      *outBatch // in flight or in doubt: nothing else is sent before it is settled
-	busy       bool      // a sender has the batch
+	sender     *sender   // who has the batch now; nil: nobody
 	retryAt    time.Time
 	failures   int
 	cause      error // of the last attempt

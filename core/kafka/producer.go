@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"sync"
 	"time"
 
@@ -196,13 +197,14 @@ func (p *Producer) release(e *pending) {
 	e.key, e.value, e.headers = nil, nil, nil
 }
 
-// watchDeadlines answers records whose time is up.
+// watchDeadlines answers records whose time is up, and looks out for brokers that do not answer.
 func (p *Producer) watchDeadlines() {
 	timer := time.NewTimer(time.Hour)
 	defer timer.Stop()
 	for {
 		as, wait := p.expired(time.Now())
 		deliver(as)
+		p.lookOut()
 		timer.Reset(wait)
 		select {
 		case <-timer.C:
@@ -222,7 +224,7 @@ func (p *Producer) expired(now time.Time) (as []answer, wait time.Duration) {
 			return as, time.Hour
 		}
 		if wait := e.deadline.Sub(now); wait > 0 {
-			return as, wait
+			return as, min(wait, lookOut)
 		}
 		as = p.settle(as, e, Produced{}, e.overdue(p.config.Timeout))
 		switch {
@@ -230,8 +232,25 @@ func (p *Producer) expired(now time.Time) (as []answer, wait time.Duration) {
 			e.topic.waiting = p.trim(e.topic.waiting)
 		case e.batch == nil:
 			e.part.queue = p.trim(e.part.queue)
-		case !e.part.busy && e.batch.allAnswered():
+		case e.part.sender == nil && e.batch.allAnswered():
 			p.abandon(e.part)
+		}
+	}
+}
+
+// lookOut has metadata asked for where a broker does not answer: its partitions may have another leader already.
+func (p *Producer) lookOut() {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	now := time.Now()
+	for _, s := range p.senders {
+		if !s.isOverdue(now) {
+			continue
+		}
+		for _, t := range p.topics {
+			if slices.ContainsFunc(t.parts, func(part *outPartition) bool { return part.sender == s }) {
+				nudge(t.kick)
+			}
 		}
 	}
 }

@@ -1,6 +1,7 @@
 package kafka
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"slices"
@@ -23,6 +24,15 @@ type sender struct {
 	link *link
 	wake chan struct{}
 	turn int // which partition is looked at first
+
+	// Guarded by the Producer's mu.
+	askedAt   time.Time               // when the request that is in flight was begun; zero: none is
+	interrupt context.CancelCauseFunc // ends that request
+}
+
+// isOverdue reports whether the broker should have answered by now. Who calls it holds mu.
+func (s *sender) isOverdue(now time.Time) bool {
+	return !s.askedAt.IsZero() && now.Sub(s.askedAt) > overdue
 }
 
 func (s *sender) run() {
@@ -52,7 +62,7 @@ func (s *sender) collect(now time.Time) (batches []*outBatch, wait time.Duration
 	var parts []*outPartition
 	for _, t := range s.p.topics {
 		for _, part := range t.parts {
-			if part.leaderAddr == s.addr && !part.busy && part.hasWork() {
+			if part.leaderAddr == s.addr && part.sender == nil && part.hasWork() {
 				parts = append(parts, part)
 			}
 		}
@@ -79,7 +89,7 @@ func (s *sender) collect(now time.Time) (batches []*outBatch, wait time.Duration
 			continue
 		}
 		bytes += b.bytes
-		part.busy, b.sending = true, true
+		part.sender, b.sending = s, true
 		batches = append(batches, b)
 	}
 	return batches, wait
@@ -87,12 +97,18 @@ func (s *sender) collect(now time.Time) (batches []*outBatch, wait time.Duration
 
 // send makes one request and deals with what became of each batch.
 func (s *sender) send(batches []*outBatch) {
-	res, sent, err := s.exchange(batches)
+	ctx, interrupt := context.WithCancelCause(s.p.ctx)
+	defer interrupt(nil)
 	s.p.mu.Lock()
+	s.askedAt, s.interrupt = time.Now(), interrupt
+	s.p.mu.Unlock()
+	res, sent, err := s.exchange(ctx, batches)
+	s.p.mu.Lock()
+	s.askedAt, s.interrupt = time.Time{}, nil
 	var as []answer
 	now := time.Now()
 	for _, b := range batches {
-		b.part.busy, b.sending = false, false
+		b.part.sender, b.sending = nil, false
 		var block *sarama.ProduceResponseBlock
 		if res != nil {
 			block = res.GetBlock(b.part.topic.name, b.part.id)
@@ -116,7 +132,7 @@ func (s *sender) send(batches []*outBatch) {
 	deliver(as)
 }
 
-func (s *sender) exchange(batches []*outBatch) (res *sarama.ProduceResponse, sent bool, err error) {
+func (s *sender) exchange(ctx context.Context, batches []*outBatch) (res *sarama.ProduceResponse, sent bool, err error) {
 	c := &s.p.config.Kafka
 	req := &sarama.ProduceRequest{
 		Version: 10, RequiredAcks: sarama.WaitForAll,
@@ -124,9 +140,9 @@ func (s *sender) exchange(batches []*outBatch) (res *sarama.ProduceResponse, sen
 		Timeout: int32(max(c.ReadTimeout*4/5, time.Millisecond) / time.Millisecond),
 	}
 	for _, b := range batches {
-		// The batch and its partition's producer id belong to this sender while busy is set.
+		// The batch and its partition's producer id belong to this sender meanwhile.
 		if !b.part.producer.known {
-			id, err := s.p.newID(s.p.ctx)
+			id, err := s.p.newID(ctx)
 			if err != nil {
 				return nil, false, err
 			}
@@ -135,7 +151,7 @@ func (s *sender) exchange(batches []*outBatch) (res *sarama.ProduceResponse, sen
 		b.encode()
 		req.AddBatch(b.part.topic.name, b.part.id, b.wire)
 	}
-	sent, err = s.link.do(s.p.ctx, func(b *sarama.Broker) (time.Duration, error) {
+	sent, err = s.link.do(ctx, func(b *sarama.Broker) (time.Duration, error) {
 		var err error
 		if res, err = b.Produce(req); err != nil {
 			return 0, err
@@ -356,6 +372,9 @@ func (p *Producer) updateTopic(t *outTopic, info TopicInfo, err error, patient b
 	for _, q := range info.Partitions {
 		i := slices.IndexFunc(t.parts, func(part *outPartition) bool { return part.id == q.ID })
 		part := t.parts[i]
+		if s := part.sender; s != nil && q.LeaderAddr != "" && q.LeaderAddr != s.addr && s.isOverdue(t.refreshedAt) {
+			s.interrupt(errMoved) // whether it was written is in doubt either way, and the new leader will know
+		}
 		part.leaderAddr = q.LeaderAddr
 		if q.LeaderAddr == "" {
 			part.cause = fmt.Errorf("%w: partition %d has no leader", ErrUnavailable, q.ID)
