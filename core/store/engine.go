@@ -67,6 +67,16 @@ func openEngine(o Options) (*pebble.DB, *pebble.Lock, error) {
 	if err := p.FS.MkdirAll(dir, 0o755); err != nil {
 		return nil, nil, err
 	}
+	// Pebble syncs what is in its directory; that the directory is there has to be durable too.
+	for _, d := range []string{o.Dir, p.FS.PathDir(o.Dir)} {
+		f, err := p.FS.OpenDir(d)
+		if err != nil {
+			return nil, nil, err
+		}
+		if err := errors.Join(f.Sync(), f.Close()); err != nil {
+			return nil, nil, err
+		}
+	}
 	lock, err := lockEngine(p.FS, dir)
 	if err != nil {
 		return nil, nil, err
