@@ -25,12 +25,13 @@ const (
 // conn is a connection that watches over what the protocol layer reads from it. Each response begins with its length, and
 // what is allocated for it follows that length: one that is out of bounds, as when something else than Kafka answers,
 // ends the connection before. A read that times out ends it too, since a late response would be taken for the next one's,
-// and the time-out counts from the last bytes that arrived, so that a large response over a slow link still comes through.
+// and the time-out counts from the last bytes that arrived, so that a large response over a slow link still comes through,
+// down to a rate of slowestRead.
 type conn struct {
 	net.Conn
 	timeout time.Duration
 	limit   uint32
-	written atomic.Bool // since the last Reset, a whole request was handed to the kernel
+	written atomic.Bool // a whole request was handed to the kernel since this was set to false
 
 	mu    sync.Mutex
 	cause error // why the connection was ended, the first reason

@@ -378,7 +378,7 @@ func (l *loop) bounds(ids []int32, bound int64) (offsets map[int32]int64, err er
 func (l *loop) outOfRange(r *response, p *partition) {
 	if !p.begun && p.fromStart {
 		p.next = fromLogStart
-		l.failOne(r, p, classify(sarama.ErrOffsetOutOfRange))
+		l.failOne(r, p, fmt.Errorf("the log's start has moved on: %w", sarama.ErrOffsetOutOfRange))
 		return
 	}
 	p.outOfRange++
@@ -396,7 +396,7 @@ func (l *loop) outOfRange(r *response, p *partition) {
 			return
 		}
 	}
-	l.failOne(r, p, classify(sarama.ErrOffsetOutOfRange))
+	l.failOne(r, p, fmt.Errorf("position %d, not confirmed yet: %w", p.next, sarama.ErrOffsetOutOfRange))
 }
 
 // failOne reports a partition's fault and has the partition given back.

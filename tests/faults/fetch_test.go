@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"slices"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -183,9 +184,9 @@ func TestLogStartThatMovesBeforeTheFirstFetchIsAskedForAgain(t *testing.T) {
 	if err := c.DeleteRecords(topic, 0, 3); err != nil {
 		t.Fatal(err)
 	}
-	moved := false
+	var moved atomic.Bool
 	c.ControlKey(int16(kmsg.Fetch), func(kmsg.Request) (kmsg.Response, error, bool) {
-		moved = true
+		moved.Store(true)
 		if err := c.DeleteRecords(topic, 0, 7); err != nil {
 			t.Error(err)
 		}
@@ -193,7 +194,7 @@ func TestLogStartThatMovesBeforeTheFirstFetchIsAskedForAgain(t *testing.T) {
 	})
 	r := read(t, c.ListenAddrs(), nil)
 	eventually(t, "the end", func() bool { return r.atEnd(0, 10) })
-	if got, want := r.values(0), []string{"7", "8", "9"}; !slices.Equal(got, want) || !moved {
+	if got, want := r.values(0), []string{"7", "8", "9"}; !slices.Equal(got, want) || !moved.Load() {
 		t.Errorf("read %q, want %q", got, want)
 	}
 }
