@@ -1,0 +1,109 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"net/http"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"regexp"
+	"strings"
+	"time"
+)
+
+// buildDaemon builds kafka-cache from the tree whose top is given, as a release is built.
+func buildDaemon(ctx context.Context, top, dir string) (string, error) {
+	path := filepath.Join(dir, "kafka-cache")
+	cmd := exec.CommandContext(ctx, "go", "-C", filepath.Join(top, "respserver"), "build", "-trimpath", "-o", path, "./cmd/kafka-cache")
+	if out, err := cmd.CombinedOutput(); err != nil {
+		return "", fmt.Errorf("build kafka-cache: %w\n%s", err, out)
+	}
+	return path, nil
+}
+
+var (
+	respListening  = regexp.MustCompile(`msg="resp listening".* addr=(\S+)`)
+	adminListening = regexp.MustCompile(`msg="admin listening".* addr=(\S+)`)
+)
+
+func firstGroup(r *regexp.Regexp) func(string) (string, bool) {
+	return func(line string) (string, bool) {
+		m := r.FindStringSubmatch(line)
+		if m == nil {
+			return "", false
+		}
+		return m[1], true
+	}
+}
+
+// startDaemon starts kafka-cache on free ports and returns once /readyz has
+// answered 200, with the time from the start of the process until then.
+func (b *bench) startDaemon(ctx context.Context, topic, dataDir string, args ...string) (*server, time.Duration, error) {
+	args = append([]string{
+		"serve", "--kafka-bootstrap", b.bootstrap(), "--topic", topic, "--identity", "bench." + topic,
+		"--resp-addr", "127.0.0.1:0", "--admin-addr", "127.0.0.1:0", "--shutdown-grace", "0s",
+	}, args...)
+	if dataDir != "" {
+		args = append(args, "--data-dir", dataDir)
+	}
+	cmd := exec.Command(b.daemon, args...)
+	for _, e := range os.Environ() {
+		if !strings.HasPrefix(e, "KCACHE_") {
+			cmd.Env = append(cmd.Env, e)
+		}
+	}
+	s, err := startServer("kafka-cache", cmd)
+	if err != nil {
+		return nil, 0, err
+	}
+	took, err := s.daemonReady(ctx)
+	if err != nil {
+		s.proc.Kill()
+		return nil, 0, err
+	}
+	return s, took, nil
+}
+
+// pollReady is how often /readyz is asked: often enough for a time in
+// milliseconds, seldom enough to cost the daemon nothing.
+const pollReady = 5 * time.Millisecond
+
+func (s *server) daemonReady(ctx context.Context) (time.Duration, error) {
+	ctx, cancel := context.WithTimeout(ctx, readyPatience)
+	defer cancel()
+	ctx, cancelExit := s.untilExit(ctx)
+	defer cancelExit()
+	admin, _, err := s.waitLine(ctx, firstGroup(adminListening))
+	if err != nil {
+		return 0, err
+	}
+	if s.addr, _, err = s.waitLine(ctx, firstGroup(respListening)); err != nil {
+		return 0, err
+	}
+	tick := time.NewTicker(pollReady)
+	defer tick.Stop()
+	for {
+		req, err := http.NewRequestWithContext(ctx, http.MethodGet, "http://"+admin+"/readyz", nil)
+		if err != nil {
+			return 0, err
+		}
+		res, err := http.DefaultClient.Do(req)
+		if err == nil {
+			res.Body.Close()
+			if res.StatusCode == http.StatusOK {
+				return time.Since(s.began), nil
+			}
+		}
+		select {
+		case <-tick.C:
+		case <-s.proc.Done():
+			return 0, s.ended()
+		case <-ctx.Done():
+			return 0, s.error(fmt.Errorf("is not ready after %v: %w", time.Since(s.began), context.Cause(ctx)))
+		}
+	}
+}
+
+// readyPatience is how long a candidate may take to become ready.
+const readyPatience = 10 * time.Minute

@@ -1,0 +1,43 @@
+package main
+
+import (
+	"time"
+)
+
+// maxPipeline bounds what one connection has in flight, so that its requests fit
+// into one buffer of the kernel.
+const maxPipeline = 1024
+
+// getLoad is a closed loop of GETs of random entries: each connection writes
+// Pipeline requests at once, waits for all replies, and writes the next ones.
+type getLoad struct {
+	Addr        string
+	ServerPID   int
+	Connections int
+	Pipeline    int
+	Entries     uint64
+	Warmup      time.Duration
+	Measure     time.Duration
+	Seed        uint64
+}
+
+// getResult is what a getLoad measured after its warm-up. Every reply was
+// compared with what was asked for.
+type getResult struct {
+	Operations uint64
+	Elapsed    time.Duration
+	P50, P99   time.Duration // from the write of a batch to the arrival of the reply
+	ServerCPU  time.Duration
+	OwnCPU     time.Duration
+}
+
+func (r getResult) perSecond() float64 { return float64(r.Operations) / r.Elapsed.Seconds() }
+
+func (r getResult) serverCPUPerOp() float64 {
+	return float64(r.ServerCPU.Nanoseconds()) / float64(r.Operations)
+}
+
+const (
+	getPrefix  = "*2\r\n$3\r\nGET\r\n$36\r\n"
+	getRequest = len(getPrefix) + keySize + 2
+)

@@ -1,0 +1,151 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"os"
+	"time"
+
+	"github.com/twmb/franz-go/pkg/kadm"
+	"github.com/twmb/franz-go/pkg/kgo"
+)
+
+// topicSettings are those of a topic that a cache reads, but nothing is ever
+// compacted, so that every candidate reads the same log.
+var topicSettings = map[string]*string{
+	"cleanup.policy":            kadm.StringPtr("compact"),
+	"min.compaction.lag.ms":     kadm.StringPtr("9223372036854775807"),
+	"max.compaction.lag.ms":     kadm.StringPtr("9223372036854775807"),
+	"min.cleanable.dirty.ratio": kadm.StringPtr("1"),
+}
+
+// fillTopic creates a topic of one partition and writes version 0 of the entries
+// to it. It returns the bytes that they take in the log.
+func fillTopic(ctx context.Context, bootstrap []string, topic string, entries, batchBytes int) (int64, error) {
+	client, err := kgo.NewClient(
+		kgo.SeedBrokers(bootstrap...),
+		kgo.DefaultProduceTopic(topic),
+		kgo.ProducerBatchCompression(kgo.Lz4Compression()),
+		kgo.ProducerBatchMaxBytes(int32(batchBytes)),
+		kgo.ProducerLinger(100*time.Millisecond),
+		kgo.MaxBufferedRecords(50_000),
+	)
+	if err != nil {
+		return 0, err
+	}
+	defer client.Close()
+	admin := kadm.NewClient(client)
+	if _, err := admin.CreateTopic(ctx, 1, 1, topicSettings, topic); err != nil {
+		return 0, fmt.Errorf("create topic %s: %w", topic, err)
+	}
+	failed := make(chan error, 1)
+	done := func(_ *kgo.Record, err error) {
+		if err != nil {
+			select {
+			case failed <- err:
+			default:
+			}
+		}
+	}
+	for i := range uint64(entries) {
+		select {
+		case err := <-failed:
+			return 0, fmt.Errorf("fill topic %s: %w", topic, err)
+		default:
+		}
+		b := make([]byte, 0, keySize+valueSize)
+		b = appendKey(b, i)
+		b = appendValue(b, i, 0)
+		client.Produce(ctx, &kgo.Record{Key: b[:keySize:keySize], Value: b[keySize:]}, done)
+	}
+	if err := client.Flush(ctx); err != nil {
+		return 0, fmt.Errorf("fill topic %s: %w", topic, err)
+	}
+	select {
+	case err := <-failed:
+		return 0, fmt.Errorf("fill topic %s: %w", topic, err)
+	default:
+	}
+	var set kadm.TopicsSet
+	set.Add(topic, 0)
+	dirs, err := admin.DescribeAllLogDirs(ctx, set)
+	if err != nil {
+		return 0, fmt.Errorf("describe log directories: %w", err)
+	}
+	size := int64(0)
+	dirs.Each(func(d kadm.DescribedLogDir) { size += d.Size() })
+	return size, nil
+}
+
+// createTopic creates an empty topic of one partition.
+func createTopic(ctx context.Context, bootstrap []string, topic string) error {
+	client, err := kgo.NewClient(kgo.SeedBrokers(bootstrap...))
+	if err != nil {
+		return err
+	}
+	defer client.Close()
+	if _, err := kadm.NewClient(client).CreateTopic(ctx, 1, 1, topicSettings, topic); err != nil {
+		return fmt.Errorf("create topic %s: %w", topic, err)
+	}
+	return nil
+}
+
+// topicRead reads a topic from its start until it has seen a number of records.
+type topicRead struct {
+	Bootstrap []string
+	Topic     string
+	Records   int
+}
+
+type topicReadResult struct {
+	Records int
+	CPU     time.Duration // of the whole process
+	Peak    int64         // bytes
+}
+
+// consumeTopic is the floor of a load: it fetches, decompresses and counts, and keeps nothing.
+func consumeTopic(ctx context.Context, o topicRead) (topicReadResult, error) {
+	client, err := kgo.NewClient(
+		kgo.SeedBrokers(o.Bootstrap...),
+		kgo.ConsumeTopics(o.Topic),
+		kgo.ConsumeResetOffset(kgo.NewOffset().AtStart()),
+		kgo.FetchIsolationLevel(kgo.ReadCommitted()),
+	)
+	if err != nil {
+		return topicReadResult{}, err
+	}
+	defer client.Close()
+	r := topicReadResult{}
+	for r.Records < o.Records {
+		fetches := client.PollFetches(ctx)
+		if err := fetches.Err(); err != nil {
+			return r, err
+		}
+		r.Records += fetches.NumRecords()
+	}
+	if r.CPU, err = cpuTime(os.Getpid()); err != nil {
+		return r, err
+	}
+	m, err := memoryOf(os.Getpid())
+	r.Peak = m.peak
+	return r, err
+}
+
+// runProduceLoad is a plain idempotent producer with acks=all that waits for each of its records.
+func runProduceLoad(ctx context.Context, o writeLoad) (writeResult, error) {
+	client, err := kgo.NewClient(
+		kgo.SeedBrokers(o.Addr),
+		kgo.DefaultProduceTopic(o.Topic),
+		kgo.RequiredAcks(kgo.AllISRAcks()),
+		kgo.ProducerLinger(0),
+		kgo.ProducerBatchCompression(kgo.NoCompression()),
+	)
+	if err != nil {
+		return writeResult{}, err
+	}
+	defer client.Close()
+	write := func(key, value []byte) error {
+		return client.ProduceSync(ctx, &kgo.Record{Key: key, Value: value}).FirstErr()
+	}
+	return timeWrites(o, write, func([]byte, []byte) error { return nil })
+}

@@ -1,0 +1,77 @@
+package main
+
+import (
+	"errors"
+	"flag"
+	"fmt"
+	"io"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+)
+
+// options of one run.
+type options struct {
+	only         []string // of scenarioNames
+	rounds       int
+	loadEntries  int // cold load and warm restart
+	getEntries   int
+	batchBytes   int // uncompressed bytes of a record batch in the topics
+	connections  int
+	pipelines    []int
+	warmup       time.Duration // before each measurement under load
+	measure      time.Duration // of each measurement under load
+	sets         int           // writes a measurement
+	out          string        // "" is standard output
+	daemonBinary string        // "" builds it
+}
+
+var scenarioNames = []string{"load", "warm", "get", "set"}
+
+func parseOptions(args []string, stderr io.Writer) (options, error) {
+	o := options{}
+	f := flag.NewFlagSet("bench", flag.ContinueOnError)
+	f.SetOutput(stderr)
+	only := f.String("only", strings.Join(scenarioNames, ","), "what to measure, of "+strings.Join(scenarioNames, ", "))
+	entries := f.Int("entries", 0, "sets both -load-entries and -get-entries")
+	pipelines := f.String("pipelines", "1,16,128", "commands that a connection has in flight, for get")
+	f.IntVar(&o.rounds, "rounds", 3, "rounds, in each of which every candidate is measured once")
+	f.IntVar(&o.loadEntries, "load-entries", 5_000_000, "records of the topic that load and warm read")
+	f.IntVar(&o.getEntries, "get-entries", 1_000_000, "entries that get reads from")
+	f.IntVar(&o.batchBytes, "batch-bytes", 128<<10, "largest record batch in the topics, in bytes before compression")
+	f.IntVar(&o.connections, "connections", 50, "connections of get")
+	f.DurationVar(&o.warmup, "warmup", time.Second, "load before each measurement of get")
+	f.DurationVar(&o.measure, "measure", 5*time.Second, "length of each measurement of get")
+	f.IntVar(&o.sets, "sets", 10_000, "writes of each measurement of set")
+	f.StringVar(&o.out, "out", "", "file to write the report to instead of standard output")
+	f.StringVar(&o.daemonBinary, "daemon", "", "a kafka-cache binary; built from this tree when not given")
+	if err := f.Parse(args); err != nil {
+		return o, err
+	}
+	if f.NArg() > 0 {
+		return o, fmt.Errorf("unexpected argument %q", f.Arg(0))
+	}
+	if *entries != 0 {
+		o.loadEntries, o.getEntries = *entries, *entries
+	}
+	o.only = strings.Split(*only, ",")
+	for _, s := range o.only {
+		if !slices.Contains(scenarioNames, s) {
+			return o, fmt.Errorf("-only %s: not one of %s", s, strings.Join(scenarioNames, ", "))
+		}
+	}
+	for s := range strings.SplitSeq(*pipelines, ",") {
+		n, err := strconv.Atoi(s)
+		if err != nil || n < 1 || n > maxPipeline {
+			return o, fmt.Errorf("-pipelines %s: %q is not a number from 1 to %d", *pipelines, s, maxPipeline)
+		}
+		o.pipelines = append(o.pipelines, n)
+	}
+	if o.rounds < 1 || o.loadEntries < 1 || o.getEntries < 1 || o.connections < 1 || o.sets < 1 || o.measure <= 0 || o.batchBytes < 1024 {
+		return o, errors.New("numbers must be positive, and -batch-bytes at least 1024")
+	}
+	return o, nil
+}
+
+func (o options) wants(scenario string) bool { return slices.Contains(o.only, scenario) }
