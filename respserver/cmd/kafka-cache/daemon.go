@@ -155,7 +155,7 @@ func (d *daemon) newGuard(registry *prometheus.Registry) error {
 	d.log.Info("memory limit", "bytes", limit, "from", source, "GOMEMLIMIT is kept", keep)
 	var err error
 	d.guard, err = memory.NewGuard(memory.Config{
-		Limit: limit, Outside: outsideHeap(registry, d.log), KeepRuntimeLimit: keep, Logger: d.log, Registerer: registry,
+		Limit: limit, Outside: d.cache.OutsideHeap, KeepRuntimeLimit: keep, Logger: d.log, Registerer: registry,
 	})
 	return err
 }
