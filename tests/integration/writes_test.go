@@ -4,7 +4,8 @@ import (
 	"fmt"
 	"strings"
 	"testing"
-	"time"
+
+	"github.com/twmb/franz-go/pkg/kgo"
 
 	"github.com/yolean/kafka-cache/tests/kafkatest"
 )
@@ -116,19 +117,26 @@ func TestTokensAcrossInstances(t *testing.T) {
 	}
 
 	// What is not there yet is waited for as long as it was asked for, and no longer.
-	b.Kill()
-	began := time.Now()
-	restarted := serve(t, c, topic, "--identity", "b."+topic)
-	restarted.WaitReady()
-	late := restarted.Client(0)
-	position, err := late.Do(ctx, "KAFKA.POSITION").Text()
-	if err != nil {
-		t.Fatal(err)
+	now := c.Ends(t, topic)[0].HighWatermark
+	future := fmt.Sprintf("%s:0.%d", w.token[:strings.LastIndexByte(w.token, ':')], now+1)
+	if n, err := reader.Do(ctx, "KAFKA.WAIT", future, 50).Int(); err != nil || n != 0 {
+		t.Errorf("KAFKA.WAIT for what nobody has written: %d, %v", n, err)
 	}
-	if n, err := late.Do(ctx, "KAFKA.WAIT", position, 0).Int(); err != nil || n != 1 {
-		t.Errorf("KAFKA.WAIT for its own position: %d, %v", n, err)
+	waiting := make(chan error, 1)
+	go func() {
+		n, err := reader.Do(ctx, "KAFKA.WAIT", future, 30_000).Int()
+		if err == nil && n != 1 {
+			err = fmt.Errorf("KAFKA.WAIT answers %d", n)
+		}
+		waiting <- err
+	}()
+	b.Await("the client waits", func() bool { return strings.Contains(b.Client(0).Info(ctx, "clients").Val(), "blocked_clients:1\r\n") })
+	c.ProduceTo(t, &kgo.Record{Topic: topic, Partition: 0, Key: []byte("by another"), Value: []byte("x")})
+	if err := <-waiting; err != nil {
+		t.Error(err)
 	}
-	t.Logf("restarted and caught up in %v", time.Since(began))
+	wantGet(t, reader, "by another", "x")
+
 	other := c.NewTopic(t, 3, nil)
 	d := serve(t, c, other)
 	d.WaitReady()
