@@ -29,7 +29,11 @@ verify: ## formatting, vet, lint, tidy modules, direction of imports, generated 
 	@tools/verify.sh
 
 .PHONY: bench
-bench: ## the benchmarks of every module, BENCH and BENCHTIME choose among them
+bench: setup ## measured next to Redis, GlobalKTable and plain clients: writes docs/benchmarks.md, or prints the part that BENCH_ARGS chooses
+	@go -C tests run ./bench $(or $(BENCH_ARGS),-out ../docs/benchmarks.md)
+
+.PHONY: microbench
+microbench: ## the Go benchmarks of every module, BENCH and BENCHTIME choose among them
 	@go test -run '^$$' -bench '$(or $(BENCH),.)' -benchtime $(or $(BENCHTIME),1s) -benchmem ./core/... ./respserver/... ./admin/... ./loadgen/... ./tests/...
 
 .PHONY: fuzz

@@ -109,14 +109,11 @@ func (b *bench) inTurn(candidates ...func() error) error {
 	return nil
 }
 
-// quietPatience is how long a measurement waits for the machine to have nothing else to do.
-const quietPatience = 15 * time.Second
-
 // awaitQuiet waits until the cores are idle, apart from a tenth of one, for a
 // while. A measurement that had to begin without that is noted in the report.
 func (b *bench) awaitQuiet(ctx context.Context, what string) error {
 	const look = 250 * time.Millisecond
-	deadline := time.Now().Add(quietPatience)
+	deadline := time.Now().Add(b.quiet)
 	busy, all, err := machineTimes()
 	if err != nil {
 		return err

@@ -58,7 +58,7 @@ func buildGlobalTable(ctx context.Context, top, dir string) (*globalTable, error
 		g.java, javac = filepath.Join(home, "bin", "java"), filepath.Join(home, "bin", "javac")
 	}
 	if err := command(ctx, javac, "-d", classes, "-cp", g.classPath, filepath.Join(src, "GlobalTable.java")); err != nil {
-		return nil, fmt.Errorf("compile the GlobalKTable application (a JDK is needed): %w", err)
+		return nil, fmt.Errorf("compile the GlobalKTable application (it needs a JDK; Debian: apt-get install openjdk-17-jdk-headless): %w", err)
 	}
 	jars, err := filepath.Glob(filepath.Join(libs, "rocksdbjni-*.jar"))
 	if err != nil || len(jars) != 1 {

@@ -23,6 +23,7 @@ type options struct {
 	warmup       time.Duration // before each measurement under load
 	measure      time.Duration // of each measurement under load
 	sets         int           // writes a measurement
+	quiet        time.Duration // how long to wait for an idle machine
 	out          string        // "" is standard output
 	daemonBinary string        // "" builds it
 }
@@ -44,6 +45,7 @@ func parseOptions(args []string, stderr io.Writer) (options, error) {
 	f.DurationVar(&o.warmup, "warmup", time.Second, "load before each measurement of get")
 	f.DurationVar(&o.measure, "measure", 5*time.Second, "length of each measurement of get")
 	f.IntVar(&o.sets, "sets", 10_000, "writes of each measurement of set")
+	f.DurationVar(&o.quiet, "quiet", 15*time.Second, "longest wait for an idle machine before each measurement")
 	f.StringVar(&o.out, "out", "", "file to write the report to instead of standard output")
 	f.StringVar(&o.daemonBinary, "daemon", "", "a kafka-cache binary; built from this tree when not given")
 	if err := f.Parse(args); err != nil {

@@ -83,14 +83,15 @@ func (r report) write(w io.Writer) error {
 ## To repeat it
 
 `+"```sh"+`
-make bench                                                            # all of this page, about %v
+make bench                                                            # all of this page, about %s
 make bench BENCH_ARGS='-only get -entries 100000 -rounds 1'           # a part of it, small, printed instead
 make bench BENCH_ARGS='-h'                                            # what else can be chosen
 `+"```"+`
 
-The machine should do nothing else meanwhile. It needs Linux, Java 17 with a compiler, Maven (which resolves Kafka and Kafka Streams), and Redis; `+"`make setup`"+` gets them on Debian.
+The machine should do nothing else meanwhile. It needs Linux, Java 17 with a compiler, Maven (which resolves Kafka and Kafka Streams), and Redis; `+"`make setup`"+` gets all of them but the compiler
+(Debian: openjdk-17-jdk-headless).
 The program is in `+"`tests/bench`"+`.
-`, r.took.Round(time.Minute))
+`, plural(max(1, int(r.took.Round(time.Minute).Minutes())), "minute"))
 	_, err := io.WriteString(w, b.String())
 	return err
 }
