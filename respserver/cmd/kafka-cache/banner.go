@@ -53,6 +53,9 @@ func (d *daemon) redisCLI() string {
 	if d.cfg.RESPTLSCert != "" {
 		words = append(words, "--tls", "--insecure")
 	}
+	if d.cfg.RESPTLSClientCA != "" {
+		words = append(words, "--cert", "FILE", "--key", "FILE") // the client's own
+	}
 	if d.cfg.RESPPasswordFile != "" {
 		words = append(words, "--no-auth-warning", "-a", `"$(cat '`+d.cfg.RESPPasswordFile+`')"`)
 	}

@@ -75,6 +75,9 @@ func (d *daemon) open() error {
 		bootstrap = d.broker.Addrs()
 		log.Warn("development mode: the broker is in this process, its data is made up and gone when it ends", "broker", strings.Join(bootstrap, ","))
 	}
+	if !cfg.ProtectedMode && cfg.RESPPasswordFile == "" && cfg.RESPTLSClientCA == "" {
+		log.Warn("protected mode is off and neither a password nor a client certificate is asked for: whoever reaches the port is served")
+	}
 	registry := prometheus.NewRegistry()
 	topics := make([]cache.TopicConfig, len(cfg.Topics))
 	for i, t := range cfg.Topics {

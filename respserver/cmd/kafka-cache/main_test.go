@@ -445,6 +445,26 @@ func TestConfigurationErrors(t *testing.T) {
 	}
 }
 
+// What only shows once topics are opened is a configuration error all the same, and the one that was there first goes on.
+func TestDataDirectoryInUse(t *testing.T) {
+	dir := filepath.Join(t.TempDir(), "data")
+	first := start(t, nil, append(onFreePorts, "--data-dir", dir)...)
+	respAddr := first.addr("resp listening")
+	first.await("msg=ready identity=")
+	second := start(t, nil, append(onFreePorts, "--data-dir", dir)...)
+	if code := second.exit(); code != 2 {
+		t.Errorf("exit status %d, want 2", code)
+	}
+	second.await("^kafka-cache: .*in use")
+	if got := redis(t, dial(t, respAddr), "DBSIZE"); got[0] != ":200" {
+		t.Errorf("the first: %q", got)
+	}
+	first.signal(syscall.SIGTERM)
+	if code := first.exit(); code != 0 {
+		t.Errorf("exit status %d of the first", code)
+	}
+}
+
 func TestConfigCommand(t *testing.T) {
 	dir := t.TempDir()
 	password := filepath.Join(dir, "password")
