@@ -26,13 +26,11 @@ type move struct {
 // collectStep goes on with a collection, or begins one where there is too much garbage.
 func (s *shard) collectStep() (err error) {
 	if s.collect.chunk == 0 {
-		if s.sizes.dead*garbageShare <= s.sizes.live+s.sizes.dead {
+		used := s.sizes.live + s.sizes.dead
+		if s.sizes.dead*garbageShare <= used || used <= pageSize {
 			return nil
 		}
 		n := s.emptiest()
-		if n == 0 {
-			return nil
-		}
 		if n == s.active {
 			s.active = 0
 		}
@@ -70,23 +68,14 @@ func (s *shard) collectStep() (err error) {
 	return err
 }
 
-// emptiest is the chunk of which the least has to be moved for what is gained, 0 where there is none. The active chunk is
-// taken only where the garbage is nowhere else, and not where it is the only one: a shard that fits in one chunk has
-// room to reuse when the chunk is full.
+// emptiest is the chunk of which the least has to be moved for what is gained, the active one included.
 func (s *shard) emptiest() int {
-	best, bestDead, bestUsed, others := 0, 0, 1, 0
+	best, bestDead, bestUsed := 0, 0, 1
 	for n := 1; n < len(s.chunks); n++ {
 		c := &s.chunks[n]
-		if c.mem == nil || n == s.active {
-			continue
-		}
-		others++
 		if dead := c.used - c.live; dead*bestUsed > bestDead*c.used {
 			best, bestDead, bestUsed = n, dead, c.used
 		}
-	}
-	if others > 0 && s.active != 0 && bestDead*2*garbageShare < bestUsed {
-		return s.active
 	}
 	return best
 }

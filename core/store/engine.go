@@ -1,6 +1,7 @@
 package store
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"log/slog"
@@ -29,7 +30,7 @@ func engineOptions(o Options) *pebble.Options {
 		// A small memtable stays in the processor's cache, which is most of what an insertion costs.
 		MemTableSize:                8 << 20,
 		MemTableStopWritesThreshold: 4,
-		MaxOpenFiles:                512,
+		MaxOpenFiles:                256,
 		BytesPerSync:                1 << 20,
 		Logger:                      engineLogger{o.Logger},
 		CompactionConcurrencyRange:  func() (int, int) { return 1, 1 },
@@ -112,7 +113,7 @@ func lockEngine(fs vfs.FS, dir string) (*pebble.Lock, error) {
 type engineLogger struct{ l *slog.Logger }
 
 func (e engineLogger) Infof(format string, args ...any) {
-	if e.l.Enabled(nil, slog.LevelDebug) { //nolint:staticcheck // Pebble has no context to give
+	if e.l.Enabled(context.Background(), slog.LevelDebug) {
 		e.l.Debug("pebble", "message", fmt.Sprintf(format, args...))
 	}
 }

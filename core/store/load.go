@@ -17,8 +17,7 @@ func (s *Store) load() error {
 		return fmt.Errorf("load checkpoints: %w", err)
 	}
 	if len(s.checkpoints.byPartition) == 0 {
-		// Without positions a generation is empty, whatever it contains: there is nothing that says what it would be.
-		if err := s.db.DeleteRange([]byte{spacePositions + 1}, []byte{0xff}, pebble.NoSync); err != nil {
+		if err := s.dropAll(); err != nil {
 			return fmt.Errorf("empty a generation without positions: %w", err)
 		}
 		return nil
@@ -37,6 +36,21 @@ func (s *Store) load() error {
 		return fmt.Errorf("load entries: %w", err)
 	}
 	return nil
+}
+
+// dropAll removes what lies there without positions: nothing says how far it is complete, so it counts as nothing.
+func (s *Store) dropAll() (err error) {
+	lower, upper := []byte{spacePositions + 1}, []byte{0xff}
+	it, err := s.db.NewIter(&pebble.IterOptions{LowerBound: lower, UpperBound: upper})
+	if err != nil {
+		return err
+	}
+	any := it.First()
+	if err := errors.Join(it.Error(), it.Close()); err != nil || !any {
+		return err
+	}
+	s.dirty.Store(true)
+	return s.db.DeleteRange(lower, upper, pebble.NoSync)
 }
 
 func (s *Store) loadCheckpoints() (err error) {

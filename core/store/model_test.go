@@ -352,17 +352,15 @@ func checkRange(t *testing.T, s *Store, m *model, lower, upper []byte) {
 	}
 }
 
-// checkGarbage holds a shard that is larger than a chunk to 15 % of dead bytes, and its counts to what a walk finds.
+// checkGarbage holds a shard of some pages to 15 % of dead bytes, and its counts to what a walk finds.
 func checkGarbage(t *testing.T, x *index) {
 	t.Helper()
 	for i := range x.shards {
 		s := &x.shards[i]
 		live, used := 0, 0
-		largest := 0
 		for n := range s.chunks {
 			c := &s.chunks[n]
 			used += c.used
-			largest = max(largest, len(c.mem))
 			for pos := 0; pos < c.used; {
 				key, value := readRecord(c.mem[pos:])
 				size := recordSize(len(key), len(value))
@@ -375,7 +373,7 @@ func checkGarbage(t *testing.T, x *index) {
 		if live != s.sizes.live || used-live != s.sizes.dead {
 			t.Errorf("shard %d: %d live, %d dead, a walk finds %d and %d", i, s.sizes.live, s.sizes.dead, live, used-live)
 		}
-		if used > largest && float64(used-live) > 0.15*float64(used)+collectBytes/8 {
+		if used > 4*pageSize && (used-live)*100 > 15*used {
 			t.Errorf("shard %d: %d of %d bytes are garbage", i, used-live, used)
 		}
 	}

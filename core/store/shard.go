@@ -186,7 +186,7 @@ func (s *shard) append(key, value []byte, size int) (location, error) {
 	n := s.active
 	own := false
 	if n == 0 || len(s.chunks[n].mem)-s.chunks[n].used < size {
-		regular := min(max(pageSize, s.sizes.mapped/chunkShare), maxChunk)
+		regular := min(max(pageSize, (s.sizes.live+s.sizes.dead)/chunkShare), maxChunk)
 		own = size > smallRecord && size > regular/4
 		length := size
 		if !own {

@@ -59,6 +59,7 @@ type Store struct {
 	commit sync.RWMutex
 
 	checkpoints checkpoints
+	flushing    sync.Mutex  // one flush at a time, so that none returns before the one that it relies on
 	dirty       atomic.Bool // something is not flushed
 	flusher     sync.WaitGroup
 }
@@ -143,6 +144,8 @@ func (s *Store) flush() error {
 
 // flushDirty flushes Pebble where something was written since it was flushed last.
 func (s *Store) flushDirty() error {
+	s.flushing.Lock()
+	defer s.flushing.Unlock()
 	if !s.dirty.Swap(false) {
 		return nil
 	}
