@@ -311,6 +311,14 @@ func (l *loop) decode(r *response, p *partition, block *sarama.FetchResponseBloc
 		l.failOne(r, p, err)
 		return
 	}
+	if block.HighWaterMarkOffset < p.highWatermark || block.LogStartOffset < p.logStart {
+		// A new leader can be behind for a moment; or this is another topic of the same name. Metadata tells.
+		l.failOne(r, p, fmt.Errorf("%w: the log went back from %d..%d to %d..%d, to be confirmed", ErrUnavailable,
+			p.logStart, p.highWatermark, block.LogStartOffset, block.HighWaterMarkOffset))
+		p.logStart, p.highWatermark = block.LogStartOffset, block.HighWaterMarkOffset
+		return
+	}
+	p.logStart, p.highWatermark = block.LogStartOffset, block.HighWaterMarkOffset
 	p.progressed(now)
 	switch {
 	case next > p.next || next >= block.LastStableOffset:

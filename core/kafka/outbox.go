@@ -8,6 +8,8 @@ import (
 	"time"
 
 	"github.com/IBM/sarama"
+
+	"github.com/yolean/kafka-cache/core/position"
 )
 
 // pending is a record on its way. Its fields are guarded by the Producer's mu.
@@ -117,7 +119,8 @@ func (l *pendingList) remove(e *pending) {
 // outTopic is a topic that is written to.
 type outTopic struct {
 	name        string
-	kick        chan struct{} // asks for metadata
+	id          position.TopicID // of the incarnation that parts belongs to
+	kick        chan struct{}    // asks for metadata
 	partitioner sarama.Partitioner
 	parts       []*outPartition // by id; nil: not known yet
 	waiting     []*pending      // until they are

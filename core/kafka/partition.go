@@ -16,16 +16,17 @@ type partition struct {
 	id        int32
 	lastFetch atomic.Int64 // UnixNano; 0: never
 
-	next       int64 // the next offset to ask for, or fromLogStart
-	fromStart  bool  // reading began at the log's start
-	begun      bool  // a response without an error was had
-	epoch      int32 // the leader's, sent along so that a deposed leader does not answer (KIP-320)
-	limit      int32 // bytes of it in a response
-	starved    int   // responses in a row that had nothing of it though there was something
-	suspect    bool  // asked for alone, since a response that had it did not decode
-	outOfRange int   // answers OFFSET_OUT_OF_RANGE in a row
-	failures   int   // in a row
-	retryAt    time.Time
+	next                    int64 // the next offset to ask for, or fromLogStart
+	fromStart               bool  // reading began at the log's start
+	begun                   bool  // a response without an error was had
+	epoch                   int32 // the leader's, sent along so that a deposed leader does not answer (KIP-320)
+	logStart, highWatermark int64 // in the last response
+	limit                   int32 // bytes of it in a response
+	starved                 int   // responses in a row that had nothing of it though there was something
+	suspect                 bool  // asked for alone, since a response that had it did not decode
+	outOfRange              int   // answers OFFSET_OUT_OF_RANGE in a row
+	failures                int   // in a row
+	retryAt                 time.Time
 
 	// What follows belongs to the Fetcher's own goroutine.
 	leader      int32

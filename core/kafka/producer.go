@@ -100,9 +100,7 @@ func NewProducer(c ProducerConfig) (*Producer, error) {
 // is surely not in it: [ErrUnavailable], [ErrTooLarge], [ErrNotEnoughReplicas], [ErrNotAuthorized], [ErrUnknownTopic],
 // [ErrRefused], [ErrClosed].
 func (p *Producer) Produce(topic string, r ProduceRecord, done func(Produced, error)) {
-	now := time.Now()
 	e := newPending(r, done)
-	e.stamp, e.deadline = now, now.Add(p.config.Timeout)
 	if e.size > maxBuffered {
 		done(Produced{}, fmt.Errorf("produce to %q: %w: %d bytes where %d can be held", topic, ErrTooLarge, e.size, maxBuffered))
 		return
@@ -115,6 +113,8 @@ func (p *Producer) Produce(topic string, r ProduceRecord, done func(Produced, er
 func (p *Producer) enqueue(topic string, e *pending) error {
 	p.mu.Lock()
 	defer p.mu.Unlock()
+	e.stamp = time.Now() // with the lock held, so that deadlines come in the order of the queue
+	e.deadline = e.stamp.Add(p.config.Timeout)
 	if p.closing {
 		return ErrClosed
 	}

@@ -366,6 +366,9 @@ func (p *Producer) updateTopic(t *outTopic, info TopicInfo, err error, patient b
 		return nil, true, false
 	}
 	t.refreshedAt = time.Now()
+	if t.id != info.ID {
+		as = p.moveTo(as, t, info)
+	}
 	for i := len(t.parts); i < len(info.Partitions); i++ {
 		t.parts = append(t.parts, &outPartition{topic: t, id: info.Partitions[i].ID})
 	}
@@ -394,7 +397,25 @@ func (p *Producer) updateTopic(t *outTopic, info TopicInfo, err error, patient b
 		}
 		retry = retry || part.leaderAddr == "" && part.hasWork()
 	}
-	return nil, retry, false
+	return as, retry, false
+}
+
+// moveTo lets go of the partitions of a topic that was deleted and created again. What had not been sent to them goes to
+// the new ones; what a sender has now stays with the old ones, which nobody looks at again, until its time is up.
+func (p *Producer) moveTo(as []answer, t *outTopic, info TopicInfo) []answer {
+	for _, part := range t.parts {
+		if part.sender == nil && part.batch != nil {
+			as = p.refuse(as, part.batch, fmt.Errorf("%w: topic %q has id %s now", ErrTopicRecreated, t.name, info.ID))
+		}
+		t.waiting = append(t.waiting, part.queue...)
+		part.queue = nil
+	}
+	for _, e := range t.waiting {
+		e.part = nil
+	}
+	slices.SortStableFunc(t.waiting, func(a, b *pending) int { return a.deadline.Compare(b.deadline) })
+	t.id, t.parts = info.ID, nil
+	return as
 }
 
 // senderFor starts a sender where there is none for the address. Who calls it holds mu.

@@ -14,6 +14,7 @@ import (
 	"github.com/twmb/franz-go/pkg/kgo"
 
 	"github.com/yolean/kafka-cache/core/kafka"
+	"github.com/yolean/kafka-cache/tests/kafkatest"
 )
 
 // BenchmarkFetch reads records of 36 B keys and 200 B values that an in-process broker holds in memory, lz4 in batches of
@@ -23,31 +24,46 @@ func BenchmarkFetch(b *testing.B) {
 		b.Run(fmt.Sprintf("partitions=%d", partitions), func(b *testing.B) {
 			const records = 500_000
 			c := startCluster(b, kfake.NumBrokers(1), kfake.SeedTopics(int32(partitions), topic))
-			fill(b, c.ListenAddrs(), partitions, records)
-			b.ReportAllocs()
-			var before, after runtime.MemStats
-			var elapsed time.Duration
-			read := 0
-			b.ResetTimer()
-			runtime.ReadMemStats(&before)
-			for read < b.N || read == 0 {
-				began := time.Now()
-				drain(b, c.ListenAddrs(), partitions, records)
-				elapsed += time.Since(began)
-				read += records
-			}
-			runtime.ReadMemStats(&after)
-			b.ReportMetric(float64(read)/elapsed.Seconds(), "records/s")
-			b.ReportMetric(float64(after.Mallocs-before.Mallocs)/float64(read), "allocs/record")
-			b.ReportMetric(float64(after.TotalAlloc-before.TotalAlloc)/float64(read), "B/record")
-			b.ReportMetric(0, "ns/op")
-			b.ReportMetric(0, "B/op")
-			b.ReportMetric(0, "allocs/op")
+			fill(b, c.ListenAddrs(), topic, partitions, records)
+			measure(b, c.ListenAddrs(), topic, records)
 		})
 	}
 }
 
-func fill(b *testing.B, addrs []string, partitions, records int) {
+// BenchmarkRealFetch is BenchmarkFetch on a real Kafka, whose process shares the processors.
+func BenchmarkRealFetch(b *testing.B) {
+	for _, partitions := range []int{1, 4} {
+		b.Run(fmt.Sprintf("partitions=%d", partitions), func(b *testing.B) {
+			const records = 1_000_000
+			c := kafkatest.Shared(b)
+			name := c.NewTopic(b, partitions, nil)
+			fill(b, c.Bootstrap, name, partitions, records)
+			measure(b, c.Bootstrap, name, records)
+		})
+	}
+}
+
+func measure(b *testing.B, addrs []string, name string, records int) {
+	b.Helper()
+	var before, after runtime.MemStats
+	var elapsed time.Duration
+	read := 0
+	b.ResetTimer()
+	runtime.ReadMemStats(&before)
+	for read < b.N || read == 0 {
+		began := time.Now()
+		drain(b, addrs, name, records)
+		elapsed += time.Since(began)
+		read += records
+	}
+	runtime.ReadMemStats(&after)
+	b.ReportMetric(float64(read)/elapsed.Seconds(), "records/s")
+	b.ReportMetric(float64(after.Mallocs-before.Mallocs)/float64(read), "allocs/record")
+	b.ReportMetric(float64(after.TotalAlloc-before.TotalAlloc)/float64(read), "B/record")
+	b.ReportMetric(0, "ns/op")
+}
+
+func fill(b *testing.B, addrs []string, name string, partitions, records int) {
 	b.Helper()
 	w := newWriter(b, addrs, kgo.ProducerLinger(5*time.Millisecond), kgo.ProducerBatchMaxBytes(16<<10), kgo.MaxBufferedRecords(50_000),
 		kgo.ProducerBatchCompression(kgo.Lz4Compression()))
@@ -58,7 +74,7 @@ func fill(b *testing.B, addrs []string, partitions, records int) {
 			value[j] = "abcdefgh\"{}:,0123"[rng.IntN(17)]
 		}
 		w.Produce(context.Background(), &kgo.Record{
-			Topic: topic, Partition: int32(i % partitions), Key: fmt.Appendf(nil, "%036d", i), Value: append([]byte(nil), value...),
+			Topic: name, Partition: int32(i % partitions), Key: fmt.Appendf(nil, "%036d", i), Value: append([]byte(nil), value...),
 		}, func(_ *kgo.Record, err error) {
 			if err != nil {
 				b.Error(err)
@@ -70,14 +86,14 @@ func fill(b *testing.B, addrs []string, partitions, records int) {
 	}
 }
 
-func drain(b *testing.B, addrs []string, partitions, records int) {
+func drain(b *testing.B, addrs []string, name string, records int) {
 	b.Helper()
 	config := configFor(addrs)
-	info, err := newClient(b, config).DescribeTopic(context.Background(), topic)
+	info, err := newClient(b, config).DescribeTopic(context.Background(), name)
 	if err != nil {
 		b.Fatal(err)
 	}
-	f, err := kafka.NewFetcher(kafka.FetcherConfig{Kafka: config, Topic: topic, ID: info.ID, Start: func(int32) int64 { return -1 }})
+	f, err := kafka.NewFetcher(kafka.FetcherConfig{Kafka: config, Topic: name, ID: info.ID, Start: func(int32) int64 { return -1 }})
 	if err != nil {
 		b.Fatal(err)
 	}
@@ -93,7 +109,7 @@ func drain(b *testing.B, addrs []string, partitions, records int) {
 		b.Fatal(err)
 	}
 	if n != records {
-		b.Fatalf("%d records of %d, in %d partitions", n, records, partitions)
+		b.Fatalf("%d records of %d", n, records)
 	}
 }
 

@@ -156,6 +156,31 @@ func TestRecreatedTopicEndsRun(t *testing.T) {
 	}
 }
 
+// TestQuicklyRecreatedTopicEndsRun leaves no time between the end of the old topic and the new one's first records.
+func TestQuicklyRecreatedTopicEndsRun(t *testing.T) {
+	for _, records := range []int{1, 5, 50} {
+		t.Run(fmt.Sprint(records), func(t *testing.T) {
+			c := startCluster(t, kfake.NumBrokers(1), kfake.SeedTopics(1, topic))
+			w := newWriter(t, c.ListenAddrs())
+			for i := range 5 {
+				write(t, w, 0, "k", fmt.Sprint("old ", i))
+			}
+			r := read(t, c.ListenAddrs(), nil)
+			eventually(t, "the old records", func() bool { return r.atEnd(0, 5) })
+			if err := errors.Join(c.DeleteTopic(topic), c.CreateTopic(topic, 1, nil)); err != nil {
+				t.Fatal(err)
+			}
+			w2 := newWriter(t, c.ListenAddrs())
+			for i := range records {
+				write(t, w2, 0, "k", fmt.Sprint("new ", i))
+			}
+			if err := r.result(t); !errors.Is(err, kafka.ErrTopicRecreated) {
+				t.Errorf("Run returned %v", err)
+			}
+		})
+	}
+}
+
 func TestVanishedTopicIsReportedAndRetried(t *testing.T) {
 	c := startCluster(t, kfake.NumBrokers(1), kfake.SeedTopics(1, topic))
 	info, err := newClient(t, configFor(c.ListenAddrs())).DescribeTopic(context.Background(), topic)

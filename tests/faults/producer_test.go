@@ -273,3 +273,37 @@ func TestCloseDoesNotWaitForEver(t *testing.T) {
 		t.Errorf("sent: %v", o.err)
 	}
 }
+
+// TestProduceToARecreatedTopic has the topic come back with fewer partitions.
+func TestProduceToARecreatedTopic(t *testing.T) {
+	c := startCluster(t, kfake.NumBrokers(2), kfake.SeedTopics(6, topic))
+	config := configFor(c.ListenAddrs())
+	config.RefreshInterval = time.Hour // only the faults tell
+	p := newProducer(t, kafka.ProducerConfig{Kafka: config, Timeout: 3 * time.Second})
+	for i := range 20 {
+		if o := produce(t, p, fmt.Append(nil, i), []byte("old")); o.err != nil {
+			t.Fatal(o.err)
+		}
+	}
+	if err := c.DeleteTopic(topic); err != nil {
+		t.Fatal(err)
+	}
+	if err := c.CreateTopic(topic, 2, nil); err != nil {
+		t.Fatal(err)
+	}
+	var waits []<-chan produced
+	for i := range 20 {
+		waits = append(waits, produceLater(p, fmt.Append(nil, i), []byte("new")))
+	}
+	for _, w := range waits {
+		// Those of partitions that are gone were refused there, or are in doubt; none may be said to be elsewhere.
+		if o := <-w; o.err == nil && o.at.Partition > 1 {
+			t.Errorf("written to %+v", o.at)
+		}
+	}
+	for i := range 20 {
+		if o := produce(t, p, fmt.Append(nil, i), []byte("newer")); o.err != nil || o.at.Partition > 1 {
+			t.Errorf("afterwards: %+v", o)
+		}
+	}
+}

@@ -71,7 +71,9 @@ func eventuallySlow(t *testing.T, d time.Duration, what string, cond func() bool
 // readOnce reads one partition from its start to an end.
 func readOnce(t *testing.T, addrs []string, name string, end int64, limit int32) []record {
 	t.Helper()
-	r := read(t, addrs, func(fc *kafka.FetcherConfig, _ *reader) { fc.Topic, fc.MaxPartitionBytes, fc.MaxBytes = name, limit, max(limit, 1<<10) })
+	r := read(t, addrs, func(fc *kafka.FetcherConfig, _ *reader) {
+		fc.Topic, fc.MaxPartitionBytes, fc.MaxBytes = name, limit, max(limit, 1<<10)
+	})
 	eventually(t, fmt.Sprintf("offset %d", end), func() bool { return r.next(0) >= end })
 	r.stop()
 	if err := r.result(t); !errors.Is(err, context.Canceled) {
