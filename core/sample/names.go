@@ -2,7 +2,7 @@ package sample
 
 var (
 	firstNames = []string{
-		"Ada", "Alan", "Amina", "Astrid", "Barbara", "Bjarne", "Chen", "Claude", "Dorothy", "Edsger", "Elif", "Emmy",
+		"Ada", "Alan", "Amina", "Astrid", "Barbara", "Bjarne", "Chen", "Clara", "Dorothy", "Edsger", "Elif", "Emmy",
 		"Fatima", "Grace", "Hedy", "Ingrid", "Ivan", "Jean", "Joan", "Kalpana", "Karl", "Katherine", "Ken", "Leslie",
 		"Lin", "Mae", "Margaret", "Maryam", "Niklaus", "Olga", "Radia", "Rosa", "Sofia", "Tim", "Tu", "Wangari",
 	}
