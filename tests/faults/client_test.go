@@ -170,7 +170,7 @@ func TestLookUpsDoNotWaitForFetches(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	if d := time.Since(began); d > time.Second {
+	if d := time.Since(began); d > 10*time.Second { // 40 s if each waited for a long poll
 		t.Errorf("20 look-ups took %v", d)
 	}
 }
@@ -197,7 +197,7 @@ func TestCallsHonourTheirContext(t *testing.T) {
 		if err := call(ctx); !errors.Is(err, context.DeadlineExceeded) {
 			t.Errorf("%s: %v", name, err)
 		}
-		if d := time.Since(began); d > time.Second {
+		if d := time.Since(began); d > 5*time.Second { // their own time-outs are a minute
 			t.Errorf("%s took %v", name, d)
 		}
 		cancel()
@@ -230,9 +230,9 @@ func TestStoppedBrokerDoesNotHoldLookUpsUp(t *testing.T) {
 		if _, err := client.DescribeTopic(context.Background(), topic); err != nil {
 			t.Fatal(err)
 		}
-		limit := 2 * time.Second
+		limit := 2500 * time.Millisecond // below the read time-out
 		if i > 0 {
-			limit = 300 * time.Millisecond // whoever answered is asked first
+			limit = time.Second // whoever answered is asked first
 		}
 		if d := time.Since(began); d > limit {
 			t.Errorf("look-up %d took %v", i, d)

@@ -161,7 +161,7 @@ func TestStoppedLeaderIsLeftOnceItIsReplaced(t *testing.T) {
 
 	gates[1].stop()
 	write(t, w, 0, "k", "meanwhile") // the others go on
-	within(t, 2*time.Second, "a partition of another leader", func() bool { return r.atEnd(0, 2) })
+	within(t, 2500*time.Millisecond, "a partition of another leader", func() bool { return r.atEnd(0, 2) })
 	eventually(t, "that the stopped broker is told of", func() bool {
 		return r.told(func(e kafka.FetchError) bool { return e.Leader == 1 })
 	})
