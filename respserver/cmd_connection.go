@@ -64,7 +64,7 @@ func runQuit(c *conn, _ [][]byte) {
 func runReset(c *conn, _ [][]byte) {
 	c.untrack()
 	c.proto = resp.V2
-	c.replies = replyOn
+	c.replies, c.refusedMulti = replyOn, 0
 	c.selectDB(0)
 	c.infoMu.Lock()
 	c.info.name, c.info.noEvict, c.info.noTouch, c.info.proto = "", false, false, resp.V2

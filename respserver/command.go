@@ -1,8 +1,11 @@
 package respserver
 
 import (
+	"strings"
 	"sync/atomic"
 	"time"
+
+	"github.com/yolean/kafka-cache/respserver/resp"
 )
 
 // stripes part the counters of a command, so that connections on many cores do not share their cache lines.
@@ -97,6 +100,9 @@ func newTable(allowFlush bool) *table {
 		t.byName[c.name] = c
 		delete(t.refused, c.name)
 		t.all = append(t.all, c)
+		if len(c.order) > 0 {
+			c.order = append(c.order, helpFor(c))
+		}
 		for _, sub := range c.order {
 			if c.subs == nil {
 				c.subs = map[string]*command{}
@@ -113,4 +119,22 @@ func newTable(allowFlush bool) *table {
 		}
 	}
 	return t
+}
+
+// helpFor makes the HELP of a container, whose order holds its other subcommands.
+func helpFor(container *command) *command {
+	lines := []string{strings.ToUpper(container.name) + " <subcommand> [<arg> [value] [opt] ...]. Subcommands are:"}
+	for _, sub := range container.order {
+		lines = append(lines, strings.ToUpper(sub.name), "    "+sub.summary)
+	}
+	lines = append(lines, "HELP", "    Print this help.")
+	return &command{
+		name: "help", arity: 2, flags: loadingOK, complexity: "O(1)", summary: "Lists the subcommands.", group: container.group, since: "5.0.0",
+		run: func(c *conn, _ [][]byte) {
+			c.out = resp.AppendArray(c.out, len(lines))
+			for _, l := range lines {
+				c.out = resp.AppendStatus(c.out, l)
+			}
+		},
+	}
 }

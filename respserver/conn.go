@@ -58,6 +58,7 @@ type conn struct {
 	kill          string // counted reason, where closing is the server's doing
 	eof           bool
 	replies       replyMode
+	refusedMulti  time.Duration // when MULTI was refused; 0: it was not
 	scratch       []byte
 	headerLen     int      // of the last bulk that was read
 	name          [32]byte // the last command name as it was sent, for lookup

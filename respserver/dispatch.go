@@ -5,7 +5,6 @@ import (
 	"strings"
 	"time"
 
-	"github.com/yolean/kafka-cache/core/cache"
 	"github.com/yolean/kafka-cache/respserver/resp"
 )
 
@@ -76,6 +75,10 @@ func (c *conn) execute(cmd *command, args [][]byte) {
 	}
 	if cmd.flags&needsTopic != 0 && !c.topic.Ready() {
 		c.refuse(cmd, c.loadingText())
+		return
+	}
+	if c.refusedMulti != 0 && cmd.flags&write != 0 && c.inRefusedMulti() {
+		c.refuse(cmd, "ERR not written: the MULTI before it was refused")
 		return
 	}
 	if cmd != c.run {
@@ -161,19 +164,18 @@ func (c *conn) unknown(args [][]byte) {
 		return
 	}
 	at := len(c.out)
-	switch {
-	case c.refusal(name, args) != "":
-		c.out = resp.AppendError(c.out, c.refusal(name, args))
-	default:
-		c.out = resp.AppendError(c.out, unknownText(args))
+	text := c.refusal(name)
+	if text == "" {
+		text = unknownText(args)
 	}
+	c.out = resp.AppendError(c.out, text)
 	if c.replies != replyOn {
 		c.muffle(at, len(c.slots))
 	}
 }
 
 // refusal is why a command that Redis has is not offered here; empty where it is simply unknown.
-func (c *conn) refusal(name []byte, args [][]byte) string {
+func (c *conn) refusal(name []byte) string {
 	if !c.authenticated {
 		return ""
 	}
@@ -181,7 +183,24 @@ func (c *conn) refusal(name []byte, args [][]byte) string {
 	if !ok {
 		return ""
 	}
+	switch {
+	case is(name, "multi"):
+		c.refusedMulti = c.srv.now()
+	case is(name, "exec"), is(name, "discard"):
+		c.refusedMulti = 0
+	}
 	return "ERR " + strings.ToUpper(clip(name, 128)) + " is not supported: " + why
+}
+
+// inRefusedMulti reports whether a write is still one of those that were pipelined with a refused MULTI: clients send all up to EXEC at
+// once, and writing half of what was to be written together is what they did not ask for.
+func (c *conn) inRefusedMulti() bool {
+	const window = time.Second
+	if c.srv.now()-c.refusedMulti < window {
+		return true
+	}
+	c.refusedMulti = 0
+	return false
 }
 
 // unknownText is Redis's: the name as it was sent, and arguments up to 128 bytes of them.
@@ -220,5 +239,3 @@ func (c *conn) selectDB(n int) {
 	c.info.db = n
 	c.infoMu.Unlock()
 }
-
-var _ = (*cache.Topic)(nil)

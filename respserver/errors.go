@@ -28,6 +28,8 @@ func (c *conn) errorText(t *cache.Topic, err error) string {
 	switch {
 	case isPending:
 		return "PENDING " + pending.Position.String() + " the write is in the log of topic " + t.Name() + " and not yet applied by this instance"
+	case errors.Is(err, cache.ErrUnknownOutcome):
+		return "UNKNOWN the outcome of the write to topic " + t.Name() + " is not known, it may or may not be in the log: " + err.Error()
 	case errors.Is(err, cache.ErrNotReady):
 		return "LOADING kafka-cache is loading topic " + t.Name() + ", state " + t.State().String()
 	case errors.Is(err, cache.ErrReadOnly):
@@ -43,8 +45,6 @@ func (c *conn) errorText(t *cache.Topic, err error) string {
 		return "NOREPLICAS topic " + t.Name() + " has too few in-sync replicas, nothing was written"
 	case errors.Is(err, cache.ErrNotAuthorized):
 		return "NOPERM Kafka's ACLs do not allow this instance to write to topic " + t.Name()
-	case errors.Is(err, cache.ErrUnknownOutcome):
-		return "UNKNOWN the outcome of the write to topic " + t.Name() + " is not known, it may or may not be in the log: " + err.Error()
 	case errors.Is(err, cache.ErrUnavailable):
 		return "TRYAGAIN Kafka is not reachable, nothing was written to topic " + t.Name() + ": " + err.Error()
 	case errors.Is(err, cache.ErrOtherTopic):

@@ -7,6 +7,7 @@ const (
 	noModify        = "a record is written as a whole: read the value and SET the new one"
 	stringsOnly     = "every value is one record, which is a string"
 	noScripts       = "there are no scripts"
+	noTransactions  = "transactions are not offered yet; with redis-py use pipeline(transaction=False), with rueidis Do instead of DoCache"
 )
 
 var refusals = map[string]string{
@@ -18,8 +19,7 @@ var refusals = map[string]string{
 	"swapdb": "databases are topics", "eval": noScripts, "evalsha": noScripts, "eval_ro": noScripts, "evalsha_ro": noScripts, "fcall": noScripts, "fcall_ro": noScripts,
 	"script": noScripts, "function": noScripts, "flushall": "it would write a tombstone for every key; --resp-allow-flush allows it, for test suites",
 	"flushdb": "it would write a tombstone for every key; --resp-allow-flush allows it, for test suites", "debug": "there is nothing to debug from a client",
-	"multi": "transactions are not offered yet; with redis-py use pipeline(transaction=False), with rueidis Do instead of DoCache",
-	"exec":  "transactions are not offered yet", "discard": "transactions are not offered yet",
+	"multi": noTransactions, "exec": noTransactions, "discard": noTransactions,
 	"subscribe": "keyspace notifications are not offered yet", "psubscribe": "keyspace notifications are not offered yet", "ssubscribe": "there are no channels",
 	"publish": "there are no channels: write to a topic", "spublish": "there are no channels: write to a topic", "unsubscribe": "there are no channels",
 	"punsubscribe": "there are no channels", "sunsubscribe": "there are no channels", "pubsub": "there are no channels",

@@ -232,7 +232,9 @@ func TestPending(t *testing.T) {
 }
 
 func TestAcknowledgedOnly(t *testing.T) {
-	f := start(t, func(c *respserver.Config) { c.WriteReply, c.ApplyTimeout = respserver.Acknowledged, 200*time.Millisecond })
+	f := start(t, func(c *respserver.Config) {
+		c.WriteReply, c.ApplyTimeout = respserver.Acknowledged, 200*time.Millisecond
+	})
 	p, other := f.dial(), f.dial()
 	p.ask("+OK\r\n", "set", "k", "v")
 	p.ask("$1\r\nv\r\n", "get", "k")
@@ -284,6 +286,26 @@ func TestKafkaCommands(t *testing.T) {
 	p.ask("$-1\r\n", "get", "k")
 	p.ask("+OK\r\n", "select", "1")
 	p.ask("-ERR the token belongs to another topic, or to an earlier topic of the same name as b\r\n", "kafka.wait", token, "0")
+}
+
+// TestWritesAfterARefusedMulti: what was to be written together is not written one by one.
+func TestWritesAfterARefusedMulti(t *testing.T) {
+	f := start(t, nil)
+	r := f.goRedis(nil)
+	_, err := r.TxPipelined(t.Context(), func(p redis.Pipeliner) error {
+		p.Set(t.Context(), "x", 1, 0)
+		p.Set(t.Context(), "y", 1, 0)
+		return nil
+	})
+	if err == nil || !strings.Contains(err.Error(), "transaction=False") {
+		t.Errorf("MULTI: %v", err)
+	}
+	if n, err := r.Exists(t.Context(), "x", "y").Result(); n != 0 || err != nil {
+		t.Errorf("%d were written, %v", n, err)
+	}
+	if err := r.Set(t.Context(), "x", 1, 0).Err(); err != nil {
+		t.Errorf("after EXEC: %v", err)
+	}
 }
 
 func TestFlush(t *testing.T) {
