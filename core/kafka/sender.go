@@ -267,7 +267,7 @@ func (p *Producer) takeApart(as []answer, b *outBatch, block *sarama.ProduceResp
 func (p *Producer) again(as []answer, b *outBatch, err error, now time.Time) []answer {
 	part := b.part
 	part.cause = err
-	part.retryAt = now.Add(backoff(part.failures))
+	part.retryAt = now.Add(min(backoff(part.failures), p.config.Timeout/8))
 	part.failures++
 	nudge(part.topic.kick)
 	switch {

@@ -104,6 +104,42 @@ func TestUnknownThenRefusedIsUnknown(t *testing.T) {
 	}
 }
 
+// TestLostSequencesAreBegunAgain has a broker that no longer knows the producer: the attempt wrote nothing.
+func TestLostSequencesAreBegunAgain(t *testing.T) {
+	for _, e := range []*kerr.Error{
+		kerr.OutOfOrderSequenceNumber, kerr.UnknownProducerID, kerr.InvalidProducerEpoch, kerr.InvalidProducerIDMapping, kerr.CorruptMessage,
+	} {
+		t.Run(e.Message, func(t *testing.T) {
+			c := startCluster(t, kfake.NumBrokers(1), kfake.SeedTopics(1, topic))
+			p := newProducer(t, kafka.ProducerConfig{Kafka: configFor(c.ListenAddrs())})
+			for i := range 3 {
+				c.Fault(kfake.Fault{Keys: []kmsg.Key{kmsg.Produce}, Topic: topic, Err: e})
+				for j := range 2 {
+					if o := produce(t, p, []byte("k"), []byte("v")); o.err != nil || o.at.Offset != int64(2*i+j) {
+						t.Errorf("%+v", o)
+					}
+				}
+			}
+			// After an attempt that may have been written it is not known what the answer means.
+			c.Fault(
+				kfake.Fault{Keys: []kmsg.Key{kmsg.Produce}, Topic: topic, Err: kerr.RequestTimedOut},
+				kfake.Fault{Keys: []kmsg.Key{kmsg.Produce}, Topic: topic, Err: e},
+			)
+			o := produce(t, p, []byte("k"), []byte("v"))
+			if e == kerr.CorruptMessage { // says nothing of the first attempt either way, and is retried
+				if o.err != nil || o.at.Offset != 6 {
+					t.Errorf("%+v", o)
+				}
+			} else if !errors.Is(o.err, kafka.ErrUnknownOutcome) {
+				t.Errorf("%+v", o)
+			}
+			if o := produce(t, p, []byte("k"), []byte("v")); o.err != nil || o.at.Offset != 7 {
+				t.Errorf("afterwards: %+v", o)
+			}
+		})
+	}
+}
+
 // TestKafkaDownAtConstruction makes the producer before there is a broker.
 func TestKafkaDownAtConstruction(t *testing.T) {
 	ln, err := net.Listen("tcp", "127.0.0.1:0")
