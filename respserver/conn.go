@@ -21,7 +21,7 @@ const (
 	keptBuffer  = 64 << 10  // what a busy one keeps between batches
 	readAhead   = 64 << 10  // read while commands wait, to notice a peer that has left
 	flushAt     = 32 << 10  // replies beyond this are sent though the input has not run dry
-	slotBytes   = 16 << 20  // of records that wait for Kafka
+	slotBytes   = 16 << 20  // of records that wait for Kafka, and of replies behind them
 	growAtLeast = 1024      // room that is offered to a read
 	hugeBuffer  = 256 << 10 // given back as soon as it is empty, however busy the connection is
 )
@@ -159,9 +159,10 @@ func (c *conn) serve() {
 			c.closing = "done"
 			continue
 		}
-		if !c.fill() || !c.emitPushes() {
+		if !c.fill() {
 			break
 		}
+		c.emitPushes()
 	}
 	if c.unblock != nil {
 		c.unblock()

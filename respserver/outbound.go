@@ -51,26 +51,14 @@ type outbound struct {
 
 func newOutbound(nc net.Conn, srv *Server, wake func()) *outbound {
 	o := &outbound{nc: nc, srv: srv, timeout: srv.cfg.WriteTimeout, wake: wake}
-	if sc, ok := nc.(syscall.Conn); ok {
+	if sc, ok := nc.(syscall.Conn); ok && canWriteNow {
 		if raw, err := sc.SyscallConn(); err == nil {
 			o.raw = raw
 		}
 	}
 	o.attempt = func(fd uintptr) bool {
-		for o.sent < len(o.bytes) {
-			n, err := syscall.Write(int(fd), o.bytes[o.sent:])
-			if n > 0 {
-				o.sent += n
-			}
-			switch {
-			case err == syscall.EINTR:
-			case err == syscall.EAGAIN:
-				return true
-			case err != nil:
-				o.failure = os.NewSyscallError("write", err)
-				return true
-			}
-		}
+		n, err := writeNow(fd, o.bytes)
+		o.sent, o.failure = n, err
 		return true
 	}
 	return o

@@ -139,6 +139,16 @@ func TestALongPipelineBeforeTheFirstRead(t *testing.T) {
 	eventually(t, "buffers given back", func() bool { return f.srv.buffers.Load() < 1<<20 })
 }
 
+func TestConnectionsThatAreNoSockets(t *testing.T) {
+	f := startOn(t, elsewhere{listen(t)}, func(c *Config) { c.Unprotected = true })
+	p := f.dial()
+	body := strings.Repeat("z", 3<<20)
+	for range 3 {
+		p.send(frame("echo", body) + frame("echo", "pong"))
+		p.want(fmt.Sprintf("$%d\r\n%s\r\n", len(body), body) + pong)
+	}
+}
+
 func TestBuffersAreGivenBack(t *testing.T) {
 	f := start(t, nil)
 	p := f.dial()

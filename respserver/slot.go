@@ -20,7 +20,7 @@ type slot struct {
 	start   time.Duration
 	silent  bool // CLIENT REPLY
 	records int  // that have been submitted
-	bytes   int  // of those
+	bytes   int  // of those, and of before
 	render  func(c *conn, s *slot)
 
 	left atomic.Int64 // outcomes still to come
@@ -40,10 +40,11 @@ func (c *conn) open(cmd *command, n, bytes int, render func(*conn, *slot)) *slot
 	s.left.Store(int64(n))
 	if len(c.out) > 0 {
 		s.before = c.out
+		s.bytes += len(s.before)
 		c.out = nil
 	}
 	c.slots = append(c.slots, s)
-	c.slotBytes += bytes
+	c.slotBytes += s.bytes
 	return s
 }
 
@@ -105,6 +106,8 @@ func (c *conn) drain() {
 		// What precedes a slot does not wait for it.
 		head := c.slots[n]
 		c.wire = append(c.wire, head.before...)
+		head.bytes -= len(head.before)
+		c.slotBytes -= len(head.before)
 		head.before = nil
 	}
 	if n == 0 {

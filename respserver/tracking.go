@@ -190,9 +190,9 @@ func (c *conn) push(message []byte) {
 }
 
 // emitPushes puts what was pushed behind the replies that are known, which it never overtakes. It is called between commands.
-func (c *conn) emitPushes() bool {
-	if !c.tracked.Load() {
-		return true
+func (c *conn) emitPushes() {
+	if !c.tracked.Load() || c.full() {
+		return // what is queued is bounded
 	}
 	c.pushMu.Lock()
 	c.out = append(c.out, c.pushes...)
@@ -201,7 +201,6 @@ func (c *conn) emitPushes() bool {
 		c.pushes = nil
 	}
 	c.pushMu.Unlock()
-	return true
 }
 
 // before registers the keys of a command ahead of reading them, so that no change falls between.
