@@ -95,12 +95,12 @@ func (c *conn) Read(b []byte) (int, error) {
 		deadline = c.until
 	}
 	if err := c.Conn.SetReadDeadline(deadline); err != nil {
-		return 0, c.end(err)
+		return 0, c.fail(err)
 	}
 	n, err := c.Conn.Read(b)
 	if n > 0 {
 		if err := c.follow(b[:n]); err != nil {
-			return 0, c.end(err)
+			return 0, c.fail(err)
 		}
 	}
 	if err != nil {
@@ -108,7 +108,7 @@ func (c *conn) Read(b []byte) (int, error) {
 		if errors.As(err, &ne) && ne.Timeout() {
 			err = fmt.Errorf("no response within %v: %w", c.timeout, err)
 		}
-		err = c.end(err)
+		err = c.fail(err)
 	}
 	return n, err
 }
@@ -141,11 +141,11 @@ func (c *conn) follow(b []byte) error {
 
 func (c *conn) Write(b []byte) (int, error) {
 	if err := c.Conn.SetWriteDeadline(time.Now().Add(c.timeout)); err != nil {
-		return 0, c.end(err)
+		return 0, c.fail(err)
 	}
 	n, err := c.Conn.Write(b)
 	if err != nil {
-		return n, c.end(err)
+		return n, c.fail(err)
 	}
 	c.written.Store(true)
 	return n, nil
@@ -158,15 +158,19 @@ func (c *conn) SetReadDeadline(time.Time) error { return nil }
 func (c *conn) SetWriteDeadline(time.Time) error { return nil }
 
 // end closes the connection and keeps the first reason.
-func (c *conn) end(err error) error {
+func (c *conn) end(err error) {
 	c.mu.Lock()
 	if c.cause == nil {
 		c.cause = err
 	}
-	err = c.cause
 	c.mu.Unlock()
 	c.Conn.Close()
-	return err
+}
+
+// fail ends the connection and returns the first reason.
+func (c *conn) fail(err error) error {
+	c.end(err)
+	return c.reason()
 }
 
 // reason is why the connection was ended, or nil.
