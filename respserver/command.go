@@ -20,7 +20,6 @@ const (
 	fast
 	admin
 	loadingOK // runs while the topic is loading
-	stale     // in COMMAND's answer only: everything here may be behind
 	noAuth    // runs before authentication
 	blocking
 	noscript

@@ -3,6 +3,7 @@
 package respserver
 
 import (
+	"errors"
 	"os"
 	"syscall"
 )
@@ -16,9 +17,9 @@ func writeNow(fd uintptr, b []byte) (sent int, err error) {
 		if n > 0 {
 			sent += n
 		}
-		switch err {
-		case nil, syscall.EINTR:
-		case syscall.EAGAIN:
+		switch {
+		case err == nil, errors.Is(err, syscall.EINTR):
+		case errors.Is(err, syscall.EAGAIN):
 			return sent, nil
 		default:
 			return sent, os.NewSyscallError("write", err)
