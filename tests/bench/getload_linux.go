@@ -113,7 +113,7 @@ func (l *getLoop) run() (getResult, error) {
 	events := make([]syscall.EpollEvent, len(l.conns))
 	for {
 		n, err := syscall.EpollWait(l.epoll, events, int(stallAfter.Milliseconds()))
-		if err == syscall.EINTR {
+		if errors.Is(err, syscall.EINTR) {
 			continue
 		}
 		if err != nil {
@@ -185,7 +185,7 @@ func (l *getLoop) serve(c *getConn, index int, events uint32) error {
 	took := l.now - c.sent
 	for c.replies < l.Pipeline {
 		payload, n, err := nextReply(c.in[used:c.have])
-		if err == errShort {
+		if errors.Is(err, errShort) {
 			break
 		}
 		if err != nil {

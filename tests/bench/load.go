@@ -218,7 +218,7 @@ func diskUsage(dir string) (int64, error) {
 			return err
 		}
 		if st, ok := info.Sys().(*syscall.Stat_t); ok {
-			total += int64(st.Blocks) * 512
+			total += st.Blocks * 512
 		}
 		return nil
 	})
@@ -256,7 +256,7 @@ func (l *loads) coldSection() section {
 		text: []string{fmt.Sprintf("%s records with different keys in one partition (%d B keys, %d B JSON values, lz4 in batches of up to %d KiB, %.0f MB in the log; a compacted topic with nothing to compact). "+
 			"The time is from the start of the process, nothing subtracted, until it is ready: `/readyz` of kafka-cache, the state RUNNING of Kafka Streams. "+
 			"Once ready, kafka-cache is asked for its number of keys and 100 of them, GlobalKTable for 100. "+
-			"All read `read_committed` from the same broker, which shares the machine. The plain consumer (franz-go) decompresses, counts and keeps nothing: nothing that reads the topic in this way can be faster. "+
+			"All read `read_committed` from the same broker, which shares the machine. The plain consumer (franz-go) decompresses, counts and keeps nothing: the floor of a client in Go. "+
 			"GlobalKTable runs with the defaults of Kafka Streams and of Java.",
 			thousands(l.loadEntries), keySize, valueSize, l.batchBytes>>10, float64(l.logBytes)/1e6)},
 		tables: []table{{

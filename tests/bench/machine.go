@@ -36,15 +36,24 @@ func machineFacts() []fact {
 	return append(facts, fact{"file system of the logs and stores", fileSystem(os.TempDir())})
 }
 
-var fileSystems = map[int64]string{0xef53: "ext4", 0x58465342: "xfs", 0x9123683e: "btrfs", 0x01021994: "tmpfs", 0x794c7630: "overlay", 0x2fc12fc1: "zfs"}
-
 func fileSystem(dir string) string {
 	var s syscall.Statfs_t
 	if err := syscall.Statfs(dir, &s); err != nil {
 		return "unknown"
 	}
-	if name, ok := fileSystems[int64(s.Type)]; ok {
-		return name
+	switch s.Type {
+	case 0xef53:
+		return "ext4"
+	case 0x58465342:
+		return "xfs"
+	case 0x9123683e:
+		return "btrfs"
+	case 0x01021994:
+		return "tmpfs"
+	case 0x794c7630:
+		return "overlay"
+	case 0x2fc12fc1:
+		return "zfs"
 	}
 	return fmt.Sprintf("type %#x", s.Type)
 }

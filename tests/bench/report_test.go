@@ -1,0 +1,77 @@
+package main
+
+import (
+	"strings"
+	"testing"
+	"time"
+)
+
+// TestReport renders every section from figures that are made up, and looks at what a reader relies on.
+func TestReport(t *testing.T) {
+	o, err := parseOptions([]string{"-entries", "1000000", "-rounds", "2"}, t.Output())
+	if err != nil {
+		t.Fatal(err)
+	}
+	b := &bench{options: o}
+	load := func(a, b float64) loadFigures {
+		s := samples{a, b}
+		return loadFigures{seconds: s, cpuSeconds: s, resident: s, peak: s, proportional: s}
+	}
+	l := &loads{bench: b, inMemory: load(2, 2), withDir: load(2.5, 5), globalTable: load(5, 4), floor: load(1, 1), restarted: load(1, 1), killed: load(1, 1), globalRestarted: load(2, 4)}
+	server := func(name string, perSecond, resident float64) *getFigures {
+		f := &getFigures{name: name, byPipeline: map[int]*pipelineFigures{}}
+		for _, p := range o.pipelines {
+			f.byPipeline[p] = &pipelineFigures{perSecond: samples{perSecond, perSecond}}
+		}
+		f.loaded = memorySamples{resident: samples{resident, resident}}
+		f.afterGets = f.loaded
+		return f
+	}
+	g := &gets{bench: b, redis: server("redis-server", 100, 10), withDir: server("with", 90, 14), inMemory: server("without", 140, 12), sanity: map[int]*sanityFigures{}}
+	for _, p := range o.pipelines {
+		g.sanity[p] = &sanityFigures{}
+	}
+	s := &sets{bench: b, applied: setFigures{p50: samples{900, 1200}}}
+	r := report{options: o, at: time.Unix(0, 0), took: time.Minute, machine: []fact{{"CPU", "some"}}, restless: []string{"x", "y"},
+		sections: []section{l.coldSection(), l.warmSection(), g.section(), s.section()}}
+	for _, s := range r.sections {
+		for _, tab := range s.tables {
+			for _, row := range tab.rows {
+				if len(row) != len(tab.head) {
+					t.Errorf("%s: %d cells under %d heads: %q", s.title, len(row), len(tab.head), row)
+				}
+			}
+		}
+	}
+	var page strings.Builder
+	if err := r.write(&page); err != nil {
+		t.Fatal(err)
+	}
+	for _, want := range []string{
+		"2 measurements began",
+		"| at least 0.4 M records/s | 0.30 (0.20–0.40) M records/s | **missed** |",
+		"| the same next to GlobalKTable | at least 1 | 1.40 (0.80–2.00) | met |",
+		"| at least 0.85 | 0.90 (0.90–0.90) | met |",
+		"| at least 1.30 | 0.90 (0.90–0.90) | **missed** |",
+		"| at most 1.3 | 1.40 (1.40–1.40) | **missed** |",
+		"| under 1 ms | 1.05 (0.90–1.20) ms | **missed** |",
+		"| kafka-cache, in memory | 2.25 (2.00–2.50) | 0.50 (0.50–0.50) |",
+		"1,000,000 records",
+		"| CPU | some |",
+	} {
+		if !strings.Contains(page.String(), want) {
+			t.Errorf("%q is not in the page", want)
+		}
+	}
+	if t.Failed() {
+		t.Log(page.String())
+	}
+}
+
+func TestOptionsThatAreRefused(t *testing.T) {
+	for _, args := range [][]string{{"-only", "load,nothing"}, {"-pipelines", "1,x"}, {"-pipelines", "100000"}, {"-rounds", "0"}, {"-no-such"}, {"get"}} {
+		if _, err := parseOptions(args, t.Output()); err == nil {
+			t.Errorf("%q is taken", args)
+		}
+	}
+}
