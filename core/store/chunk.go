@@ -15,11 +15,11 @@ const (
 	placeUnit  = 4
 	maxChunks  = 1 << 16
 	maxChunk   = 16 << 20 // bytes; a place could address 64 MiB
-	chunkShare = 8        // a new chunk has an eighth of what the shard holds
+	chunkShare = 16       // a new chunk has a sixteenth of what the shard holds
 
 	// smallRecord is the size below which a chunk is made large enough for several records; a larger record than a
 	// quarter of a chunk gets a chunk of its own. Both keep the number of mappings far below what systems allow (65530 on
-	// Linux): 32 records of equal size at most have their own chunks before chunks have grown over them.
+	// Linux): 64 records of equal size at most have their own chunks before chunks have grown over them.
 	smallRecord = 32 << 10
 
 	// reuseLimit is the size up to which an active chunk without live records is filled again from its beginning.

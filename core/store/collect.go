@@ -7,11 +7,16 @@ const (
 	// shard keeps to, since a collection takes several steps.
 	garbageShare = 8
 
-	// collectBytes is what one step of a collection walks. It bounds what a change that triggers it waits for.
+	// collectBytes is what one step of a collection walks, and with it how long a reader may wait.
 	collectBytes = 64 << 10
+
+	// collectPace is how many bytes a change walks for each byte of garbage that it leaves. Freeing one takes
+	// garbageShare at most when garbage is spread evenly, and less otherwise; this is enough to stay ahead.
+	collectPace = 2 * garbageShare
 )
 
-// A collection moves what is live in one chunk to the end of the active one, a step with each change that leaves garbage.
+// A collection moves what is live in one chunk to the end of the active one, some steps with each change that leaves
+// garbage.
 type collection struct {
 	chunk int // 0: none is being collected
 	pos   int
@@ -23,13 +28,25 @@ type move struct {
 	to         location
 }
 
-// collectStep goes on with a collection, or begins one where there is too much garbage.
+// collectAfter collects as much as a change that left so many bytes of garbage has to.
+func (s *shard) collectAfter(garbage int) error {
+	for budget := max(collectPace*garbage, 1); budget > 0 && s.wantsCollection(); budget -= collectBytes {
+		if err := s.collectStep(); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// wantsCollection says that one is going on or is to begin.
+func (s *shard) wantsCollection() bool {
+	used := s.sizes.live + s.sizes.dead
+	return s.collect.chunk != 0 || s.sizes.dead*garbageShare > used && used > pageSize
+}
+
+// collectStep goes on with a collection, or begins one.
 func (s *shard) collectStep() (err error) {
 	if s.collect.chunk == 0 {
-		used := s.sizes.live + s.sizes.dead
-		if s.sizes.dead*garbageShare <= used || used <= pageSize {
-			return nil
-		}
 		n := s.emptiest()
 		if n == s.active {
 			s.active = 0

@@ -102,7 +102,7 @@ func (s *shard) put(hash uint64, key, value []byte, v version) (created bool, er
 		s.table.slots[i] = makeSlot(hash, l, v)
 		s.mu.Unlock()
 		s.drop(old, oldSize)
-		return false, s.collectStep()
+		return false, s.collectAfter(oldSize)
 	}
 	if s.n+1 > int(s.table.homes)*17/20 {
 		if err := s.grow(); err != nil {
@@ -156,7 +156,7 @@ func (s *shard) remove(hash uint64, key []byte) (removed bool, err error) {
 			return true, err
 		}
 	}
-	return true, s.collectStep()
+	return true, s.collectAfter(size)
 }
 
 // grow swaps the table for one with a quarter more slots.

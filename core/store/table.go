@@ -5,8 +5,7 @@ import (
 	"unsafe"
 )
 
-// A slot is what the index knows of one key without looking at its bytes. Its zero value is an empty slot, so that fresh
-// memory is an empty table.
+// A slot is what the index knows of one key without looking at its bytes. Its zero value is an empty slot.
 //
 // A location stands for a chunk and a place in it, see chunk.go. The 8 bits of the hash that name the shard are not kept.
 type slot struct {
@@ -84,6 +83,7 @@ func (t *table) resized(m *memory, n int) (table, error) {
 		if err != nil {
 			return table{}, err
 		}
+		clear(mem)
 		r := table{mem: mem, slots: unsafe.Slice((*slot)(unsafe.Pointer(unsafe.SliceData(mem))), len(mem)/slotBytes)}
 		r.homes = uint64(len(r.slots) - tail)
 		if r.fill(t) {
