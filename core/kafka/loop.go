@@ -283,6 +283,9 @@ func (l *loop) request(due []*partition, alone bool) *sarama.FetchRequest {
 		req.MaxWaitTime = 1 // the others wait meanwhile
 	}
 	for _, p := range due {
+		if !p.begun {
+			req.MaxWaitTime = 1 // whoever waits to be at the end is told so at once, not after a long poll
+		}
 		req.AddBlock(c.Topic, p.id, p.next, p.limit, p.epoch)
 	}
 	return req
