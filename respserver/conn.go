@@ -19,7 +19,7 @@ import (
 const (
 	firstBuffer = 4 << 10   // what an idle connection holds
 	keptBuffer  = 64 << 10  // what a busy one keeps between batches
-	readAhead   = 64 << 10  // read while commands wait, to notice a peer that has left
+	readAhead   = 64 << 10  // read while commands wait for Kafka or the peer
 	flushAt     = 32 << 10  // replies beyond this are sent though the input has not run dry
 	slotBytes   = 16 << 20  // of records that wait for Kafka, and of replies behind them
 	growAtLeast = 1024      // room that is offered to a read
@@ -287,8 +287,10 @@ func (c *conn) settled() bool {
 // fill waits for more bytes, or to be woken. It reports whether the connection goes on.
 func (c *conn) fill() bool {
 	c.trim()
-	waiting := c.block != nil || len(c.slots) > 0 || c.full()
-	if c.closing != "" || c.eof || (waiting && c.w-c.r >= readAhead) {
+	// What Kafka or the peer decides is over within a time-out. A WAIT may last for ever, so there a peer that leaves has to be noticed
+	// behind whatever it has sent: up to the query limit, as in Redis.
+	bounded := c.block == nil && (len(c.slots) > 0 || c.full())
+	if c.closing != "" || c.eof || (bounded && c.w-c.r >= readAhead) {
 		return c.sleep()
 	}
 	if !c.room() {

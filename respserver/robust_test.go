@@ -184,6 +184,7 @@ func TestAReplyBeforeABlockingCommandIsSentAtOnce(t *testing.T) {
 	// A token of a topic that is not known yet cannot be waited for, so WAIT for two instances it is.
 	p.send(frame("echo", "pong") + frame("wait", "2", "0") + frame("echo", "late"))
 	p.want(pong)
+	p.send(strings.Repeat(frame("echo", "more"), 20_000))
 	_ = p.nc.Close()
 	eventually(t, "a client that left during a wait is noticed", func() bool { return f.srv.connected() == 0 })
 	if n := f.srv.stats.blocked.Load(); n != 0 {
