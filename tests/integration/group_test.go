@@ -20,6 +20,7 @@ func TestGroupLagAsTheStockToolPrintsIt(t *testing.T) {
 	b := &kgo.Record{Topic: topic, Partition: 1, Key: []byte("b"), Value: []byte("1")}
 	c.ProduceTo(t, a, a, b)
 	transaction(t, c, kgo.TryCommit, record(topic, "c", "1"), record(topic, "d", "1"), record(topic, "e", "1"))
+	awaitStable(t, c, topic)
 
 	group := "namespace." + kafkatest.RandomName(t)
 	d := serve(t, c, topic, "--identity", group)
@@ -48,6 +49,7 @@ func TestGroupLagAsTheStockToolPrintsIt(t *testing.T) {
 	if err := open.EndTransaction(t.Context(), kgo.TryAbort); err != nil {
 		t.Fatal(err)
 	}
+	awaitStable(t, c, topic)
 	awaitEnd(t, c, d, topic)
 	awaitCommitted(t, c, d, topic, group)
 

@@ -19,11 +19,16 @@ type adminClient struct {
 	client *kgo.Client
 }
 
+// newClient does not wait 5 s, as is franz-go's default, before it looks again for a topic that was not there yet.
+func newClient(bootstrap []string, opts ...kgo.Opt) (*kgo.Client, error) {
+	return kgo.NewClient(append([]kgo.Opt{kgo.SeedBrokers(bootstrap...), kgo.MetadataMinAge(50 * time.Millisecond)}, opts...)...)
+}
+
 func (a *adminClient) get(bootstrap []string) (*kadm.Client, error) {
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	if a.client == nil {
-		client, err := kgo.NewClient(kgo.SeedBrokers(bootstrap...), kgo.RequestRetries(8), kgo.RetryTimeout(20*time.Second))
+		client, err := newClient(bootstrap, kgo.RequestRetries(8), kgo.RetryTimeout(20*time.Second))
 		if err != nil {
 			return nil, err
 		}
@@ -185,7 +190,7 @@ func (c *Cluster) Ends(tb testing.TB, name string) []Ends {
 // Client is a franz-go client of the cluster, closed when the test ends.
 func (c *Cluster) Client(tb testing.TB, opts ...kgo.Opt) *kgo.Client {
 	tb.Helper()
-	client, err := kgo.NewClient(append([]kgo.Opt{kgo.SeedBrokers(c.Bootstrap...)}, opts...)...)
+	client, err := newClient(c.Bootstrap, opts...)
 	if err != nil {
 		tb.Fatal(err)
 	}
@@ -209,7 +214,7 @@ func (c *Cluster) ProduceTo(tb testing.TB, records ...*kgo.Record) {
 
 func (c *Cluster) produce(tb testing.TB, records []*kgo.Record, opts ...kgo.Opt) {
 	tb.Helper()
-	client, err := kgo.NewClient(append([]kgo.Opt{kgo.SeedBrokers(c.Bootstrap...)}, opts...)...)
+	client, err := newClient(c.Bootstrap, opts...)
 	if err != nil {
 		tb.Fatal(err)
 	}
