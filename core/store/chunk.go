@@ -34,12 +34,10 @@ func (l location) chunk() int              { return int(l >> placeBits) }
 func (l location) pos() int                { return int(l&(1<<placeBits-1)) * placeUnit }
 
 // A chunk holds records one after another: the lengths of key and value as uvarints, the key, the value, padding to
-// placeUnit. That is enough to walk it.
+// placeUnit. That is enough to walk it. Its bytes are apart, in shard.data, since readers need nothing else.
 type chunk struct {
-	mem  []byte // nil: the number is free
 	used int
-	live int  // bytes of used that slots point to
-	own  bool // made for one record
+	live int // bytes of used that slots point to
 }
 
 // recordSize is what a record takes in a chunk.

@@ -57,7 +57,7 @@ func (s *shard) collectStep() (err error) {
 	end := min(s.collect.pos+collectBytes, s.chunks[from].used)
 	s.collect.moves = s.collect.moves[:0]
 	for s.collect.pos < end {
-		key, value := readRecord(s.chunks[from].mem[s.collect.pos:])
+		key, value := readRecord(s.data[from][s.collect.pos:])
 		size := recordSize(len(key), len(value))
 		if slot, ok := s.findLocation(xxhash.Sum64(key)&s.mask, makeLocation(from, s.collect.pos)); ok {
 			var to location

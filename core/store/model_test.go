@@ -362,7 +362,7 @@ func checkGarbage(t *testing.T, x *index) {
 			c := &s.chunks[n]
 			used += c.used
 			for pos := 0; pos < c.used; {
-				key, value := readRecord(c.mem[pos:])
+				key, value := readRecord(s.data[n][pos:])
 				size := recordSize(len(key), len(value))
 				if _, ok := s.findLocation(x.hash(key), makeLocation(n, pos)); ok {
 					live += size

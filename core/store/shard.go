@@ -15,13 +15,14 @@ type shard struct {
 	closed bool
 	n      int // entries
 	table  table
-	chunks []chunk // by number; number 0 is not used
+	data   [][]byte // the chunks' bytes by number; nil where the number is free, as number 0 always is
 
 	writer  sync.Mutex
 	memory  *memory
-	mask    uint64 // of hashes, see index
-	active  int    // the chunk that records are appended to, 0: none
-	free    []int  // numbers of chunks that were given back
+	mask    uint64  // of hashes, see index
+	active  int     // the chunk that records are appended to, 0: none
+	chunks  []chunk // by number
+	free    []int   // numbers of chunks that were given back
 	sizes   sizes
 	collect collection
 }
@@ -71,7 +72,7 @@ func (s *shard) findLocation(hash uint64, l location) (int, bool) {
 }
 
 func (s *shard) record(l location) (key, value []byte) {
-	return readRecord(s.chunks[l.chunk()].mem[l.pos():])
+	return readRecord(s.data[l.chunk()][l.pos():])
 }
 
 // put sets key's value and reports whether the key is new.
@@ -89,7 +90,7 @@ func (s *shard) put(hash uint64, key, value []byte, v version) (created bool, er
 		oldSize := recordSize(len(oldKey), len(oldValue))
 		if oldSize == size && size <= rewriteLimit {
 			s.mu.Lock()
-			writeRecord(s.chunks[old.chunk()].mem[old.pos():], key, value)
+			writeRecord(s.data[old.chunk()][old.pos():], key, value)
 			s.table.slots[i] = makeSlot(hash, old, v)
 			s.mu.Unlock()
 			return false, nil
@@ -185,7 +186,7 @@ func (s *shard) resize(n int) error {
 func (s *shard) append(key, value []byte, size int) (location, error) {
 	n := s.active
 	own := false
-	if n == 0 || len(s.chunks[n].mem)-s.chunks[n].used < size {
+	if n == 0 || len(s.data[n])-s.chunks[n].used < size {
 		regular := min(max(pageSize, (s.sizes.live+s.sizes.dead)/chunkShare), maxChunk)
 		own = size > smallRecord && size > regular/4
 		length := size
@@ -193,13 +194,13 @@ func (s *shard) append(key, value []byte, size int) (location, error) {
 			length = max(regular, min(8*size, maxChunk))
 		}
 		var err error
-		if n, err = s.addChunk(length, own); err != nil {
+		if n, err = s.addChunk(length); err != nil {
 			return 0, err
 		}
 	}
 	c := &s.chunks[n]
 	pos := c.used
-	writeRecord(c.mem[pos:], key, value)
+	writeRecord(s.data[n][pos:], key, value)
 	c.used += size
 	c.live += size
 	s.sizes.live += size
@@ -210,7 +211,7 @@ func (s *shard) append(key, value []byte, size int) (location, error) {
 }
 
 // addChunk maps a chunk.
-func (s *shard) addChunk(length int, own bool) (int, error) {
+func (s *shard) addChunk(length int) (int, error) {
 	var n int
 	if k := len(s.free); k > 0 {
 		n = s.free[k-1]
@@ -222,14 +223,18 @@ func (s *shard) addChunk(length int, own bool) (int, error) {
 		return 0, err
 	}
 	s.sizes.mapped += len(mem)
-	s.mu.Lock()
 	if k := len(s.free); k > 0 {
 		s.free = s.free[:k-1]
 	}
 	for len(s.chunks) <= n {
 		s.chunks = append(s.chunks, chunk{})
 	}
-	s.chunks[n] = chunk{mem: mem, own: own}
+	s.chunks[n] = chunk{}
+	s.mu.Lock()
+	for len(s.data) <= n {
+		s.data = append(s.data, nil)
+	}
+	s.data[n] = mem
 	s.mu.Unlock()
 	return n, nil
 }
@@ -247,18 +252,17 @@ func (s *shard) drop(l location, size int) {
 
 // release gives a chunk back in which nothing is live.
 func (s *shard) release(n int) {
-	c := s.chunks[n]
-	if n == s.active && len(c.mem) <= reuseLimit {
-		s.sizes.dead -= c.used
-		s.chunks[n].used = 0
+	mem := s.data[n]
+	s.sizes.dead -= s.chunks[n].used
+	s.chunks[n] = chunk{}
+	if n == s.active && len(mem) <= reuseLimit {
 		return
 	}
-	s.sizes.mapped -= len(c.mem)
-	s.sizes.dead -= c.used
+	s.sizes.mapped -= len(mem)
 	s.mu.Lock()
-	s.chunks[n] = chunk{}
+	s.data[n] = nil
 	s.mu.Unlock()
-	s.memory.free(c.mem)
+	s.memory.free(mem)
 	s.free = append(s.free, n)
 	if s.active == n {
 		s.active = 0
@@ -273,14 +277,14 @@ func (s *shard) close() {
 	s.writer.Lock()
 	defer s.writer.Unlock()
 	s.mu.Lock()
-	chunks, mem := s.chunks, s.table.mem
+	data, mem := s.data, s.table.mem
 	s.closed = true
-	s.n, s.table, s.chunks = 0, table{}, nil
+	s.n, s.table, s.data = 0, table{}, nil
 	s.mu.Unlock()
-	s.active, s.free, s.sizes, s.collect = 0, nil, sizes{}, collection{}
-	for _, c := range chunks {
-		if c.mem != nil {
-			s.memory.free(c.mem)
+	s.chunks, s.active, s.free, s.sizes, s.collect = nil, 0, nil, sizes{}, collection{}
+	for _, b := range data {
+		if b != nil {
+			s.memory.free(b)
 		}
 	}
 	if mem != nil {
