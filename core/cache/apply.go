@@ -25,7 +25,7 @@ const freshEvery = time.Minute
 type applier struct {
 	topic   *Topic
 	store   *store.Store
-	onReady func()
+	onReady func() error
 	began   time.Time
 	scratch sync.Pool // of *scratch
 	mu      sync.Mutex
@@ -38,7 +38,7 @@ type scratch struct {
 	headers []store.Header
 }
 
-func newApplier(t *Topic, s *store.Store, onReady func()) *applier {
+func newApplier(t *Topic, s *store.Store, onReady func() error) *applier {
 	a := &applier{topic: t, store: s, onReady: onReady, began: time.Now(), fresh: map[int32]time.Time{},
 		scratch: sync.Pool{New: func() any { return new(scratch) }}}
 	for _, c := range s.Checkpoint() {
@@ -76,7 +76,9 @@ func (a *applier) apply(ctx context.Context, b *kafka.Batch) error {
 		}
 		t.metrics.applied.Add(float64(taken))
 		if t.tracker.publish(b, s.batch.Next, last && b.Last).ready {
-			a.onReady()
+			if err := a.onReady(); err != nil {
+				return err
+			}
 		}
 		if last {
 			return nil

@@ -125,7 +125,7 @@ func (t *Topic) session(ctx context.Context, rebuild string) error {
 // tail runs the fetcher and the loop that asks for ends, until one of them cannot go on.
 func (t *Topic) tail(ctx context.Context, info kafka.TopicInfo, st *store.Store, start map[int32]position.Offset) error {
 	began := time.Now()
-	a := newApplier(t, st, func() { t.caughtUp(began) })
+	a := newApplier(t, st, func() error { return t.caughtUp(st, began) })
 	fetcher, err := kafka.NewFetcher(kafka.FetcherConfig{
 		Kafka: t.cache.cfg.Kafka,
 		Topic: t.name,
@@ -161,7 +161,10 @@ func (t *Topic) tail(ctx context.Context, info kafka.TopicInfo, st *store.Store,
 }
 
 // caughtUp is called once a session, when every partition has been at its stable end.
-func (t *Topic) caughtUp(began time.Time) {
+func (t *Topic) caughtUp(st *store.Store, began time.Time) error {
+	if err := st.EndLoad(); err != nil {
+		return err
+	}
 	again := t.wasReady()
 	wasServing := t.Ready()
 	t.startServing()
@@ -170,6 +173,7 @@ func (t *Topic) caughtUp(began time.Time) {
 	}
 	t.setState(Ready, "")
 	t.log.Info("ready", "keys", t.Len(), "took", time.Since(began).Round(time.Millisecond).String(), "position", t.Position().String())
+	return nil
 }
 
 func (t *Topic) stateNow() State {
@@ -217,7 +221,7 @@ func (t *Topic) openStore(info kafka.TopicInfo, rebuild string) (st *store.Store
 		t.setState(Rebuilding, rebuild)
 		t.log.Warn("store is made anew from the log", "reason", rebuild)
 	}
-	st, err = store.Open(store.Options{Dir: dir, CacheBytes: t.cache.blockCacheShare(), Logger: t.log})
+	st, err = store.Open(store.Options{Dir: dir, CacheBytes: t.cache.blockCacheShare(), Logger: t.log, Load: true})
 	if err != nil {
 		if errors.Is(err, store.ErrInUse) {
 			return nil, false, fmt.Errorf("%w: %w", ErrConfig, err)

@@ -36,6 +36,11 @@ func (s *Store) Apply(b *Batch, observe func(Change)) error {
 	if err := b.check(); err != nil {
 		return fmt.Errorf("apply: %w", err)
 	}
+	if observe != nil { // it may read what only Pebble has
+		if err := s.endLoadLocked(); err != nil {
+			return fmt.Errorf("apply: %w", err)
+		}
+	}
 	before, known := s.checkpoints.get(b.Partition)
 	after := before.after(b)
 	p := &s.plan
@@ -44,7 +49,14 @@ func (s *Store) Apply(b *Batch, observe func(Change)) error {
 	}
 	moved := !known || after.Next != before.Next || after.LeaderEpoch != before.LeaderEpoch ||
 		after.FreshAt.Sub(after.storedFreshAt) >= freshInterval
-	if moved || len(p.results) > 0 {
+	if s.isLoading.Load() {
+		if len(p.results) > 0 {
+			if err := s.loadPlan(b); err != nil {
+				return fmt.Errorf("apply: %w", err)
+			}
+		}
+		s.loading.moved = s.loading.moved || !known || after.Checkpoint != before.Checkpoint
+	} else if moved || len(p.results) > 0 {
 		after.storedFreshAt = after.FreshAt
 		if err := s.commitPlan(b, after.Checkpoint); err != nil {
 			return fmt.Errorf("apply: %w", err)
@@ -91,11 +103,7 @@ func (s *Store) commitPlan(b *Batch, c Checkpoint) error {
 			}
 			continue
 		}
-		e := entry{
-			Meta:    Meta{Partition: b.Partition, Offset: m.Offset, Timestamp: m.Timestamp, Source: m.Source, Headers: m.Headers},
-			value:   m.Value,
-			noValue: s.inMemory(),
-		}
+		e := s.entry(b, m)
 		op := w.SetDeferred(1+len(m.Key), e.size())
 		op.Key[0] = spaceEntries
 		copy(op.Key[1:], m.Key)
@@ -110,6 +118,20 @@ func (s *Store) commitPlan(b *Batch, c Checkpoint) error {
 		return fmt.Errorf("commit: %w", err)
 	}
 	s.dirty.Store(true)
+	return s.updateIndex(b)
+}
+
+// entry is what Pebble is to hold of a mutation.
+func (s *Store) entry(b *Batch, m *Mutation) entry {
+	return entry{
+		Meta:    Meta{Partition: b.Partition, Offset: m.Offset, Timestamp: m.Timestamp, Source: m.Source, Headers: m.Headers},
+		value:   m.Value,
+		noValue: s.inMemory(),
+	}
+}
+
+// updateIndex brings the plan's results into the index.
+func (s *Store) updateIndex(b *Batch) error {
 	s.index.touch(s.plan.hashes)
 	for _, r := range s.plan.results {
 		m := &b.Mutations[r.mutation]

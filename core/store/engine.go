@@ -37,10 +37,10 @@ func engineOptions(o Options) *pebble.Options {
 	}
 	if o.Dir != "" {
 		// Reads by key never come here: a deep level 0 costs Range and Open alone, and few large compactions write less.
-		// What waits for compaction is bounded by the number of memtables at which Apply waits.
-		p.L0CompactionThreshold = 32
+		// So compaction begins at about 1 GiB, and Apply waits for it at about 4 GiB.
+		p.L0CompactionThreshold = 128
 		p.L0StopWritesThreshold = 500
-		p.LBaseMaxBytes = 256 << 20
+		p.LBaseMaxBytes = 1 << 30
 		p.TargetFileSizes[0] = 8 << 20
 	}
 	for i := range p.Levels {
@@ -55,11 +55,18 @@ func engineOptions(o Options) *pebble.Options {
 	return p
 }
 
+// tableOptions are those of tables that are written for ingestion.
+func tableOptions(o Options, format sstable.TableFormat) sstable.WriterOptions {
+	p := engineOptions(o)
+	p.EnsureDefaults()
+	return p.MakeWriterOptions(0, format)
+}
+
 // openEngine opens Pebble, and gives the lock that it holds on its directory, nil in memory.
 func openEngine(o Options) (*pebble.DB, *pebble.Lock, error) {
 	p := engineOptions(o)
 	if o.Dir == "" {
-		p.FS = vfs.NewMem()
+		p.FS = o.fs
 		db, err := pebble.Open("db", p)
 		return db, nil, err
 	}

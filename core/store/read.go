@@ -14,6 +14,9 @@ func (s *Store) Meta(key []byte) (Meta, bool, error) {
 		return Meta{}, false, err
 	}
 	defer s.gate.leave()
+	if err := s.endLoad(); err != nil {
+		return Meta{}, false, err
+	}
 	m, ok, err := s.meta(key)
 	if err != nil {
 		return Meta{}, false, fmt.Errorf("read metadata: %w", err)
@@ -65,8 +68,11 @@ func cloneMeta(m Meta) Meta {
 	return m
 }
 
-// timestamp is that of key's entry, for the applier.
+// timestamp is that of key's entry, for the applier. Where keys live in several partitions a load goes on in commits.
 func (s *Store) timestamp(key []byte) (int64, error) {
+	if err := s.endLoadLocked(); err != nil {
+		return 0, err
+	}
 	b, closer, err := s.db.Get(appendEntryKey(nil, key))
 	if err != nil {
 		return 0, fmt.Errorf("read entry: %w", err)
@@ -92,6 +98,9 @@ func (s *Store) Range(lower, upper []byte, fn func(Entry) bool) error {
 	defer s.gate.leave()
 	if upper != nil && bytes.Compare(lower, upper) >= 0 {
 		return nil
+	}
+	if err := s.endLoad(); err != nil {
+		return err
 	}
 	if err := s.rangeEntries(lower, upper, fn); err != nil {
 		return fmt.Errorf("range: %w", err)

@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/cockroachdb/pebble/v2"
+	"github.com/cockroachdb/pebble/v2/sstable"
 	"github.com/cockroachdb/pebble/v2/vfs"
 )
 
@@ -19,8 +20,14 @@ type Options struct {
 	FlushInterval time.Duration // how often what was applied is made durable; 0: 10 s. Of no meaning in memory
 	Logger        *slog.Logger  // nil: discard
 
+	// Load makes a store for taking in much at once: until EndLoad, what is applied is persisted as sorted tables rather than
+	// in commits, at a fraction of the cost. It ends by itself before the first call that reads Pebble (Meta, Range, Apply with an
+	// observer).
+	Load bool
+
 	fs       vfs.FS // what Dir lies on; nil: the system's
 	tune     func(*pebble.Options)
+	runBytes int    // 0: runBytes
 	hashMask uint64 // 0: all bits
 }
 
@@ -36,6 +43,12 @@ func (o Options) withDefaults() Options {
 	}
 	if o.fs == nil {
 		o.fs = vfs.Default
+	}
+	if o.Dir == "" {
+		o.fs = vfs.NewMem()
+	}
+	if o.runBytes == 0 {
+		o.runBytes = runBytes
 	}
 	if o.hashMask == 0 {
 		o.hashMask = ^uint64(0)
@@ -55,6 +68,10 @@ type Store struct {
 	plan  plan       // under apply
 	err   error      // under apply: why nothing can be applied any more
 
+	isLoading atomic.Bool // changed under apply
+	loading   loading     // under apply
+	tables    sstable.WriterOptions
+
 	// commit is held from Pebble's commit to the end of the index update, and shared by who needs both to tell the same.
 	commit sync.RWMutex
 
@@ -73,13 +90,21 @@ func Open(o Options) (*Store, error) {
 		return nil, fmt.Errorf("open store: %w", err)
 	}
 	s := &Store{opts: o, gate: newGate(), db: db, lock: lock, index: newIndex(o.hashMask)}
-	if o.Dir == "" {
-		return s, nil
+	s.tables = tableOptions(o, db.TableFormat())
+	if o.Dir != "" {
+		err := s.removeRun()
+		if err == nil {
+			err = s.load()
+		}
+		if err == nil && o.Load {
+			err = s.flushDirty() // an ingestion over a memtable would not survive as one
+		}
+		if err != nil {
+			return nil, errors.Join(fmt.Errorf("open store: %w", err), s.release())
+		}
+		s.flusher.Go(s.flushOnTimer)
 	}
-	if err := s.load(); err != nil {
-		return nil, errors.Join(fmt.Errorf("open store: %w", err), s.release())
-	}
-	s.flusher.Go(s.flushOnTimer)
+	s.isLoading.Store(o.Load)
 	return s, nil
 }
 
@@ -136,10 +161,29 @@ func (s *Store) flush() error {
 	if s.inMemory() {
 		return nil
 	}
+	if loading, err := s.flushLoading(); loading || err != nil {
+		return err
+	}
 	if err := s.storeFreshness(); err != nil {
 		return fmt.Errorf("flush: %w", err)
 	}
 	return s.flushDirty()
+}
+
+// flushLoading is flush where the store loads, and says whether it does.
+func (s *Store) flushLoading() (bool, error) {
+	if !s.isLoading.Load() {
+		return false, nil
+	}
+	s.apply.Lock()
+	defer s.apply.Unlock()
+	if !s.isLoading.Load() {
+		return false, nil
+	}
+	if err := s.writeRuns(); err != nil {
+		return true, fmt.Errorf("flush: %w", err)
+	}
+	return true, nil
 }
 
 // flushDirty flushes Pebble where something was written since it was flushed last.
@@ -168,7 +212,11 @@ func (s *Store) flushOnTimer() {
 			if s.gate.enter() != nil {
 				return
 			}
-			if err := s.flushDirty(); err != nil {
+			loading, err := s.flushLoading()
+			if !loading && err == nil {
+				err = s.flushDirty()
+			}
+			if err != nil {
 				s.opts.Logger.Error("flush on timer", "dir", s.opts.Dir, "error", err)
 			}
 			s.gate.leave()
@@ -189,6 +237,13 @@ func (s *Store) Close() error {
 
 // release closes all without flushing.
 func (s *Store) release() error {
+	if l := &s.loading; l.result != nil {
+		<-l.result
+	}
+	for _, r := range []*run{s.loading.active, s.loading.spare, s.loading.busy} {
+		r.release()
+	}
+	s.loading = loading{}
 	s.index.close()
 	err := s.db.Close()
 	if s.lock != nil {

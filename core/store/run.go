@@ -1,0 +1,300 @@
+package store
+
+import (
+	"bytes"
+	"cmp"
+	"context"
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"os"
+	"slices"
+
+	"github.com/cockroachdb/pebble/v2/objstorage/objstorageprovider"
+	"github.com/cockroachdb/pebble/v2/sstable"
+	"github.com/cockroachdb/pebble/v2/vfs"
+)
+
+// runBytes is the size at which a run is written. Two of them exist while a store loads.
+const runBytes = 64 << 20
+
+// run gathers what was applied while a store loads, outside the Go heap and in the order of application, until it is sorted
+// and becomes one table.
+type run struct {
+	mem  []byte
+	used int
+	refs []runRef
+}
+
+// runRef is where a record of a run begins: the lengths of key and value (4 bytes each, the value's plus one, 0 for a
+// tombstone), the Pebble key, the value.
+type runRef struct {
+	prefix uint64 // the key's first 8 bytes, the space left out
+	pos    int
+}
+
+const runHeader = 8
+
+// newRun has room for n bytes.
+func newRun(n int) (*run, error) {
+	mem, err := mapMemory((n + pageSize - 1) / pageSize * pageSize)
+	if err != nil {
+		return nil, fmt.Errorf("%w: map %d bytes: %w", ErrFull, n, err)
+	}
+	return &run{mem: mem}, nil
+}
+
+func (r *run) release() {
+	if r != nil {
+		unmapMemory(r.mem)
+	}
+}
+
+func (r *run) reset() { r.used, r.refs = 0, r.refs[:0] }
+
+// runSize is what a mutation takes in a run.
+func runSize(m *Mutation, e *entry) int {
+	n := runHeader + 1 + len(m.Key)
+	if !m.Tombstone {
+		n += e.size()
+	}
+	return n
+}
+
+// add appends a mutation, for which there must be room.
+func (r *run) add(m *Mutation, e *entry) {
+	r.refs = append(r.refs, runRef{keyPrefix(m.Key), r.used})
+	b := r.mem[r.used:]
+	binary.LittleEndian.PutUint32(b, uint32(1+len(m.Key)))
+	b[runHeader] = spaceEntries
+	n := runHeader + 1 + copy(b[runHeader+1:], m.Key)
+	if m.Tombstone {
+		binary.LittleEndian.PutUint32(b[4:], 0)
+	} else {
+		size := e.size()
+		binary.LittleEndian.PutUint32(b[4:], uint32(size)+1)
+		e.put(b[n : n+size : n+size])
+		n += size
+	}
+	r.used += n
+}
+
+// at is the record at pos.
+func (r *run) at(pos int) (key, value []byte, tombstone bool) {
+	b := r.mem[pos:]
+	k, v := int(binary.LittleEndian.Uint32(b)), int(binary.LittleEndian.Uint32(b[4:]))
+	key = b[runHeader : runHeader+k]
+	if v == 0 {
+		return key, nil, true
+	}
+	return key, b[runHeader+k : runHeader+k+v-1], false
+}
+
+// write makes the run a table: the positions first, then what each key came to.
+func (r *run) write(fs vfs.FS, path string, o sstable.WriterOptions, positions []applied) (err error) {
+	slices.SortFunc(r.refs, func(x, y runRef) int {
+		if x.prefix != y.prefix {
+			return cmp.Compare(x.prefix, y.prefix)
+		}
+		kx, _, _ := r.at(x.pos)
+		ky, _, _ := r.at(y.pos)
+		return cmp.Or(bytes.Compare(kx, ky), cmp.Compare(x.pos, y.pos))
+	})
+	f, err := fs.Create(path, vfs.WriteCategoryUnspecified)
+	if err != nil {
+		return err
+	}
+	w := sstable.NewWriter(objstorageprovider.NewFileWritable(f), o)
+	defer func() { err = errors.Join(err, w.Close()) }() // syncs what is complete
+	for _, a := range positions {
+		if err := w.Set(positionKey(a.Partition), appendCheckpoint(nil, a.Checkpoint)); err != nil {
+			return err
+		}
+	}
+	for i, ref := range r.refs {
+		key, value, tombstone := r.at(ref.pos)
+		if i+1 < len(r.refs) && r.refs[i+1].prefix == ref.prefix {
+			if next, _, _ := r.at(r.refs[i+1].pos); bytes.Equal(key, next) {
+				continue // a later one of that key follows
+			}
+		}
+		if tombstone {
+			err = w.Delete(key)
+		} else {
+			err = w.Set(key, value)
+		}
+		if err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// loading is what a store that loads has beside its index: runs, of which one is appended to while another is written. It
+// belongs to whoever holds Store.apply.
+//
+// Pebble is given nothing but whole tables meanwhile, one ingestion a run, each with the positions that it and those before it come
+// to. An ingestion is durable and atomic, so what a crash leaves is a prefix of the runs. It also takes newer sequence
+// numbers than what lies in a memtable and would survive a crash that the memtable does not: so there is no batch before the
+// last ingestion and no ingestion after the first batch.
+type loading struct {
+	active    *run // nil: none yet
+	spare     *run
+	busy      *run // being written, or waiting to be written again
+	positions []applied
+	result    chan error // of the goroutine that writes busy; nil: none does
+	moved     bool       // a checkpoint has changed that is in no run yet
+}
+
+// EndLoad makes durable what a store that was opened with Options.Load has applied, and goes over to commits. It returns at
+// once where that was done before.
+func (s *Store) EndLoad() error {
+	if err := s.gate.enter(); err != nil {
+		return err
+	}
+	defer s.gate.leave()
+	return s.endLoad()
+}
+
+func (s *Store) endLoad() error {
+	if !s.isLoading.Load() {
+		return nil
+	}
+	s.apply.Lock()
+	defer s.apply.Unlock()
+	return s.endLoadLocked()
+}
+
+func (s *Store) endLoadLocked() error {
+	if !s.isLoading.Load() {
+		return nil
+	}
+	if err := s.writeRuns(); err != nil {
+		return fmt.Errorf("end load: %w", err)
+	}
+	s.loading.active.release()
+	s.loading.spare.release()
+	s.loading = loading{}
+	s.isLoading.Store(false)
+	return nil
+}
+
+// loadPlan is commitPlan while the store loads.
+func (s *Store) loadPlan(b *Batch) error {
+	need := 0
+	for _, r := range s.plan.results {
+		m := &b.Mutations[r.mutation]
+		e := s.entry(b, m)
+		need += runSize(m, &e)
+	}
+	l := &s.loading
+	if l.active != nil && len(l.active.mem)-l.active.used < need {
+		if err := s.cutRun(); err != nil {
+			return err
+		}
+	}
+	if err := l.provide(max(need, s.opts.runBytes)); err != nil {
+		return err
+	}
+	for _, r := range s.plan.results {
+		m := &b.Mutations[r.mutation]
+		e := s.entry(b, m)
+		l.active.add(m, &e)
+	}
+	return s.updateIndex(b)
+}
+
+// provide makes a run of at least n bytes active where there is none.
+func (l *loading) provide(n int) (err error) {
+	if l.active != nil {
+		return nil
+	}
+	if l.active, l.spare = l.spare, nil; l.active != nil && len(l.active.mem) >= n {
+		return nil
+	}
+	l.active.release() // too small for an unusually large batch
+	l.active, err = newRun(n)
+	return err
+}
+
+// cutRun has the active run written, once the one before it is.
+func (s *Store) cutRun() error {
+	if err := s.awaitRun(); err != nil {
+		return err
+	}
+	l := &s.loading
+	if err := l.provide(s.opts.runBytes); err != nil {
+		return err
+	}
+	l.busy, l.active = l.active, nil
+	l.positions = s.checkpoints.list()
+	l.moved = false
+	for _, a := range l.positions {
+		a.storedFreshAt = a.FreshAt
+		s.checkpoints.set(a)
+	}
+	result := make(chan error, 1)
+	l.result = result
+	go func() { result <- s.ingestRun() }()
+	return nil
+}
+
+// awaitRun returns when no run is being written, and tries again one that could not be.
+func (s *Store) awaitRun() (err error) {
+	l := &s.loading
+	switch {
+	case l.result != nil:
+		err = <-l.result
+		l.result = nil
+	case l.busy != nil:
+		err = s.ingestRun()
+	default:
+		return nil
+	}
+	if err != nil {
+		return fmt.Errorf("write run: %w", err)
+	}
+	l.busy.reset()
+	if l.spare == nil && len(l.busy.mem) < 2*max(s.opts.runBytes, pageSize) {
+		l.spare = l.busy
+	} else {
+		l.busy.release()
+	}
+	l.busy, l.positions = nil, nil
+	return nil
+}
+
+// ingestRun writes the busy run's table and gives it to Pebble. Nobody else touches the run meanwhile.
+func (s *Store) ingestRun() error {
+	l := &s.loading
+	path := s.opts.fs.PathJoin(s.opts.Dir, runFile)
+	if err := l.busy.write(s.opts.fs, path, s.tables, l.positions); err != nil {
+		return errors.Join(err, s.removeRun())
+	}
+	if err := s.db.Ingest(context.Background(), []string{path}); err != nil {
+		return errors.Join(err, s.removeRun())
+	}
+	return nil
+}
+
+// runFile is where a run's table lies until Pebble has it. A crash may leave it.
+const runFile = "run.sst"
+
+func (s *Store) removeRun() error {
+	err := s.opts.fs.Remove(s.opts.fs.PathJoin(s.opts.Dir, runFile))
+	if errors.Is(err, os.ErrNotExist) {
+		return nil
+	}
+	return err
+}
+
+// writeRuns makes all durable that was applied.
+func (s *Store) writeRuns() error {
+	l := &s.loading
+	if l.moved || l.active != nil && l.active.used > 0 {
+		if err := s.cutRun(); err != nil {
+			return err
+		}
+	}
+	return s.awaitRun()
+}
