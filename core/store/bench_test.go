@@ -91,8 +91,11 @@ func BenchmarkApply(b *testing.B) {
 					took := benchLoad(b, s, n, size)
 					b.StopTimer()
 					b.ReportMetric(float64(n)/took.Seconds(), "records/s")
-					m := s.Stats().Pebble
-					b.ReportMetric(float64(m.Total().TableBytesFlushed+m.Total().TableBytesCompacted)/1e6, "MB-written")
+					var written uint64
+					for _, l := range s.Stats().Pebble.Levels {
+						written += l.TableBytesFlushed + l.TableBytesCompacted
+					}
+					b.ReportMetric(float64(written)/1e6, "MB-written")
 					if err := s.Close(); err != nil {
 						b.Fatal(err)
 					}
