@@ -88,7 +88,7 @@ func (b *Batch) check() error {
 // commitPlan writes the plan's results and the checkpoint to Pebble, then to the index.
 func (s *Store) commitPlan(b *Batch, c Checkpoint) error {
 	w := s.db.NewBatch(pebble.WithMaxRetainedSizeBytes(4 << 20))
-	defer w.Close() //nolint:errcheck // a batch has nothing to close but its memory
+	defer w.Close()
 	if err := w.Set(positionKey(c.Partition), appendCheckpoint(nil, c), nil); err != nil {
 		return fmt.Errorf("write position: %w", err)
 	}
