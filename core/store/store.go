@@ -237,15 +237,16 @@ func (s *Store) Close() error {
 
 // release closes all without flushing.
 func (s *Store) release() error {
+	var written error
 	if l := &s.loading; l.result != nil {
-		<-l.result
+		written = <-l.result
 	}
 	for _, r := range []*run{s.loading.active, s.loading.spare, s.loading.busy} {
 		r.release()
 	}
 	s.loading = loading{}
 	s.index.close()
-	err := s.db.Close()
+	err := errors.Join(written, s.db.Close())
 	if s.lock != nil {
 		err = errors.Join(err, s.lock.Close())
 	}
