@@ -66,7 +66,7 @@ if [ ${#missing_packages[@]} -gt 0 ]; then
 fi
 if [ ${#missing_packages[@]} -gt 0 ]; then
 	{
-		echo "setup: the tests need programs that are missing here and that this user may not install. Install them with"
+		echo "setup: the tests need programs that are missing here and could not be installed. Install them with"
 		echo "  Debian, Ubuntu:  sudo apt-get install ${missing_packages[*]}"
 		echo "  macOS:           brew install ${missing_formulas[*]}"
 		echo "and run make again. (make demo and make build need Go alone.)"
