@@ -30,6 +30,10 @@ type applier struct {
 	scratch sync.Pool // of *scratch
 	mu      sync.Mutex
 	fresh   map[int32]time.Time // FreshAt as last committed
+	reached map[int32]time.Time // FreshAt as last known, by the wall clock: time asleep counts
+	// keep is how long a partition may go without being at its end before it may have missed a tombstone; 0: it is not known.
+	keep time.Duration
+	held map[int32]bool // partitions that went longer: their FreshAt stays, so that no later session resumes
 }
 
 type scratch struct {
@@ -38,11 +42,11 @@ type scratch struct {
 	headers []store.Header
 }
 
-func newApplier(t *Topic, s *store.Store, onReady func() error) *applier {
-	a := &applier{topic: t, store: s, onReady: onReady, began: time.Now(), fresh: map[int32]time.Time{},
-		scratch: sync.Pool{New: func() any { return new(scratch) }}}
+func newApplier(t *Topic, s *store.Store, keep time.Duration, onReady func() error) *applier {
+	a := &applier{topic: t, store: s, onReady: onReady, keep: keep, began: time.Now(), fresh: map[int32]time.Time{},
+		reached: map[int32]time.Time{}, held: map[int32]bool{}, scratch: sync.Pool{New: func() any { return new(scratch) }}}
 	for _, c := range s.Checkpoint() {
-		a.fresh[c.Partition] = c.FreshAt
+		a.fresh[c.Partition], a.reached[c.Partition] = c.FreshAt, c.FreshAt.Round(0)
 	}
 	return a
 }
@@ -64,18 +68,24 @@ func (a *applier) apply(ctx context.Context, b *kafka.Batch) error {
 		if last {
 			s.batch.Next = b.Next
 			if b.Last && b.Next >= b.LastStable {
-				s.batch.FreshAt = b.AskedAt
+				s.batch.FreshAt = a.freshAt(b.Partition, b.AskedAt)
 			}
 		} else {
 			s.batch.Next = records[0].Offset // gaps before it are the log's
 		}
+		observe, watched := a.observer(&s.batch)
 		if a.worthCommitting(&s.batch, taken) {
-			if err := a.store.Apply(&s.batch, a.observer(&s.batch)); err != nil {
+			if err := a.store.Apply(&s.batch, observe); err != nil {
 				return err
 			}
 		}
 		t.metrics.applied.Add(float64(taken))
-		if t.tracker.publish(b, s.batch.Next, last && b.Last).ready {
+		ready := t.tracker.publish(b, s.batch.Next, last && b.Last).ready
+		if !watched && taken > 0 && t.watched() {
+			// Who began to watch during the commit may have been told a position below it.
+			t.watchers.tell(Event{Kind: EventFlush})
+		}
+		if ready {
 			if err := a.onReady(); err != nil {
 				return err
 			}
@@ -176,13 +186,39 @@ func (a *applier) worthCommitting(b *store.Batch, taken int) bool {
 	return false
 }
 
-// observer is what the store is to tell of each change: nothing where nobody asks.
-func (a *applier) observer(b *store.Batch) func(store.Change) {
+// freshAt is the freshness of a partition that a response, asked for at asked, has shown to be at its end; zero leaves what
+// was known. Tombstones that were written and compacted away since it was last at its end have been missed, and the keys
+// that they deleted are still here: then it stays as it was, so that the next session does not resume.
+func (a *applier) freshAt(partition int32, asked time.Time) time.Time {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	if a.held[partition] {
+		return time.Time{}
+	}
+	last, ok := a.reached[partition]
+	if !ok {
+		last = a.began.Round(0) // the log was read from its start since then
+	}
+	if away := asked.Round(0).Sub(last); a.keep > 0 && away > a.keep {
+		a.held[partition] = true
+		a.topic.log.Warn("the partition was not at its end for about as long as the log keeps tombstones: keys deleted meanwhile may live on here until a restart, which reloads",
+			"partition", partition, "away", away.Round(time.Second).String(), "limit", a.keep.String())
+		return time.Time{}
+	}
+	a.reached[partition] = asked.Round(0)
+	return asked
+}
+
+// watched reports whether changes are told to anybody now.
+func (t *Topic) watched() bool { return t.watchers.any() && t.serving.Load() }
+
+// observer is what the store is to tell of each change, nil where nobody asks; watching says that watchers are told too.
+func (a *applier) observer(b *store.Batch) (observe func(store.Change), watching bool) {
 	t := a.topic
-	watching := t.watchers.any() && t.serving.Load()
+	watching = t.watched()
 	deleting := t.deletes.any()
 	if !watching && !deleting {
-		return nil
+		return nil, false
 	}
 	return func(c store.Change) {
 		m := &b.Mutations[c.Index]
@@ -206,7 +242,7 @@ func (a *applier) observer(b *store.Batch) func(store.Change) {
 			e.Old = append([]byte{}, c.Old...)
 		}
 		t.watchers.tell(e)
-	}
+	}, watching
 }
 
 // complain logs a record that could not be used, at most once a minute a partition.

@@ -52,7 +52,7 @@ func (m *metrics) topic(name string) *topicMetrics {
 		complaints: &limiter{every: time.Minute, now: time.Now},
 	}
 	t.invalid.WithLabelValues("decode") // there from the start, so that a rate over it is
-	for _, reason := range []string{rebuildExpired, rebuildLogStart, rebuildTruncated, rebuildRecreated, "rules", "format"} {
+	for _, reason := range []string{rebuildExpired, rebuildLogStart, rebuildTruncated, rebuildRecreated, rebuildCorrupt, "rules", "format"} {
 		t.rebuilds.WithLabelValues(reason)
 	}
 	return t

@@ -22,6 +22,7 @@ const (
 	rebuildLogStart  = "log-start" // the log no longer has what comes after the checkpoint
 	rebuildTruncated = "truncated" // the log ends below the checkpoint
 	rebuildRecreated = "recreated" // another topic id
+	rebuildCorrupt   = "corrupt"   // what is on disk is not what was written
 )
 
 // Back-off between sessions.
@@ -33,10 +34,9 @@ const (
 // run goes from session to session until ctx ends (nil) or the configuration turns out to be wrong.
 func (t *Topic) run(ctx context.Context) error {
 	backoff := backoffMin
-	rebuild := "" // why the next session must not resume
 	for {
 		began := time.Now()
-		err := t.session(ctx, rebuild)
+		err := t.session(ctx)
 		if ctx.Err() != nil {
 			return nil
 		}
@@ -47,17 +47,15 @@ func (t *Topic) run(ctx context.Context) error {
 		var outside *kafka.OutOfRangeError
 		switch {
 		case errors.Is(err, kafka.ErrTopicRecreated):
-			rebuild = rebuildRecreated
+			t.rebuild = rebuildRecreated
 		case errors.As(err, &outside) && outside.Position < outside.LogStart:
-			rebuild = rebuildLogStart
+			t.rebuild = rebuildLogStart
 		case errors.As(err, &outside):
-			rebuild = rebuildTruncated
-		default:
-			rebuild = ""
+			t.rebuild = rebuildTruncated
 		}
-		if rebuild != "" {
+		if t.rebuild != "" {
 			t.stopServing() // what is here is no state that the log has
-			t.setState(Rebuilding, rebuild+": "+err.Error())
+			t.setState(Rebuilding, t.rebuild+": "+plain(err))
 		} else if !t.Ready() {
 			t.setState(Starting, plain(err))
 		} else {
@@ -79,7 +77,7 @@ func (t *Topic) run(ctx context.Context) error {
 func plain(err error) string { return strings.ReplaceAll(err.Error(), "\n", "; ") }
 
 // session reads one incarnation of the topic for as long as that goes. It always returns an error.
-func (t *Topic) session(ctx context.Context, rebuild string) error {
+func (t *Topic) session(ctx context.Context) error {
 	info, err := t.cache.client.DescribeTopic(ctx, t.name)
 	if err != nil {
 		return fmt.Errorf("describe topic %s: %w", t.name, err)
@@ -93,10 +91,10 @@ func (t *Topic) session(ctx context.Context, rebuild string) error {
 	}
 	t.maxBytes.Store(int64(settings.MaxMessageBytes))
 	t.tracker.reset(info.ID)
-	if rebuild == rebuildTruncated || rebuild == rebuildLogStart {
+	if t.rebuild != "" {
 		t.discard()
 	}
-	st, resumed, err := t.openStore(info, rebuild)
+	st, resumed, err := t.openStore(info)
 	if err != nil {
 		return err
 	}
@@ -106,8 +104,9 @@ func (t *Topic) session(ctx context.Context, rebuild string) error {
 		return err
 	}
 	if reason := outdated(start, st.Checkpoint(), ends, settings, time.Now()); reason != "" && resumed {
+		t.rebuild = reason
 		t.discard()
-		if st, _, err = t.openStore(info, reason); err != nil {
+		if st, _, err = t.openStore(info); err != nil {
 			return err
 		}
 		start = checkpoint(st)
@@ -119,13 +118,13 @@ func (t *Topic) session(ctx context.Context, rebuild string) error {
 	if len(ends) == 0 {
 		return fmt.Errorf("topic %s has no partitions", t.name)
 	}
-	return t.tail(ctx, info, st, start)
+	return t.tail(ctx, info, st, start, keepsTombstones(settings))
 }
 
 // tail runs the fetcher and the loop that asks for ends, until one of them cannot go on.
-func (t *Topic) tail(ctx context.Context, info kafka.TopicInfo, st *store.Store, start map[int32]position.Offset) error {
+func (t *Topic) tail(ctx context.Context, info kafka.TopicInfo, st *store.Store, start map[int32]position.Offset, keep time.Duration) error {
 	began := time.Now()
-	a := newApplier(t, st, func() error { return t.caughtUp(st, began) })
+	a := newApplier(t, st, max(keep, 0), func() error { return t.caughtUp(st, began) })
 	fetcher, err := kafka.NewFetcher(kafka.FetcherConfig{
 		Kafka: t.cache.cfg.Kafka,
 		Topic: t.name,
@@ -183,14 +182,17 @@ func (t *Topic) stateNow() State {
 }
 
 // openStore returns the running store where it belongs to this incarnation, and otherwise the generation on disk, or
-// a new one; resumed says that what it holds was applied before this session.
-func (t *Topic) openStore(info kafka.TopicInfo, rebuild string) (st *store.Store, resumed bool, err error) {
+// a new one; resumed says that what it holds was applied before this session. A reason to rebuild stays until it has been
+// followed.
+func (t *Topic) openStore(info kafka.TopicInfo) (st *store.Store, resumed bool, err error) {
 	if st := t.store.Load(); st != nil {
-		if rebuild != rebuildRecreated && t.storeOf == info.ID {
+		if t.storeOf == info.ID {
 			return st, true, nil
 		}
+		t.rebuild = rebuildRecreated
 		t.discard()
 	}
+	rebuild := t.rebuild
 	dir := ""
 	if t.cache.cfg.DataDir != "" {
 		g, err := store.ChooseGeneration(t.cache.cfg.DataDir, store.Identity{
@@ -223,12 +225,15 @@ func (t *Topic) openStore(info kafka.TopicInfo, rebuild string) (st *store.Store
 	}
 	st, err = store.Open(store.Options{Dir: dir, CacheBytes: t.cache.blockCacheShare(), Logger: t.log, Load: true})
 	if err != nil {
-		if errors.Is(err, store.ErrInUse) {
+		switch {
+		case errors.Is(err, store.ErrInUse):
 			return nil, false, fmt.Errorf("%w: %w", ErrConfig, err)
+		case errors.Is(err, store.ErrCorrupt):
+			t.rebuild = rebuildCorrupt // the log has it all
 		}
 		return nil, false, fmt.Errorf("open the store: %w", err)
 	}
-	t.storeOf = info.ID
+	t.storeOf, t.rebuild = info.ID, ""
 	t.store.Store(st)
 	return st, resumed, nil
 }
@@ -286,12 +291,19 @@ func outdated(start map[int32]position.Offset, points []store.Checkpoint, ends m
 		case c.Next > end.HighWatermark:
 			return rebuildTruncated
 		}
-		if d := settings.DeleteRetention; d > 0 && strings.Contains(settings.CleanupPolicy, "compact") {
-			margin := d/10 + 5*time.Second
-			if c.FreshAt.IsZero() || now.Sub(c.FreshAt) > d-margin {
-				return rebuildExpired
-			}
+		if keep := keepsTombstones(settings); keep != 0 && (c.FreshAt.IsZero() || now.Round(0).Sub(c.FreshAt) > keep) {
+			return rebuildExpired
 		}
 	}
 	return ""
+}
+
+// keepsTombstones is how long a reader may be away from the end of the log without missing a tombstone: delete.retention.ms
+// less a margin, below 0 where that leaves nothing, and 0 where the topic is not compacted or its settings may not be read.
+func keepsTombstones(s kafka.TopicSettings) time.Duration {
+	d := s.DeleteRetention
+	if !s.Authorized || !strings.Contains(s.CleanupPolicy, "compact") {
+		return 0
+	}
+	return d - d/10 - 5*time.Second
 }

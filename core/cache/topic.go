@@ -31,6 +31,7 @@ type Topic struct {
 	watchers watchers
 	fetcher  atomic.Pointer[kafka.Fetcher]
 	storeOf  position.TopicID // the incarnation that store holds; touched by run alone
+	rebuild  string           // why the next store must not be what is there; touched by run alone
 	maxBytes atomic.Int64     // max.message.bytes, 0 where it is not known
 
 	mu        sync.Mutex

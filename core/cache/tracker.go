@@ -95,12 +95,13 @@ func (t *tracker) get(id int32) *partition {
 }
 
 // begin starts a load: these partitions are to reach these ends. A partition that the checkpoint has keeps its position;
-// forget makes all of them unread, for a load into an empty store.
+// forget makes all of them unread, for a load into an empty store. A partition that was known before and has no end here
+// (metadata of a broker that is behind) joins the load when it is discovered again.
 func (t *tracker) begin(ends map[int32]kafka.Ends, start map[int32]position.Offset, forget bool) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	for _, p := range t.partitions {
-		p.caughtUp = false
+		p.known, p.caughtUp = false, false
 		if forget {
 			p.next, p.leaderEpoch, p.coveredAt = unread, position.UnknownEpoch, time.Time{}
 		}
@@ -309,7 +310,7 @@ func (t *tracker) cancel(w *waiter) {
 		if it.index >= 0 && it.index < len(it.p.waiters) && it.p.waiters[it.index] == it {
 			heap.Remove(&it.p.waiters, it.index)
 		}
-		if !it.p.known && len(it.p.waiters) == 0 {
+		if !it.p.known && it.p.next == unread && len(it.p.waiters) == 0 && t.partitions[it.p.id] == it.p {
 			delete(t.partitions, it.p.id) // only a token had named it
 		}
 	}

@@ -86,6 +86,42 @@ func TestPartitionFoundDuringTheLoadIsPartOfIt(t *testing.T) {
 	}
 }
 
+func TestPartitionOutsideTheFirstEndsIsWaitedForAsWell(t *testing.T) {
+	tr := loading(0)
+	tr.discovered([]int32{0, 1})
+	tr.publish(batch(0, 0), 0, true)
+	if !tr.publish(batch(1, 4), 4, true).ready {
+		t.Fatal("not ready")
+	}
+	tr.begin(ends(9), nil, false) // the next session asked a broker that does not know of partition 1 yet
+	tr.discovered([]int32{0, 1})
+	if tr.publish(batch(1, 4), 4, true).ready {
+		t.Fatal("ready with partition 0 below its end")
+	}
+	if next, ok := tr.next(1); !ok || next != 4 {
+		t.Fatalf("partition 1 is at %d, %v", next, ok)
+	}
+	if !tr.publish(batch(0, 9), 9, true).ready {
+		t.Fatal("not ready")
+	}
+}
+
+func TestCancelLeavesTheNextIncarnationAlone(t *testing.T) {
+	tr := loading(0)
+	told := make(chan error, 1)
+	cancel := tr.wait(at(1, 5), func(err error) { told <- err }) // nobody knows of partition 1
+	tr.reset(topicB)
+	if err := <-told; !errors.Is(err, ErrOtherTopic) {
+		t.Fatal(err)
+	}
+	tr.begin(ends(0, 7), nil, true)
+	tr.publish(batch(1, 7), 3, true)
+	cancel()
+	if next, ok := tr.next(1); !ok || next != 3 {
+		t.Fatalf("partition 1 is at %d, %v", next, ok)
+	}
+}
+
 func TestWait(t *testing.T) {
 	tr := loading(0, 0)
 	asked := 0
