@@ -86,22 +86,33 @@ func TestGoRedis(t *testing.T) {
 	}
 }
 
-// TestRueidis connects with the client that pipelines everything on one connection.
+// TestRueidis connects with the client that pipelines everything on one connection: with its defaults, for
+// which it asks for client tracking and for cluster slots, and without.
 func TestRueidis(t *testing.T) {
 	d := writable(t)
-	client, err := rueidis.NewClient(rueidis.ClientOption{InitAddress: []string{d.RESPAddr}, DisableCache: true, ForceSingleClient: true, DisableRetry: true})
-	if err != nil {
-		t.Fatal(err)
+	for _, plain := range []bool{false, true} {
+		t.Run(fmt.Sprintf("plain=%v", plain), func(t *testing.T) {
+			o := rueidis.ClientOption{InitAddress: []string{d.RESPAddr}, DisableCache: plain, ForceSingleClient: plain, DisableRetry: true}
+			client, err := rueidis.NewClient(o)
+			if err != nil {
+				t.Fatal(err)
+			}
+			defer client.Close()
+			useRueidis(t, client, fmt.Sprintf("%v-", plain))
+		})
 	}
-	defer client.Close()
+}
+
+func useRueidis(t *testing.T, client rueidis.Client, prefix string) {
+	t.Helper()
 	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
 	defer cancel()
-	if err := client.Do(ctx, client.B().Get().Key("k").Build()).Error(); !rueidis.IsRedisNil(err) {
+	if err := client.Do(ctx, client.B().Get().Key(prefix+"k").Build()).Error(); !rueidis.IsRedisNil(err) {
 		t.Errorf("GET of none: %v", err)
 	}
 	var cmds rueidis.Commands
 	for i := range 100 {
-		cmds = append(cmds, client.B().Set().Key(fmt.Sprintf("key-%d", i)).Value(fmt.Sprint(i)).Build())
+		cmds = append(cmds, client.B().Set().Key(fmt.Sprintf("%skey-%d", prefix, i)).Value(fmt.Sprint(i)).Build())
 	}
 	for i, r := range client.DoMulti(ctx, cmds...) {
 		if s, err := r.ToString(); err != nil || s != "OK" {
@@ -111,17 +122,17 @@ func TestRueidis(t *testing.T) {
 	if n, err := client.Do(ctx, client.B().Wait().Numreplicas(1).Timeout(10_000).Build()).ToInt64(); err != nil || n != 1 {
 		t.Errorf("WAIT: %d, %v", n, err)
 	}
-	if s, err := client.Do(ctx, client.B().Get().Key("key-42").Build()).ToString(); err != nil || s != "42" {
+	if s, err := client.Do(ctx, client.B().Get().Key(prefix+"key-42").Build()).ToString(); err != nil || s != "42" {
 		t.Errorf("GET: %q, %v", s, err)
 	}
-	values, err := client.Do(ctx, client.B().Mget().Key("key-1", "none", "key-2").Build()).ToArray()
+	values, err := client.Do(ctx, client.B().Mget().Key(prefix+"key-1", "none", prefix+"key-2").Build()).ToArray()
 	if err != nil || len(values) != 3 || !values[1].IsNil() {
 		t.Errorf("MGET: %v, %v", values, err)
 	}
-	if n, err := client.Do(ctx, client.B().Del().Key("key-1", "none").Build()).ToInt64(); err != nil || n != 1 {
+	if n, err := client.Do(ctx, client.B().Del().Key(prefix+"key-1", "none").Build()).ToInt64(); err != nil || n != 1 {
 		t.Errorf("DEL: %d, %v", n, err)
 	}
-	reply, err := client.Do(ctx, client.B().Arbitrary("KAFKA.SET").Args("k", "v").Build()).ToArray()
+	reply, err := client.Do(ctx, client.B().Arbitrary("KAFKA.SET").Args(prefix+"k", "v").Build()).ToArray()
 	if err != nil || len(reply) != 3 {
 		t.Fatalf("KAFKA.SET: %v, %v", reply, err)
 	}
