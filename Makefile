@@ -29,11 +29,12 @@ verify: ## formatting, vet, lint, tidy modules, direction of imports, generated 
 	@tools/verify.sh
 
 .PHONY: bench
-bench: setup ## measured next to Redis, GlobalKTable and plain clients: writes docs/benchmarks.md, or prints the part that BENCH_ARGS chooses
-	@go -C tests run ./bench $(or $(BENCH_ARGS),-out ../docs/benchmarks.md)
+bench: setup ## compare with Redis, Kafka Streams and others in one run: docs/benchmarks.md, or as BENCH_ARGS say
+	@go -C tests build -o ../build/tools/bench ./bench
+	@build/tools/bench $(or $(BENCH_ARGS),-out docs/benchmarks.md)
 
 .PHONY: microbench
-microbench: ## the Go benchmarks of every module, BENCH and BENCHTIME choose among them
+microbench: ## the benchmarks in the packages; BENCH and BENCHTIME choose
 	@go test -run '^$$' -bench '$(or $(BENCH),.)' -benchtime $(or $(BENCHTIME),1s) -benchmem ./core/... ./respserver/... ./admin/... ./loadgen/... ./tests/...
 
 .PHONY: fuzz
