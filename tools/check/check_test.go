@@ -42,9 +42,13 @@ func TestForbidden(t *testing.T) {
 		{"loadgen", project + "tests/kafkatest", false},
 		{"elsewhere", project + "core/cache", false},
 	} {
-		if why := forbidden(c.dir, c.imported); (why == "") != c.allowed {
+		if why := forbidden(c.dir+"/a.go", c.imported); (why == "") != c.allowed {
 			t.Errorf("%s imports %s: %q", c.dir, c.imported, why)
 		}
+	}
+	const pebble = "github.com/cockroachdb/pebble/v2/vfs"
+	if forbidden("core/cache/a.go", pebble) == "" || forbidden("core/cache/a_test.go", pebble) != "" || forbidden("core/kafka/a_test.go", pebble) == "" {
+		t.Error("pebble is for core/store, and for the tests of core/cache")
 	}
 }
 
