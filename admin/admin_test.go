@@ -100,6 +100,19 @@ func TestPathsBeforeKafkaIsReached(t *testing.T) {
 	}
 }
 
+// A topic that is not ready has one line, its own.
+func TestVerboseSaysAReasonOnce(t *testing.T) {
+	s, _ := newServer(t)
+	_, body := get(t, s.Handler(), "GET", "/readyz?verbose")
+	if n := strings.Count(body, "[-]"); n != 2 {
+		t.Errorf("%d reasons of 2 topics in\n%s", n, body)
+	}
+	status := sample(0.1)
+	if got := verbose(status, []string{"the instance is stopping"}); !strings.Contains(got, "[-]the instance is stopping\n") {
+		t.Errorf("no reason of the instance in\n%s", got)
+	}
+}
+
 func TestStatus(t *testing.T) {
 	s, _ := newServer(t)
 	resp, body := get(t, s.Handler(), "GET", "/api/v1/status")

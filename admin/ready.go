@@ -38,7 +38,7 @@ func (s *Server) unready(ready bool, status cache.Status, now time.Time) []strin
 	if !ready {
 		for _, t := range status.Topics {
 			if !t.Serving {
-				reasons = append(reasons, fmt.Sprintf("topic %s: %s", t.Name, stateText(t)))
+				reasons = append(reasons, notServing(t))
 			}
 		}
 		if len(reasons) == 0 { // it became ready between the two questions
@@ -68,6 +68,8 @@ func fetchAge(t cache.TopicStatus, p cache.PartitionStatus, now time.Time) time.
 	return time.Duration(p.FetchAgeSeconds * float64(time.Second))
 }
 
+func notServing(t cache.TopicStatus) string { return "topic " + t.Name + ": " + stateText(t) }
+
 func stateText(t cache.TopicStatus) string {
 	if t.Reason == "" {
 		return t.State.String()
@@ -78,7 +80,9 @@ func stateText(t cache.TopicStatus) string {
 // verbose marks what is as it should be with [+] and the rest with [-], as Kubernetes' own components do.
 func verbose(status cache.Status, reasons []string) string {
 	var b strings.Builder
+	said := make(map[string]bool)
 	for _, t := range status.Topics {
+		said[notServing(t)] = true
 		mark := "[-]"
 		if t.Serving {
 			mark = "[+]"
@@ -94,7 +98,9 @@ func verbose(status cache.Status, reasons []string) string {
 		return b.String()
 	}
 	for _, r := range reasons {
-		fmt.Fprintf(&b, "[-]%s\n", r)
+		if !said[r] { // in its topic's line
+			fmt.Fprintf(&b, "[-]%s\n", r)
+		}
 	}
 	b.WriteString("readyz check failed\n")
 	return b.String()
