@@ -44,17 +44,7 @@ func (t *Topic) run(ctx context.Context) error {
 			t.setState(Failed, err.Error())
 			return err
 		}
-		var outside *kafka.OutOfRangeError
-		switch {
-		case errors.Is(err, kafka.ErrTopicRecreated):
-			t.rebuild = rebuildRecreated
-		case errors.As(err, &outside) && outside.Position < outside.LogStart:
-			t.rebuild = rebuildLogStart
-		case errors.As(err, &outside):
-			t.rebuild = rebuildTruncated
-		}
-		if t.rebuild != "" {
-			t.stopServing() // what is here is no state that the log has
+		if t.judgeLog(err); t.rebuild != "" {
 			t.setState(Rebuilding, t.rebuild+": "+plain(err))
 		} else if !t.Ready() {
 			t.setState(Starting, plain(err))
@@ -71,6 +61,27 @@ func (t *Topic) run(ctx context.Context) error {
 		}
 		backoff = min(2*backoff, backoffMax)
 	}
+}
+
+// judgeLog notes what a session's end says of the log: where it is not the one that the store was made from, nothing is
+// served from here on, and no position counts as reached, so that a write to the log as it is now is not taken for applied.
+func (t *Topic) judgeLog(err error) {
+	var outside *kafka.OutOfRangeError
+	switch {
+	case errors.Is(err, kafka.ErrTopicRecreated):
+		t.rebuild = rebuildRecreated
+		t.stopServing()
+		t.tracker.reset(position.TopicID{})
+		return
+	case errors.As(err, &outside) && outside.Position < outside.LogStart:
+		t.rebuild = rebuildLogStart
+	case errors.As(err, &outside):
+		t.rebuild = rebuildTruncated
+	default:
+		return
+	}
+	t.stopServing()
+	t.tracker.forget()
 }
 
 // plain is an error's text on one line, for the reason of a state.

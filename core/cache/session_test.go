@@ -2,6 +2,7 @@ package cache
 
 import (
 	"errors"
+	"fmt"
 	"path/filepath"
 	"testing"
 
@@ -45,4 +46,42 @@ func TestCorruptDirectoryIsReplacedFromTheLog(t *testing.T) {
 		t.Fatalf("what was made anew is not resumed: %v", err)
 	}
 	topic.discard()
+}
+
+func TestNothingIsAppliedOnceTheLogIsAnother(t *testing.T) {
+	for name, c := range map[string]struct {
+		err    error
+		reason string
+		wait   error // nil: it goes on
+	}{
+		"recreated": {kafka.ErrTopicRecreated, rebuildRecreated, ErrNotReady},
+		"truncated": {&kafka.OutOfRangeError{Position: 5, End: 3}, rebuildTruncated, nil},
+		"log start": {&kafka.OutOfRangeError{Position: 5, LogStart: 7, End: 9}, rebuildLogStart, nil},
+	} {
+		t.Run(name, func(t *testing.T) {
+			topic, _ := served(t)
+			topic.tracker.publish(batch(0, 5), 5, true)
+			topic.judgeLog(fmt.Errorf("read topic: %w", errors.New("connection reset")))
+			if !topic.Ready() || topic.rebuild != "" {
+				t.Fatal("a fault of the network is taken for another log")
+			}
+			topic.judgeLog(fmt.Errorf("read topic: %w", c.err))
+			if topic.rebuild != c.reason || topic.Ready() {
+				t.Fatalf("rebuilds for %q, serving %v", topic.rebuild, topic.Ready())
+			}
+			told := make(chan error, 1)
+			cancel := topic.NotifyAt(at(0, 1), func(err error) { told <- err }) // a write to the log as it is now
+			defer cancel()
+			select {
+			case err := <-told:
+				if c.wait == nil || !errors.Is(err, c.wait) {
+					t.Fatalf("told %v, want %v", err, c.wait)
+				}
+			default:
+				if c.wait != nil {
+					t.Fatalf("waits, want %v", c.wait)
+				}
+			}
+		})
+	}
 }

@@ -139,7 +139,7 @@ func (t *Topic) setState(s State, reason string) {
 		return
 	}
 	level := slog.LevelInfo
-	if s == Failed || s == Stale {
+	if s == Failed || s == Stale || s == Starting { // Starting comes with what is missing
 		level = slog.LevelWarn
 	}
 	t.log.Log(context.Background(), level, "topic state", "state", s.String(), "reason", reason)

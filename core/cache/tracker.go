@@ -61,6 +61,19 @@ func (t *tracker) reset(id position.TopicID) {
 	}
 }
 
+// forget makes all partitions unread. Who waits goes on waiting.
+func (t *tracker) forget() {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	for _, p := range t.partitions {
+		p.forget()
+	}
+}
+
+func (p *partition) forget() {
+	p.next, p.leaderEpoch, p.coveredAt = unread, position.UnknownEpoch, time.Time{}
+}
+
 // fail ends all waits with err, now and from now on.
 func (t *tracker) fail(err error) {
 	t.mu.Lock()
@@ -103,7 +116,7 @@ func (t *tracker) begin(ends map[int32]kafka.Ends, start map[int32]position.Offs
 	for _, p := range t.partitions {
 		p.known, p.caughtUp = false, false
 		if forget {
-			p.next, p.leaderEpoch, p.coveredAt = unread, position.UnknownEpoch, time.Time{}
+			p.forget()
 		}
 	}
 	for id, e := range ends {
