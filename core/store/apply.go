@@ -36,6 +36,10 @@ func (s *Store) Apply(b *Batch, observe func(Change)) error {
 	if err := b.check(); err != nil {
 		return fmt.Errorf("apply: %w", err)
 	}
+	if err := s.opts.health.failing(); err != nil {
+		// Pebble would take what fits in its memtables, and then hold whoever asks without a word.
+		return fmt.Errorf("apply: the store cannot be written: %w", err)
+	}
 	if observe != nil { // it may read what only Pebble has
 		if err := s.endLoadLocked(); err != nil {
 			return fmt.Errorf("apply: %w", err)

@@ -33,6 +33,7 @@ func engineOptions(o Options) *pebble.Options {
 		MaxOpenFiles:                256,
 		BytesPerSync:                1 << 20,
 		Logger:                      engineLogger{o.Logger},
+		EventListener:               o.health.listener(),
 		CompactionConcurrencyRange:  func() (int, int) { return 1, 1 },
 	}
 	if o.Dir != "" {

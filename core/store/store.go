@@ -27,7 +27,8 @@ type Options struct {
 
 	fs       vfs.FS // what Dir lies on; nil: the system's
 	tune     func(*pebble.Options)
-	runBytes int    // 0: runBytes
+	runBytes int // 0: runBytes
+	health   *health
 	hashMask uint64 // 0: all bits
 }
 
@@ -47,6 +48,7 @@ func (o Options) withDefaults() Options {
 	if o.Dir == "" {
 		o.fs = vfs.NewMem()
 	}
+	o.health = &health{log: o.Logger}
 	if o.runBytes == 0 {
 		o.runBytes = runBytes
 	}
@@ -87,7 +89,7 @@ func Open(o Options) (*Store, error) {
 	o = o.withDefaults()
 	db, lock, err := openEngine(o)
 	if err != nil {
-		return nil, fmt.Errorf("open store: %w", err)
+		return nil, fmt.Errorf("open store: %w", openErr(err))
 	}
 	s := &Store{opts: o, gate: newGate(), db: db, lock: lock, index: newIndex(o.hashMask)}
 	s.tables = tableOptions(o, db.TableFormat())
@@ -100,7 +102,7 @@ func Open(o Options) (*Store, error) {
 			err = s.flushDirty() // an ingestion over a memtable would not survive as one
 		}
 		if err != nil {
-			return nil, errors.Join(fmt.Errorf("open store: %w", err), s.release())
+			return nil, errors.Join(fmt.Errorf("open store: %w", openErr(err)), s.release())
 		}
 		s.flusher.Go(s.flushOnTimer)
 	}
@@ -193,7 +195,11 @@ func (s *Store) flushDirty() error {
 	if !s.dirty.Swap(false) {
 		return nil
 	}
-	if err := s.db.Flush(); err != nil {
+	done, err := s.db.AsyncFlush()
+	if err == nil {
+		err = s.opts.health.flushed(done)
+	}
+	if err != nil {
 		s.dirty.Store(true)
 		return fmt.Errorf("flush: %w", err)
 	}
