@@ -248,6 +248,10 @@ func (a *applier) observer(b *store.Batch) (observe func(store.Change), watching
 // complain logs a record that could not be used, at most once a minute a partition.
 func (t *Topic) complain(partition int32, offset int64, what string, err error) {
 	if suppressed, ok := t.metrics.complaints.allow(partition); ok {
-		t.log.Warn("record not used", "what", what, "partition", partition, "offset", offset, "error", err, "unlogged", suppressed)
+		attrs := []any{"what", what, "partition", partition, "offset", offset, "unlogged", suppressed}
+		if err != nil {
+			attrs = append(attrs, "error", err)
+		}
+		t.log.Warn("record not used", attrs...)
 	}
 }

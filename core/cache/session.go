@@ -91,10 +91,12 @@ func plain(err error) string { return strings.ReplaceAll(err.Error(), "\n", "; "
 func (t *Topic) session(ctx context.Context) error {
 	info, err := t.cache.client.DescribeTopic(ctx, t.name)
 	if err != nil {
-		return fmt.Errorf("describe topic %s: %w", t.name, err)
+		t.metrics.fetchErrors.Inc()
+		return err // it names the topic
 	}
 	settings, err := t.cache.client.TopicSettings(ctx, t.name)
 	if err != nil {
+		t.metrics.fetchErrors.Inc()
 		return fmt.Errorf("read the settings of topic %s: %w", t.name, err)
 	}
 	if !settings.Authorized {
@@ -272,6 +274,7 @@ func (t *Topic) firstEnds(ctx context.Context, info kafka.TopicInfo) (map[int32]
 	}
 	ends, err := t.cache.client.Ends(ctx, t.name, ids)
 	if err != nil {
+		t.metrics.fetchErrors.Inc()
 		return nil, fmt.Errorf("ask for the ends of topic %s: %w", t.name, err)
 	}
 	if len(ends) != len(ids) {

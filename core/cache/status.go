@@ -19,7 +19,7 @@ type Status struct {
 // TopicStatus is one topic's part.
 type TopicStatus struct {
 	Name     string           `json:"name"`
-	ID       position.TopicID `json:"id"`
+	ID       position.TopicID `json:"id,omitzero"` // not there before the topic was first reached
 	Database int              `json:"database"`
 	Writable bool             `json:"writable"`
 	State    State            `json:"state"`
