@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"net"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -158,6 +159,19 @@ func TestPausedLeader(t *testing.T) {
 	}
 	d.Await("a SET is acknowledged", func() bool { return client.Set(t.Context(), "c", "3", 0).Err() == nil })
 	leader.Resume()
+	// Until it follows the new leader it answers as the leader that it was, the test's own questions too.
+	d.Await("the paused broker follows the new leader", func() bool {
+		topics, err := c.Admin(t).ListTopics(t.Context(), topic)
+		if err != nil {
+			return false
+		}
+		for _, p := range topics[topic].Partitions {
+			if p.Leader == int32(leader.ID) || !slices.Contains(p.ISR, int32(leader.ID)) {
+				return false
+			}
+		}
+		return true
+	})
 	awaitEnd(t, c, d, topic)
 	sameContents(t, "the instance", contents(t, client), logContents(t, c, topic))
 }
