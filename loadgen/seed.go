@@ -138,7 +138,7 @@ func (s *seeding) flush(ctx context.Context) error {
 	for _, c := range commands {
 		err := c.Err()
 		var reply redis.Error
-		kind := ""
+		var kind string
 		switch {
 		case err == nil:
 			s.result.Written++

@@ -96,7 +96,7 @@ func (d *daemon) run(signals <-chan os.Signal) error {
 	if d.broker != nil {
 		ctx, cancel := context.WithTimeout(context.Background(), time.Second)
 		defer cancel()
-		problem.keep(d.broker.Close(ctx))
+		_ = problem.keep(d.broker.Close(ctx)) // told with what else went wrong
 	}
 	stop.stopDeadline()
 	if errors.Is(err, errStopped) {

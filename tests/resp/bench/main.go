@@ -90,7 +90,9 @@ func runServer(broker, dir, pprof string) error {
 	if err := s.Shutdown(context.Background()); err != nil {
 		return err
 	}
-	<-served
+	if err := <-served; !errors.Is(err, respserver.ErrServerClosed) {
+		return err
+	}
 	return nil
 }
 
