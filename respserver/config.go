@@ -1,6 +1,7 @@
 package respserver
 
 import (
+	"cmp"
 	"crypto/tls"
 	"errors"
 	"fmt"
@@ -123,26 +124,18 @@ func (c *Config) Validate() error {
 }
 
 func (c Config) withDefaults() Config {
-	c.ApplyTimeout = orDefault(c.ApplyTimeout, DefaultApplyTimeout)
-	c.MaxClients = orDefault(c.MaxClients, DefaultMaxClients)
-	c.KeepAlive = orDefault(c.KeepAlive, DefaultKeepAlive)
-	c.WriteTimeout = orDefault(c.WriteTimeout, DefaultWriteTimeout)
-	c.HandshakeTimeout = orDefault(c.HandshakeTimeout, DefaultHandshakeTimeout)
-	c.MaxBulk = orDefault(c.MaxBulk, resp.DefaultMaxBulk)
-	c.QueryLimit = orDefault(c.QueryLimit, DefaultQueryLimit)
-	c.OutputLimit = orDefault(c.OutputLimit, DefaultOutputLimit)
-	c.BufferLimit = orDefault(c.BufferLimit, DefaultBufferLimit)
-	c.MaxPending = orDefault(c.MaxPending, DefaultMaxPending)
+	c.ApplyTimeout = cmp.Or(c.ApplyTimeout, DefaultApplyTimeout)
+	c.MaxClients = cmp.Or(c.MaxClients, DefaultMaxClients)
+	c.KeepAlive = cmp.Or(c.KeepAlive, DefaultKeepAlive)
+	c.WriteTimeout = cmp.Or(c.WriteTimeout, DefaultWriteTimeout)
+	c.HandshakeTimeout = cmp.Or(c.HandshakeTimeout, DefaultHandshakeTimeout)
+	c.MaxBulk = cmp.Or(c.MaxBulk, resp.DefaultMaxBulk)
+	c.QueryLimit = cmp.Or(c.QueryLimit, DefaultQueryLimit)
+	c.OutputLimit = cmp.Or(c.OutputLimit, DefaultOutputLimit)
+	c.BufferLimit = cmp.Or(c.BufferLimit, DefaultBufferLimit)
+	c.MaxPending = cmp.Or(c.MaxPending, DefaultMaxPending)
 	if c.Logger == nil {
 		c.Logger = slog.New(slog.DiscardHandler)
 	}
 	return c
-}
-
-func orDefault[T comparable](v, d T) T {
-	var zero T
-	if v == zero {
-		return d
-	}
-	return v
 }

@@ -1,6 +1,7 @@
 package respserver
 
 import (
+	"cmp"
 	"errors"
 	"io"
 	"net"
@@ -170,7 +171,7 @@ func (c *conn) serve() {
 		c.setBlocked(false)
 	}
 	if why := c.killed.Load(); why != nil {
-		c.kill = orDefault(c.kill, *why)
+		c.kill = cmp.Or(c.kill, *why)
 	} else if c.closing != "" {
 		c.net.wait() // bounded by the write timeout and by the server's deadline
 	}

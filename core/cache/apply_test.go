@@ -90,7 +90,7 @@ func TestFreshnessStaysWhereTombstonesMayHaveBeenMissed(t *testing.T) {
 	}
 	settings := kafka.TopicSettings{Authorized: true, CleanupPolicy: "compact", DeleteRetention: 69 * time.Minute}
 	log := map[int32]kafka.Ends{0: {HighWatermark: 5}}
-	if got := outdated(checkpoint(st), st.Checkpoint(), log, settings, start.Add(181*time.Minute)); got != rebuildExpired {
+	if got := outdated(st.Checkpoint(), log, settings, start.Add(181*time.Minute)); got != rebuildExpired {
 		t.Fatalf("the next session resumes (%q)", got)
 	}
 }
@@ -114,7 +114,7 @@ func TestOutdated(t *testing.T) {
 		"unknown partition":         {store.Checkpoint{Partition: 1, Next: 5, FreshAt: now}, compacted, rebuildTruncated},
 	} {
 		log := map[int32]kafka.Ends{0: {LogStart: 3, LastStable: 10, HighWatermark: 10}}
-		if got := outdated(nil, []store.Checkpoint{c.point}, log, c.settings, now); got != c.want {
+		if got := outdated([]store.Checkpoint{c.point}, log, c.settings, now); got != c.want {
 			t.Errorf("%s: %q, want %q", name, got, c.want)
 		}
 	}

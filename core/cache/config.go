@@ -1,6 +1,7 @@
 package cache
 
 import (
+	"cmp"
 	"fmt"
 	"log/slog"
 	"regexp"
@@ -82,10 +83,10 @@ func (c *Config) Validate() error {
 			return fmt.Errorf("%w: topic %q is given twice", ErrConfig, t.Name)
 		}
 		seen[t.Name] = true
-		if _, err := codec.ByName(orDefault(t.KeyEncoding, DefaultKeyEncoding)); err != nil {
+		if _, err := codec.ByName(cmp.Or(t.KeyEncoding, DefaultKeyEncoding)); err != nil {
 			return fmt.Errorf("%w: topic %q: key encoding: %w", ErrConfig, t.Name, err)
 		}
-		if _, err := codec.ByName(orDefault(t.ValueEncoding, DefaultValueEncoding)); err != nil {
+		if _, err := codec.ByName(cmp.Or(t.ValueEncoding, DefaultValueEncoding)); err != nil {
 			return fmt.Errorf("%w: topic %q: value encoding: %w", ErrConfig, t.Name, err)
 		}
 	}
@@ -104,10 +105,10 @@ func (c *Config) Validate() error {
 }
 
 func (c Config) withDefaults() Config {
-	c.CommitInterval = orDefault(c.CommitInterval, DefaultCommitInterval)
-	c.CommitIdleInterval = orDefault(c.CommitIdleInterval, DefaultCommitIdleInterval)
-	c.EndsInterval = orDefault(c.EndsInterval, DefaultEndsInterval)
-	c.StaleAfter = orDefault(c.StaleAfter, DefaultStaleAfter)
+	c.CommitInterval = cmp.Or(c.CommitInterval, DefaultCommitInterval)
+	c.CommitIdleInterval = cmp.Or(c.CommitIdleInterval, DefaultCommitIdleInterval)
+	c.EndsInterval = cmp.Or(c.EndsInterval, DefaultEndsInterval)
+	c.StaleAfter = cmp.Or(c.StaleAfter, DefaultStaleAfter)
 	if c.Logger == nil {
 		c.Logger = slog.New(slog.DiscardHandler)
 	}
@@ -116,18 +117,10 @@ func (c Config) withDefaults() Config {
 	}
 	topics := make([]TopicConfig, len(c.Topics))
 	for i, t := range c.Topics {
-		t.KeyEncoding = orDefault(t.KeyEncoding, DefaultKeyEncoding)
-		t.ValueEncoding = orDefault(t.ValueEncoding, DefaultValueEncoding)
+		t.KeyEncoding = cmp.Or(t.KeyEncoding, DefaultKeyEncoding)
+		t.ValueEncoding = cmp.Or(t.ValueEncoding, DefaultValueEncoding)
 		topics[i] = t
 	}
 	c.Topics = topics
 	return c
-}
-
-func orDefault[T comparable](v, d T) T {
-	var zero T
-	if v == zero {
-		return d
-	}
-	return v
 }

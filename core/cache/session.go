@@ -116,7 +116,7 @@ func (t *Topic) session(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	if reason := outdated(start, st.Checkpoint(), ends, settings, time.Now()); reason != "" && resumed {
+	if reason := outdated(st.Checkpoint(), ends, settings, time.Now()); reason != "" && resumed {
 		t.rebuild = reason
 		t.discard()
 		if st, _, err = t.openStore(info); err != nil {
@@ -294,7 +294,7 @@ func checkpoint(st *store.Store) map[int32]position.Offset {
 
 // outdated says why a checkpoint must not be resumed; "" where it may. A checkpoint that was last at its end longer ago
 // than tombstones are kept may have missed some: keys that were deleted would live on.
-func outdated(start map[int32]position.Offset, points []store.Checkpoint, ends map[int32]kafka.Ends, settings kafka.TopicSettings, now time.Time) string {
+func outdated(points []store.Checkpoint, ends map[int32]kafka.Ends, settings kafka.TopicSettings, now time.Time) string {
 	for _, c := range points {
 		end, ok := ends[c.Partition]
 		switch {
