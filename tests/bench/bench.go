@@ -6,10 +6,10 @@ import (
 	"io"
 	"os"
 	"os/exec"
-	"path/filepath"
 	"strings"
 	"time"
 
+	"github.com/yolean/kafka-cache/tests/daemontest"
 	"github.com/yolean/kafka-cache/tests/kafkatest"
 )
 
@@ -37,7 +37,7 @@ func (b *bench) bootstrap() string { return strings.Join(b.kafka.Bootstrap, ",")
 // open builds and starts what the scenarios need.
 func (b *bench) open(ctx context.Context) error {
 	var err error
-	if b.top, err = repositoryTop(); err != nil {
+	if b.top, err = daemontest.Top(); err != nil {
 		return err
 	}
 	if b.dir, err = os.MkdirTemp("", "kafka-cache-bench-"); err != nil {
@@ -140,20 +140,4 @@ func (b *bench) awaitQuiet(ctx context.Context, what string) error {
 		}
 	}
 	return nil
-}
-
-// repositoryTop is the directory of go.work above the working directory.
-func repositoryTop() (string, error) {
-	wd, err := os.Getwd()
-	if err != nil {
-		return "", err
-	}
-	for d := wd; ; d = filepath.Dir(d) {
-		if _, err := os.Stat(filepath.Join(d, "go.work")); err == nil {
-			return d, nil
-		}
-		if d == filepath.Dir(d) {
-			return "", fmt.Errorf("no go.work above %s", wd)
-		}
-	}
 }
