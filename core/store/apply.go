@@ -52,14 +52,14 @@ func (s *Store) Apply(b *Batch, observe func(Change)) error {
 		return fmt.Errorf("apply: %w", err)
 	}
 	moved := !known || after.Next != before.Next || after.LeaderEpoch != before.LeaderEpoch ||
-		after.FreshAt.Sub(after.storedFreshAt) >= freshInterval
+		after.LogStart != before.LogStart || !bytes.Equal(after.Trail, before.Trail) || after.FreshAt.Sub(after.storedFreshAt) >= freshInterval
 	if s.isLoading.Load() {
 		if len(p.results) > 0 {
 			if err := s.loadPlan(b); err != nil {
 				return fmt.Errorf("apply: %w", err)
 			}
 		}
-		s.loading.moved = s.loading.moved || !known || after.Checkpoint != before.Checkpoint
+		s.loading.moved = s.loading.moved || !known || !after.equal(before.Checkpoint)
 	} else if moved || len(p.results) > 0 {
 		after.storedFreshAt = after.FreshAt
 		if err := s.commitPlan(b, after.Checkpoint); err != nil {
@@ -342,4 +342,10 @@ func keyPrefix(key []byte) uint64 {
 	var b [8]byte
 	copy(b[:], key)
 	return binary.BigEndian.Uint64(b[:])
+}
+
+// equal says that c and d are the same to Pebble.
+func (c Checkpoint) equal(d Checkpoint) bool {
+	return c.Partition == d.Partition && c.Next == d.Next && c.LeaderEpoch == d.LeaderEpoch && c.FreshAt.Equal(d.FreshAt) &&
+		c.Start == d.Start && c.LogStart == d.LogStart && bytes.Equal(c.Trail, d.Trail)
 }

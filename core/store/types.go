@@ -27,16 +27,16 @@ type Batch struct {
 	FreshAt     time.Time  // our clock before the request whose end Next has reached; zero leaves what was known
 }
 
-// ChangeKind says what a mutation did to its key.
+// ChangeKind says what a mutation or a removal did to what readers see of its key.
 type ChangeKind uint8
 
 const (
 	Created    ChangeKind = iota + 1 // the key was missing
 	Updated                          // the value is another one than before
-	Unchanged                        // the value is the same as before; offset, timestamp and headers are the record's
-	Deleted                          // a tombstone removed the key
+	Unchanged                        // the value is the same as before; offset, timestamp and headers are another record's
+	Deleted                          // the key is missing now
 	Absent                           // a tombstone of a key that was missing
-	Superseded                       // the store has what the log says is newer: nothing changed
+	Superseded                       // the store has what the log says is newer: nothing that readers see has changed
 )
 
 // String is the kind's name in lower case.
@@ -58,11 +58,43 @@ func (k ChangeKind) String() string {
 	return "unknown"
 }
 
-// Change tells an observer of Apply about one mutation of the batch.
+// Change tells an observer of Apply about one mutation of the batch. Old and Value are valid during the call. Both are nil
+// where the kind is Superseded, though the key may have a value.
 type Change struct {
 	Index int // in Batch.Mutations
 	Kind  ChangeKind
-	Old   []byte // the value before this mutation, earlier mutations of the batch included; nil where there was none. Valid during the call
+	Old   []byte // the value before this mutation, earlier mutations of the batch included; nil where there was none
+	Value []byte // the value after it, another claim's where one was promoted; nil where there is none, not nil where it is empty
+
+	// The record that Value is of; the mutation's own where there is no value, and where the kind is Superseded.
+	Partition int32
+	Offset    int64
+	Timestamp int64
+}
+
+// Removal tells an observer of RemoveBelow or Finish about a key whose value has gone, or is another one now. Its bytes are
+// valid during the call.
+type Removal struct {
+	Key   []byte
+	Kind  ChangeKind // Deleted, Updated where another claim was promoted, Created where one was that a removed tombstone had hidden
+	Old   []byte     // nil: none
+	Value []byte     // nil: none
+
+	// The record that Value is of, or the removed one where there is no value.
+	Partition int32
+	Offset    int64
+	Timestamp int64
+}
+
+// Claim is what one source of one partition says of a key. The winner of a key's claims is what readers see: of each
+// partition's claims that of the greatest offset, and among those the greatest (timestamp, partition), tombstones included.
+type Claim struct {
+	Partition int32
+	Source    []byte // the key of the record that yielded it, nil where that is the key itself
+	Offset    int64
+	Timestamp int64 // milliseconds since the epoch
+	Tombstone bool
+	Winner    bool
 }
 
 // Meta is where an entry came from.
@@ -86,4 +118,7 @@ type Checkpoint struct {
 	Next        int64     // the next offset to read
 	LeaderEpoch int32     // of the last record batch, position.UnknownEpoch where it is not known
 	FreshAt     time.Time // our clock before the request whose end Next reached last; zero where that never was
+	Start       int64     // where reading began
+	LogStart    int64     // the log's first offset as far as it is known here: RemoveBelow has removed what is below
+	Trail       []byte    // what the reader keeps with the position; nil: nothing. Not to be changed
 }
