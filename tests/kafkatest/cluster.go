@@ -30,12 +30,14 @@ type Options struct {
 	Brokers   int               // 1 to 3; 0 is 1
 	Overrides map[string]string // broker settings, over those of this package
 	JVM       []string          // replaces the JVM options of the brokers
+	// Adjust, where it is set, changes the settings of one broker after all of the above: a listener behind a proxy, say.
+	Adjust func(id int, settings map[string]string)
 	Private   bool              // never the cluster of KAFKATEST_BOOTSTRAP; implied by all of the above
 }
 
 // private tells whether the options ask for what a cluster that others share cannot give.
 func (o Options) private() bool {
-	return o.Private || o.Brokers > 1 || len(o.Overrides) > 0 || len(o.JVM) > 0 || o.Version != ""
+	return o.Private || o.Brokers > 1 || len(o.Overrides) > 0 || len(o.JVM) > 0 || o.Version != "" || o.Adjust != nil
 }
 
 // Start starts a cluster of the test's own, which ends with the test; its log is
@@ -158,6 +160,9 @@ func (c *Cluster) start(ctx context.Context, o Options) error {
 		}
 		settings := properties(node)
 		maps.Copy(settings, o.Overrides)
+		if o.Adjust != nil {
+			o.Adjust(node.id, settings)
+		}
 		file := filepath.Join(nodeDir, "server.properties")
 		if err := writeProperties(file, settings); err != nil {
 			return err
