@@ -1,0 +1,202 @@
+package conformance
+
+import (
+	"context"
+	"fmt"
+	"maps"
+	"time"
+
+	"github.com/twmb/franz-go/pkg/kgo"
+	"github.com/twmb/franz-go/pkg/kmsg"
+
+	"github.com/yolean/kafka-cache/tests/kafkatest"
+)
+
+// record has the key and the value as text.
+func record(topic, key, value string) *kgo.Record {
+	return &kgo.Record{Topic: topic, Key: []byte(key), Value: []byte(value)}
+}
+
+// tombstone deletes the key.
+func tombstone(topic, key string) *kgo.Record { return &kgo.Record{Topic: topic, Key: []byte(key)} }
+
+// records are n of them, prefix0 to prefix(n-1), all with the same value.
+func records(topic, prefix string, n int, value string) []*kgo.Record {
+	all := make([]*kgo.Record, n)
+	for i := range all {
+		all[i] = record(topic, fmt.Sprintf("%s%d", prefix, i), value)
+	}
+	return all
+}
+
+// Topic is a new topic. Its name starts with the scenario's.
+func (r *Run) Topic(partitions int, config map[string]string) string {
+	return r.Cluster.NewTopic(r, partitions, config)
+}
+
+// Produce writes records and waits for their acknowledgement.
+func (r *Run) Produce(records ...*kgo.Record) { r.Cluster.Produce(r, records...) }
+
+// Begin writes the records in a transaction that stays open.
+func (r *Run) Begin(ctx context.Context, records ...*kgo.Record) *kgo.Client {
+	client := r.Cluster.Client(r, kgo.TransactionalID(kafkatest.RandomName(r)), kgo.TransactionTimeout(time.Minute))
+	if err := client.BeginTransaction(); err != nil {
+		r.Fatalf("begin a transaction: %v", err)
+	}
+	if err := client.ProduceSync(ctx, records...).FirstErr(); err != nil {
+		r.Fatalf("produce in a transaction: %v", err)
+	}
+	return client
+}
+
+// End commits or aborts the transaction, and waits until the topic has its marker.
+func (r *Run) End(ctx context.Context, client *kgo.Client, topic string, how kgo.TransactionEndTry) {
+	if err := client.EndTransaction(ctx, how); err != nil {
+		r.Fatalf("end a transaction: %v", err)
+	}
+	r.awaitStable(ctx, topic)
+}
+
+// awaitStable waits until no transaction of the topic is open.
+func (r *Run) awaitStable(ctx context.Context, topic string) {
+	r.Await(ctx, 20*time.Second, "no transaction is open", func(context.Context) error {
+		for p, e := range r.Cluster.Ends(r, topic) {
+			if e.LastStable != e.HighWatermark {
+				return fmt.Errorf("partition %d is stable up to %d of %d", p, e.LastStable, e.HighWatermark)
+			}
+		}
+		return nil
+	})
+}
+
+// compacted is for a topic whose cleaner passes within a second of what rolls a segment, and which keeps tombstones for
+// retention at least. With retention 0 they go as soon as two passes have seen them.
+func compacted(retention time.Duration) map[string]string {
+	return map[string]string{
+		"cleanup.policy": "compact", "segment.ms": "100", "min.cleanable.dirty.ratio": "0", "max.compaction.lag.ms": "200",
+		"delete.retention.ms": fmt.Sprint(retention.Milliseconds()), "file.delete.delay.ms": "100",
+	}
+}
+
+// with is a with b over it.
+func with(a, b map[string]string) map[string]string {
+	c := maps.Clone(a)
+	maps.Copy(c, b)
+	return c
+}
+
+// ReadLog reads the topic as it is now, read_committed: every record that can be read, with its tombstones.
+func (r *Run) ReadLog(ctx context.Context, topic string) []*kgo.Record {
+	left := map[int32]int64{}
+	offsets := map[int32]kgo.Offset{}
+	for p, e := range r.Cluster.Ends(r, topic) {
+		offsets[int32(p)] = kgo.NewOffset().AtStart()
+		if e.LastStable > e.Start {
+			left[int32(p)] = e.LastStable
+		}
+	}
+	var all []*kgo.Record
+	if len(left) == 0 {
+		return all
+	}
+	// Control records are read too, since one may be the last thing; what compaction has left empty is passed by the positions of the client.
+	client := r.Cluster.Client(r, kgo.ConsumePartitions(map[string]map[int32]kgo.Offset{topic: offsets}),
+		kgo.FetchIsolationLevel(kgo.ReadCommitted()), kgo.KeepControlRecords(), kgo.FetchMaxWait(200*time.Millisecond), kgo.ClientID(readerID))
+	defer client.Close()
+	for len(left) > 0 {
+		polled, cancel := context.WithTimeout(ctx, 20*time.Second)
+		fetches := client.PollFetches(polled)
+		cancel()
+		if err := fetches.Err(); err != nil {
+			r.Fatalf("read the log of %s (ends left: %v): %v", topic, left, err)
+		}
+		fetches.EachRecord(func(rec *kgo.Record) {
+			if end, ok := left[rec.Partition]; ok && rec.Offset+1 >= end {
+				delete(left, rec.Partition)
+			}
+			if !rec.Attrs.IsControl() {
+				all = append(all, rec)
+			}
+		})
+	}
+	return all
+}
+
+// readerID is the client id under which the scenarios read, so that a quota can spare them.
+const readerID = "conformance-reader"
+
+// Truth is what the log says: the last value of each key that has one.
+func (r *Run) Truth(ctx context.Context, topic string) map[string]string {
+	all := map[string]string{}
+	for _, rec := range r.ReadLog(ctx, topic) {
+		switch {
+		case len(rec.Key) == 0:
+		case rec.Value == nil:
+			delete(all, string(rec.Key))
+		default:
+			all[string(rec.Key)] = string(rec.Value)
+		}
+	}
+	return all
+}
+
+// CompactUntil writes a key that is of no interest, which rolls segments and makes the log cleanable, until done is true
+// of what the log has. The key is compactionKey, in partition 0.
+func (r *Run) CompactUntil(ctx context.Context, within time.Duration, topic, what string, done func(log []*kgo.Record) bool) {
+	n := 0
+	r.Await(ctx, within, what, func(context.Context) error {
+		n++
+		for p := range r.Cluster.Ends(r, topic) {
+			r.Cluster.ProduceTo(r, &kgo.Record{Topic: topic, Partition: int32(p), Key: []byte(compactionKey + fmt.Sprint(p)), Value: fmt.Append(nil, n)})
+		}
+		if log := r.ReadLog(ctx, topic); !done(log) {
+			return fmt.Errorf("the log has %d records", len(log))
+		}
+		return nil
+	})
+}
+
+const compactionKey = "compaction-"
+
+// without is done for CompactUntil where the log has neither a value nor a tombstone of the keys any more.
+func without(keys ...string) func(log []*kgo.Record) bool {
+	return func(log []*kgo.Record) bool {
+		for _, rec := range log {
+			for _, k := range keys {
+				if string(rec.Key) == k {
+					return false
+				}
+			}
+		}
+		return true
+	}
+}
+
+// throttledSettings are of a broker whose quotas are exact within a second or two.
+var throttledSettings = map[string]string{"quota.window.num": "2", "quota.window.size.seconds": "1"}
+
+// Throttle lets every client but the scenarios' own reader fetch that many bytes a second; 0 ends it.
+func (r *Run) Throttle(ctx context.Context, bytesPerSecond float64) {
+	request := kmsg.NewPtrAlterClientQuotasRequest()
+	entry := func(client *string, rate float64) {
+		e := kmsg.NewAlterClientQuotasRequestEntry()
+		entity := kmsg.NewAlterClientQuotasRequestEntryEntity()
+		entity.Type, entity.Name = "client-id", client
+		op := kmsg.NewAlterClientQuotasRequestEntryOp()
+		op.Key, op.Value, op.Remove = "consumer_byte_rate", rate, bytesPerSecond == 0
+		e.Entity, e.Ops = append(e.Entity, entity), append(e.Ops, op)
+		request.Entries = append(request.Entries, e)
+	}
+	reader := readerID
+	entry(nil, bytesPerSecond)
+	entry(&reader, 1e9)
+	response, err := request.RequestWith(ctx, r.Cluster.Client(r))
+	if err != nil {
+		r.Fatalf("set a quota: %v", err)
+	}
+	for _, e := range response.Entries {
+		if e.ErrorCode != 0 {
+			r.Fatalf("set a quota: error %d", e.ErrorCode)
+		}
+	}
+}

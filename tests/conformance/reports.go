@@ -1,0 +1,151 @@
+package conformance
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"fmt"
+	"io"
+	"net/http"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/redis/go-redis/v9"
+)
+
+// Reporter is an Instance that says what it is doing.
+type Reporter interface {
+	// Status is its topic's.
+	Status(ctx context.Context) (TopicStatus, error)
+	// Metric is the sum of a metric's samples that have all of the labels ("reason=expired"), of its topic alone where the
+	// samples name one. ok is false where there is none.
+	Metric(ctx context.Context, name string, labels ...string) (sum float64, ok bool, err error)
+	// Logged are the lines of its log, as the attributes that they have.
+	Logged() []map[string]any
+	// HTTP asks its HTTP API.
+	HTTP(ctx context.Context, path string) (code int, body []byte, err error)
+}
+
+// RedisServer is an Instance that speaks the Redis protocol.
+type RedisServer interface {
+	Redis() *redis.Client
+	RedisAddr() string
+}
+
+// TopicStatus is one topic of /api/v1/status.
+type TopicStatus struct {
+	Name, ID, State, Reason                        string
+	Since                                          time.Time
+	Serving                                        bool
+	Keys                                           int64
+	AppliedRecords, KeylessRecords, InvalidRecords uint64
+	Start                                          string
+	Rebuild                                        *RebuildStatus
+	SplitKeys, SplitKeysDeleted                    int64
+	Rebuilds                                       map[string]uint64
+	Removed                                        uint64
+	Comparable                                     bool
+	NotComparable                                  string
+	Partitions                                     []PartitionStatus
+}
+
+// RebuildStatus is why and since when a topic is rebuilt or verified.
+type RebuildStatus struct {
+	Reason    string
+	Since     time.Time
+	Verifying bool
+}
+
+// PartitionStatus is one partition of it.
+type PartitionStatus struct {
+	Partition                                                int32
+	Position, End, HighWatermark, LogStart, Lag, StartOffset int64
+	LagHighWatermark                                         int64
+	LagSeconds, FetchAgeSeconds                              float64
+	LeaderEpoch                                              int32
+	BlockedSince                                             *time.Time
+}
+
+var httpClient = &http.Client{Timeout: patience, Transport: &http.Transport{DisableKeepAlives: true}}
+
+func (d *daemon) http(ctx context.Context, path string) (int, []byte, error) {
+	req, err := http.NewRequestWithContext(ctx, http.MethodGet, "http://"+d.adminAddr+path, nil)
+	if err != nil {
+		return 0, nil, err
+	}
+	res, err := httpClient.Do(req)
+	if err != nil {
+		return 0, nil, err
+	}
+	defer res.Body.Close()
+	body, err := io.ReadAll(res.Body)
+	return res.StatusCode, body, err
+}
+
+func (d *daemon) HTTP(ctx context.Context, path string) (int, []byte, error) {
+	return d.http(ctx, path)
+}
+
+func (d *daemon) Status(ctx context.Context) (TopicStatus, error) {
+	code, body, err := d.http(ctx, "/api/v1/status")
+	if err != nil {
+		return TopicStatus{}, err
+	}
+	var s struct{ Topics []TopicStatus }
+	if err := json.Unmarshal(body, &s); err != nil || code != http.StatusOK || len(s.Topics) != 1 {
+		return TopicStatus{}, fmt.Errorf("/api/v1/status: %d, %w: %.300s", code, err, body)
+	}
+	return s.Topics[0], nil
+}
+
+func (d *daemon) Metric(ctx context.Context, name string, labels ...string) (float64, bool, error) {
+	code, body, err := d.http(ctx, "/metrics")
+	if err == nil && code != http.StatusOK {
+		err = fmt.Errorf("/metrics: %d", code)
+	}
+	if err != nil {
+		return 0, false, err
+	}
+	return sumSamples(body, name, labels)
+}
+
+func (d *daemon) Logged() []map[string]any {
+	var all []map[string]any
+	for _, l := range d.Lines() {
+		var m map[string]any
+		if json.Unmarshal([]byte(l), &m) == nil {
+			all = append(all, m)
+		}
+	}
+	return all
+}
+
+// sumSamples reads the text exposition format.
+func sumSamples(text []byte, name string, labels []string) (sum float64, ok bool, err error) {
+	for line := range bytes.Lines(text) {
+		rest, is := strings.CutPrefix(strings.TrimSpace(string(line)), name)
+		if !is || rest == "" || rest[0] != '{' && rest[0] != ' ' {
+			continue
+		}
+		set, value := "", rest
+		if rest[0] == '{' {
+			end := strings.LastIndexByte(rest, '}')
+			set, value = rest[1:end]+",", rest[end+1:]
+		}
+		has := true
+		for _, l := range labels {
+			k, v, _ := strings.Cut(l, "=")
+			has = has && strings.Contains(","+set, fmt.Sprintf(",%s=%q,", k, v))
+		}
+		if !has {
+			continue
+		}
+		v, err := strconv.ParseFloat(strings.Fields(value)[0], 64)
+		if err != nil {
+			return 0, false, fmt.Errorf("%q: %w", line, err)
+		}
+		sum, ok = sum+v, true
+	}
+	return sum, ok, nil
+}
