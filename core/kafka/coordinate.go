@@ -3,6 +3,7 @@ package kafka
 import (
 	"context"
 	"fmt"
+	"math"
 	"time"
 )
 
@@ -44,6 +45,9 @@ func (f *Fetcher) coordinate(ctx context.Context, apply func(context.Context, *B
 			}
 		}
 		f.takeBack()
+		if f.isDone() {
+			return
+		}
 		f.assign(ctx, refreshedAt, apply)
 		if !now.Before(next) {
 			if f.isTroubled(refreshedAt) {
@@ -68,13 +72,26 @@ func (f *Fetcher) nextRefresh(askedAt, refreshedAt time.Time, troubled int, aske
 	return askedAt.Add(max(leastRefresh, min(backoff(troubled), maxBackoff/2)))
 }
 
+// isDone reports whether all that was to be read was read and applied.
+func (f *Fetcher) isDone() bool {
+	if f.config.Until == nil || len(f.partitions) < len(f.config.Until) {
+		return false
+	}
+	for _, p := range f.partitions {
+		if p.owner != nil || !p.done {
+			return false
+		}
+	}
+	return true
+}
+
 // isTroubled reports whether there is a partition that nobody reads, or a leader that does not answer.
 func (f *Fetcher) isTroubled(refreshedAt time.Time) bool {
-	if refreshedAt.IsZero() {
+	if refreshedAt.IsZero() || len(f.partitions) < len(f.config.Until) {
 		return true
 	}
 	for _, p := range f.partitions {
-		if p.owner == nil {
+		if p.owner == nil && !p.done {
 			return true
 		}
 	}
@@ -101,20 +118,27 @@ func (f *Fetcher) update(ctx context.Context) bool {
 	}
 	var fresh []int32
 	for _, q := range info.Partitions {
+		until, ok := f.config.Until[q.ID]
+		switch {
+		case f.config.Until == nil:
+			until = math.MaxInt64
+		case !ok:
+			continue
+		}
 		p := f.partitions[q.ID]
 		if p == nil {
 			next := f.config.Start(q.ID)
 			if next < 0 {
 				next = fromLogStart
 			}
-			p = newPartition(q.ID, next, f.config.MaxPartitionBytes)
+			p = newPartition(q.ID, next, until, f.config.MaxPartitionBytes)
 			f.mu.Lock()
 			f.partitions[q.ID] = p
 			f.mu.Unlock()
 			fresh = append(fresh, q.ID)
 		}
 		if q.LeaderAddr == "" {
-			if p.owner == nil {
+			if p.owner == nil && !p.done {
 				f.report(FetchError{Leader: -1, Partition: q.ID, Err: fmt.Errorf("%w: it has no leader", ErrUnavailable)})
 			}
 			continue
@@ -141,7 +165,7 @@ func (f *Fetcher) update(ctx context.Context) bool {
 func (f *Fetcher) assign(ctx context.Context, refreshedAt time.Time, apply func(context.Context, *Batch) error) {
 	wanted := make(map[*loop]bool, len(f.loops))
 	for _, p := range f.ordered() {
-		if p.leaderAddr == "" {
+		if p.leaderAddr == "" || p.owner == nil && p.done {
 			continue
 		}
 		key := loopKey{p.leader, p.leaderAddr}

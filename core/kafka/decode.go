@@ -19,6 +19,63 @@ import (
 type decoder struct {
 	records []Record
 	headers []Header
+	epochs  []EpochRange
+}
+
+// decoded is what a response has of one partition. Its slices belong to the decoder.
+type decoded struct {
+	records []Record     // the committed ones from the position on
+	next    int64        // the position after them
+	epochs  []EpochRange // of the record batches, ascending
+	// wentBack is the first offset of a record batch whose epoch is lower than that of one before it; -1: there is none.
+	wentBack int64
+}
+
+// epochAt is the leader epoch of what the log has, or had, at an offset; position.UnknownEpoch where no record batch of
+// the response tells.
+func (r *decoded) epochAt(offset int64) int32 {
+	for _, e := range r.epochs {
+		if e.First <= offset && offset <= e.Last {
+			return e.Epoch
+		}
+	}
+	return position.UnknownEpoch
+}
+
+// cut leaves what lies below an offset.
+func (r *decoded) cut(offset int64) {
+	r.next = min(r.next, offset)
+	i, _ := slices.BinarySearchFunc(r.records, offset, func(rec Record, o int64) int { return cmp.Compare(rec.Offset, o) })
+	r.records = r.records[:i:i]
+	for i := range r.epochs {
+		if r.epochs[i].First >= offset {
+			r.epochs = r.epochs[:i:i]
+			return
+		}
+		r.epochs[i].Last = min(r.epochs[i].Last, offset-1)
+	}
+}
+
+// seen notes a record batch's epoch; first is where the partition's begin in epochs.
+func (d *decoder) seen(r *decoded, b *sarama.RecordBatch, first int) {
+	epoch, last := b.PartitionLeaderEpoch, b.LastOffset()
+	if epoch < 0 {
+		return
+	}
+	if n := len(d.epochs); n > first {
+		newest := &d.epochs[n-1]
+		switch {
+		case epoch == newest.Epoch:
+			newest.Last = max(newest.Last, last)
+			return
+		case epoch < newest.Epoch:
+			if r.wentBack < 0 {
+				r.wentBack = b.FirstOffset
+			}
+			return
+		}
+	}
+	d.epochs = append(d.epochs, EpochRange{Epoch: epoch, First: b.FirstOffset, Last: last})
 }
 
 // retained is the size, in records, up to which a slice is kept whatever the responses that follow need.
@@ -27,27 +84,27 @@ const retained = 4096
 // reset lets go of what the last response pinned.
 func (d *decoder) reset() {
 	if c := cap(d.records); c > retained && len(d.records) < c/8 {
-		d.records, d.headers = nil, nil
+		d.records, d.headers, d.epochs = nil, nil, nil
 		return
 	}
 	clear(d.records)
 	clear(d.headers)
-	d.records, d.headers = d.records[:0], d.headers[:0]
+	d.records, d.headers, d.epochs = d.records[:0], d.headers[:0], d.epochs[:0]
 }
 
-// block decodes what a response has of one partition that was asked for at offset from. It returns the committed records,
-// the position after them, and the leader epoch of the last record batch.
-func (d *decoder) block(b *sarama.FetchResponseBlock, from int64) (records []Record, next int64, epoch int32, err error) {
-	first := len(d.records)
-	next, epoch = from, position.UnknownEpoch
+// block decodes what a response has of one partition that was asked for at offset from.
+func (d *decoder) block(b *sarama.FetchResponseBlock, from int64) (decoded, error) {
+	first, firstEpoch := len(d.records), len(d.epochs)
+	r := decoded{next: from, wentBack: -1}
 	aborted := abortedTransactions{pending: b.AbortedTransactions}
 	slices.SortFunc(aborted.pending, func(a, b *sarama.AbortedTransaction) int { return cmp.Compare(a.FirstOffset, b.FirstOffset) })
 	for _, set := range b.RecordsSet {
 		if set.MsgSet != nil {
-			next, err = d.messages(set.MsgSet, next)
+			next, err := d.messages(set.MsgSet, r.next)
 			if err != nil {
-				return nil, from, epoch, err
+				return decoded{}, err
 			}
+			r.next = next
 			continue
 		}
 		batch := set.RecordBatch
@@ -57,23 +114,25 @@ func (d *decoder) block(b *sarama.FetchResponseBlock, from int64) (records []Rec
 		if batch.PartialTrailingRecord {
 			// It did not fit, and LastOffset() is that of the whole. What lies between the position and its first offset
 			// was in the response and had no records.
-			next = max(next, batch.FirstOffset)
+			r.next = max(r.next, batch.FirstOffset)
 			break
 		}
-		epoch = batch.PartitionLeaderEpoch
+		d.seen(&r, batch, firstEpoch)
 		if !aborted.drops(batch) && !batch.Control {
-			d.batch(batch, next)
+			d.batch(batch, r.next)
 		}
-		next = max(next, batch.LastOffset()+1)
+		r.next = max(r.next, batch.LastOffset()+1)
 	}
 	if len(b.RecordsSet) == 0 && !b.Partial {
 		// Compaction keeps the last batch of an idempotent producer without its records. sarama passes over such batches,
 		// and only this field tells how far the response went.
 		if o, ok := nextOffset(b); ok {
-			next = max(next, o)
+			r.next = max(r.next, o)
 		}
 	}
-	return d.records[first:len(d.records):len(d.records)], next, epoch, nil
+	r.records = d.records[first:len(d.records):len(d.records)]
+	r.epochs = d.epochs[firstEpoch:len(d.epochs):len(d.epochs)]
+	return r, nil
 }
 
 // batch appends the records of a batch from offset from on.

@@ -124,6 +124,7 @@ func TestDecodeBlock(t *testing.T) {
 		{"partial first", block(partial(data(5, 9, 0))), 5, nil, 5, position.UnknownEpoch},
 		{"partial after a gap", block(partial(data(8, 9, 0))), 5, nil, 8, position.UnknownEpoch},
 		{"partial last", block(data(5, 5, 1), partial(data(6, 9, 0))), 5, []int64{5}, 6, 7},
+		{"partial last after a gap", block(data(5, 5, 1), partial(data(8, 9, 0))), 5, []int64{5}, 8, position.UnknownEpoch},
 		{"empty batches only", emptyUpTo(9), 5, nil, 9, position.UnknownEpoch},
 		{"squeezed out", squeezed, 5, nil, 5, position.UnknownEpoch},
 		{"cut within its first batch", cut, 5, nil, 5, position.UnknownEpoch},
@@ -131,12 +132,13 @@ func TestDecodeBlock(t *testing.T) {
 	} {
 		t.Run(tc.name, func(t *testing.T) {
 			var d decoder
-			records, next, epoch, err := d.block(tc.block, tc.from)
+			is, err := d.block(tc.block, tc.from)
 			if err != nil {
 				t.Fatal(err)
 			}
+			next, epoch := is.next, is.epochAt(is.next-1)
 			var got []int64
-			for _, r := range records {
+			for _, r := range is.records {
 				got = append(got, r.Offset)
 			}
 			if !slices.Equal(got, tc.want) || next != tc.next || epoch != tc.epoch {
@@ -154,10 +156,11 @@ func TestDecodeTimestampsAndHeaders(t *testing.T) {
 	none := data(3, 3, 1)
 	none.FirstTimestamp, none.MaxTimestamp = time.Time{}, time.Time{}
 	var d decoder
-	records, _, _, err := d.block(block(b, appended, none), 0)
+	is, err := d.block(block(b, appended, none), 0)
 	if err != nil {
 		t.Fatal(err)
 	}
+	records := is.records
 	var stamps []int64
 	for _, r := range records {
 		stamps = append(stamps, r.Timestamp)
@@ -180,10 +183,11 @@ func TestDecodeOldFormats(t *testing.T) {
 	compressed := &sarama.MessageBlock{Offset: 12, Msg: &sarama.Message{Version: 1, Codec: sarama.CompressionGZIP, Set: inner}}
 	b := &sarama.FetchResponseBlock{RecordsSet: []*sarama.Records{{MsgSet: &sarama.MessageSet{Messages: []*sarama.MessageBlock{plain(8), plain(9), compressed}}}}}
 	var d decoder
-	records, next, _, err := d.block(b, 9)
+	is, err := d.block(b, 9)
 	if err != nil {
 		t.Fatal(err)
 	}
+	records, next := is.records, is.next
 	var got []int64
 	for _, r := range records {
 		got = append(got, r.Offset)
@@ -214,11 +218,11 @@ func TestDecoderIsUsedAgain(t *testing.T) {
 					r.Headers = []*sarama.RecordHeader{{Key: []byte("h")}}
 				}
 			}
-			records, _, _, err := d.block(block(b), from)
+			is, err := d.block(block(b), from)
 			if err != nil {
 				t.Fatal(err)
 			}
-			parts = append(parts, part{records, from, n})
+			parts = append(parts, part{is.records, from, n})
 		}
 		for _, p := range parts {
 			if len(p.records) != p.n {
@@ -243,11 +247,51 @@ func TestDecodeAllocatesNothingPerRecord(t *testing.T) {
 	b := block(data(0, 999, 1000))
 	var d decoder
 	if n := testing.AllocsPerRun(100, func() {
-		if _, _, _, err := d.block(b, 0); err != nil {
+		if _, err := d.block(b, 0); err != nil {
 			t.Fatal(err)
 		}
 		d.reset()
 	}); n > 2 {
 		t.Errorf("%v allocations for 1000 records", n)
+	}
+}
+
+func ofEpoch(epoch int32, b *sarama.RecordBatch) *sarama.RecordBatch {
+	b.PartitionLeaderEpoch = epoch
+	return b
+}
+
+func TestDecodeEpochs(t *testing.T) {
+	var d decoder
+	other, err := d.block(block(ofEpoch(9, data(100, 101, 2))), 100) // another partition of the same response
+	if err != nil {
+		t.Fatal(err)
+	}
+	is, err := d.block(block(ofEpoch(2, data(5, 7, 3)), ofEpoch(2, data(10, 12, 3)), ofEpoch(4, marker(1, 20, commit)), ofEpoch(4, data(21, 29, 9))), 6)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if want := []EpochRange{{2, 5, 12}, {4, 20, 29}}; !slices.Equal(is.epochs, want) || is.wentBack != -1 {
+		t.Errorf("%v, went back at %d", is.epochs, is.wentBack)
+	}
+	if !slices.Equal(other.epochs, []EpochRange{{9, 100, 101}}) {
+		t.Errorf("%v", other.epochs)
+	}
+	for offset, want := range map[int64]int32{4: -1, 5: 2, 8: 2, 12: 2, 13: -1, 20: 4, 29: 4, 30: -1} {
+		if got := is.epochAt(offset); got != want {
+			t.Errorf("the epoch at %d is %d, want %d", offset, got, want)
+		}
+	}
+	is.cut(25)
+	if n := len(is.records); is.next != 25 || n == 0 || is.records[n-1].Offset != 24 || !slices.Equal(is.epochs, []EpochRange{{2, 5, 12}, {4, 20, 24}}) {
+		t.Errorf("%+v", is)
+	}
+	is.cut(15)
+	if n := len(is.records); is.next != 15 || is.records[n-1].Offset != 12 || !slices.Equal(is.epochs, []EpochRange{{2, 5, 12}}) {
+		t.Errorf("%+v", is)
+	}
+	is, err = d.block(block(ofEpoch(4, data(5, 7, 3)), ofEpoch(3, data(8, 8, 1))), 5)
+	if err != nil || is.wentBack != 8 {
+		t.Errorf("%+v, %v", is, err)
 	}
 }

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
 	"sync"
 	"time"
 
@@ -26,9 +27,56 @@ func (c *Client) Ends(ctx context.Context, topic string, partitions []int32) (ma
 		return nil, err
 	}
 	defer done()
+	ends := make(map[int32]Ends, len(partitions))
+	var mu sync.Mutex
+	err = c.eachLeader(ctx, topic, partitions, func(addr string, ids []int32) error {
+		got, err := c.endsOf(ctx, addr, topic, ids)
+		mu.Lock()
+		defer mu.Unlock()
+		maps.Copy(ends, got)
+		return err
+	})
+	if err != nil {
+		err = fmt.Errorf("ask for the ends of topic %q: %w", topic, err)
+	}
+	return ends, err
+}
+
+// OffsetsAt asks the leaders for the first offset of each partition whose timestamp is at or after a time: -1 where there is
+// none. Records of open and aborted transactions count. Where some leaders are out of reach it returns what the others
+// answered, and the joined errors.
+func (c *Client) OffsetsAt(ctx context.Context, topic string, partitions []int32, at time.Time) (map[int32]int64, error) {
+	ctx, done, err := c.begin(ctx)
+	if err != nil {
+		return nil, err
+	}
+	defer done()
+	stamp := max(at.UnixMilli(), 0) // a timestamp below 0 would ask for a bound of the log
+	if at.After(time.UnixMilli(stamp)) {
+		stamp++ // a record of that millisecond is before it
+	}
+	offsets := make(map[int32]int64, len(partitions))
+	var mu sync.Mutex
+	err = c.eachLeader(ctx, topic, partitions, func(addr string, ids []int32) error {
+		return c.ask(ctx, addr, func(b *sarama.Broker) (time.Duration, error) {
+			got, d, err := listOffsets(b, topic, ids, sarama.ReadUncommitted, stamp)
+			mu.Lock()
+			defer mu.Unlock()
+			maps.Copy(offsets, got)
+			return d, err
+		})
+	})
+	if err != nil {
+		err = fmt.Errorf("ask for the offsets of topic %q at %s: %w", topic, at.UTC().Format(time.RFC3339Nano), err)
+	}
+	return offsets, err
+}
+
+// eachLeader calls do for each leader of some of the partitions, at the same time, and joins the errors.
+func (c *Client) eachLeader(ctx context.Context, topic string, partitions []int32, do func(addr string, ids []int32) error) error {
 	info, err := c.describe(ctx, topic)
 	if err != nil {
-		return nil, fmt.Errorf("ask for the ends of topic %q: %w", topic, err)
+		return err
 	}
 	var errs []error
 	byLeader := make(map[string][]int32)
@@ -42,27 +90,20 @@ func (c *Client) Ends(ctx context.Context, topic string, partitions []int32) (ma
 			byLeader[p.LeaderAddr] = append(byLeader[p.LeaderAddr], id)
 		}
 	}
-	ends := make(map[int32]Ends, len(partitions))
 	var mu sync.Mutex
 	var asking sync.WaitGroup
 	for addr, ids := range byLeader {
 		asking.Go(func() {
-			got, err := c.endsOf(ctx, addr, topic, ids)
+			err := do(addr, ids)
 			mu.Lock()
 			defer mu.Unlock()
-			for id, e := range got {
-				ends[id] = e
-			}
 			if err != nil {
 				errs = append(errs, err)
 			}
 		})
 	}
 	asking.Wait()
-	if len(errs) > 0 {
-		return ends, fmt.Errorf("ask for the ends of topic %q: %w", topic, errors.Join(errs...))
-	}
-	return ends, nil
+	return errors.Join(errs...)
 }
 
 // endsOf asks one leader. A request has one isolation level and one bound a partition, so there are three.

@@ -48,6 +48,19 @@ func (e *OutOfRangeError) Error() string {
 	return fmt.Sprintf("kafka: partition %d: position %d is outside the log, which has %d to %d", e.Partition, e.Position, e.LogStart, e.End)
 }
 
+// DivergedError says that a partition's log is no longer the one that was read: an unclean leader election, or a restored
+// disk, has put another in its place from some offset on, which may lie below the position. What was read has to be read
+// again.
+type DivergedError struct {
+	Partition int32
+	Offset    int64 // of the anchor, or of the record batch, that showed it
+	Reason    string
+}
+
+func (e *DivergedError) Error() string {
+	return fmt.Sprintf("kafka: partition %d: the log is not the one that was read, as offset %d shows: %s", e.Partition, e.Offset, e.Reason)
+}
+
 // FetchError is a fault that a [Fetcher] met and goes on after.
 type FetchError struct {
 	Leader    int32 // the broker's id; -1 where none is concerned, as when metadata was asked for

@@ -20,6 +20,13 @@ type FetcherConfig struct {
 	// Start returns the next offset to read of a partition, or -1 for the log's start. It is called once a partition, also
 	// for partitions that are found later.
 	Start func(partition int32) int64
+	// Until names the partitions to read, each with the offset to read to: records at or above it are not delivered, and
+	// the last Batch has it as Next. Run returns nil once apply has returned for all of them. Where a partition's log is
+	// shorter, or a partition is not there, Run waits for it. nil: all partitions are read, for ever. It must not change.
+	Until map[int32]int64
+	// Trail returns what was applied of a partition so far; it is called while none of the partition's batches is being
+	// applied, from several goroutines at once, and what it returns is not kept. nil: nothing is checked.
+	Trail func(partition int32) Trail
 	// MaxBytes bounds a response and MaxPartitionBytes what it has of one partition. A single record batch that is larger
 	// comes whole (KIP-74). Two responses of a leader are in memory at a time. Defaults 16 MiB and 1 MiB.
 	MaxBytes, MaxPartitionBytes int32
@@ -104,8 +111,8 @@ func NewFetcher(c FetcherConfig) (*Fetcher, error) {
 }
 
 // Run reads until ctx ends, and then returns ctx.Err(); until apply returns an error, which it returns; or until the topic
-// can no longer be read from the positions reached: [ErrTopicRecreated], [*OutOfRangeError]. Everything else is told to
-// OnError and retried. When it returns, all its goroutines have ended. It can be called once.
+// can no longer be read from the positions reached: [ErrTopicRecreated], [*OutOfRangeError], [*DivergedError]. Everything else is told to
+// OnError and retried. With Until it returns nil at the end. When it returns, all its goroutines have ended. It can be called once.
 //
 // apply is called from one goroutine a leader and never at the same time for the same partition; each partition's batches
 // come in order. Every partition gets a Batch, perhaps without records, for each response that it was in. The context

@@ -238,6 +238,9 @@ func (l *loop) fill(r *response, due []*partition, alone bool) {
 		}
 		return
 	}
+	if due = l.withoutDone(r, due); len(due) == 0 {
+		return
+	}
 	asked := time.Now()
 	var res *sarama.FetchResponse
 	err = l.ask(func(b *sarama.Broker) (time.Duration, error) {
@@ -308,7 +311,8 @@ func (l *loop) ask(r request) error {
 
 // decode appends the partition's batch to r.
 func (l *loop) decode(r *response, p *partition, block *sarama.FetchResponseBlock, asked, now time.Time, alone bool) {
-	records, next, epoch, err := r.decoder.block(block, p.next)
+	is, err := r.decoder.block(block, p.next)
+	next := is.next
 	if err != nil {
 		p.suspect = true
 		l.failOne(r, p, err)
@@ -337,12 +341,38 @@ func (l *loop) decode(r *response, p *partition, block *sarama.FetchResponseBloc
 	default:
 		p.starved++
 	}
+	if is.wentBack >= 0 || len(is.epochs) > 0 && is.epochs[0].Epoch < p.readEpoch {
+		l.wentBack(p, is)
+		return
+	}
 	p.next = next
-	r.batches = append(r.batches, Batch{
-		Partition: p.id, Records: records, Next: next, LeaderEpoch: epoch,
+	if n := len(is.epochs); n > 0 {
+		p.readEpoch = is.epochs[n-1].Epoch
+	}
+	if next >= p.until {
+		is.cut(p.until)
+		l.finish(r, p)
+	}
+	b := Batch{
+		Partition: p.id, Records: is.records, Next: is.next, LeaderEpoch: is.epochAt(is.next - 1), Epochs: is.epochs,
 		LogStart: block.LogStartOffset, LastStable: block.LastStableOffset, HighWatermark: block.HighWaterMarkOffset,
 		Last: true, AskedAt: asked,
-	})
+	}
+	if n := len(is.records); n > 0 {
+		b.Anchor, b.HasAnchor = anchorOf(&is.records[n-1], is.epochAt(is.records[n-1].Offset)), true
+	}
+	r.batches = append(r.batches, b)
+}
+
+// wentBack ends Run: leader epochs only grow along a log (KIP-101).
+func (l *loop) wentBack(p *partition, is decoded) {
+	offset, epoch := is.wentBack, p.readEpoch
+	if offset < 0 {
+		offset = is.epochs[0].First
+	} else {
+		epoch = is.epochs[len(is.epochs)-1].Epoch
+	}
+	l.f.fail(&DivergedError{Partition: p.id, Offset: offset, Reason: fmt.Sprintf("a record batch of an older leader epoch than %d, which was read before it", epoch)})
 }
 
 // resolveStarts asks for the log's start where that is where to begin. It returns the partitions that can be fetched.
@@ -372,6 +402,24 @@ func (l *loop) resolveStarts(r *response, due []*partition) ([]*partition, error
 		p.next = start
 		return false
 	}), nil
+}
+
+// withoutDone gives those back that have nothing to read before their end.
+func (l *loop) withoutDone(r *response, due []*partition) []*partition {
+	return slices.DeleteFunc(due, func(p *partition) bool {
+		if p.next < p.until {
+			return false
+		}
+		l.finish(r, p)
+		return true
+	})
+}
+
+// finish has a partition that was read up to its end given back.
+func (l *loop) finish(r *response, p *partition) {
+	p.done = true
+	l.remove(p.id)
+	r.give = append(r.give, p)
 }
 
 // bounds is nil where the leader did not answer at all.

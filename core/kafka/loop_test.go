@@ -3,6 +3,7 @@ package kafka
 import (
 	"context"
 	"errors"
+	"math"
 	"slices"
 	"testing"
 	"time"
@@ -25,7 +26,7 @@ func testLoop(t *testing.T, ids ...int32) (*loop, []*partition, *[]FetchError) {
 	l := newLoop(ctx, f, 3, "a:1")
 	var ps []*partition
 	for _, id := range ids {
-		p := newPartition(id, 5, f.config.MaxPartitionBytes)
+		p := newPartition(id, 5, math.MaxInt64, f.config.MaxPartitionBytes)
 		ps = append(ps, p)
 		l.give(p)
 	}
@@ -152,5 +153,37 @@ func TestPanicOfTheProtocolLayerIsAnError(t *testing.T) {
 	}, nil)
 	if !errors.Is(err, ErrCorrupt) {
 		t.Errorf("%v", err)
+	}
+}
+
+// TestLowerEpochEndsRun has a response go on in an older leader epoch than the one before it.
+func TestLowerEpochEndsRun(t *testing.T) {
+	for name, second := range map[string]*sarama.FetchResponseBlock{
+		"between responses": block(ofEpoch(6, data(6, 6, 1))),
+		"within one":        block(ofEpoch(8, data(6, 6, 1)), ofEpoch(7, data(7, 7, 1))),
+	} {
+		t.Run(name, func(t *testing.T) {
+			l, ps, _ := testLoop(t, 0)
+			ctx, cancel := context.WithCancel(context.Background())
+			l.f.stop = cancel
+			now := time.Now()
+			r := new(response)
+			first := block(ofEpoch(7, data(5, 5, 1)))
+			first.HighWaterMarkOffset, first.LastStableOffset = 6, 6
+			l.decode(r, ps[0], first, now, now, false)
+			if len(r.batches) != 1 || !r.batches[0].HasAnchor || r.batches[0].Anchor.LeaderEpoch != 7 || r.batches[0].Anchor.Offset != 5 {
+				t.Fatalf("%+v", r.batches)
+			}
+			second.HighWaterMarkOffset, second.LastStableOffset = 8, 8
+			l.decode(r, ps[0], second, now, now, false)
+			var diverged *DivergedError
+			if !errors.As(l.f.failure, &diverged) || ctx.Err() == nil || diverged.Partition != 0 {
+				t.Fatalf("%v", l.f.failure)
+			}
+			if len(r.batches) != 1 || ps[0].next != 6 {
+				t.Errorf("delivered %+v", r.batches)
+			}
+			t.Log(diverged)
+		})
 	}
 }

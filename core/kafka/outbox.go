@@ -19,7 +19,11 @@ type pending struct {
 	size       int
 	stamp      time.Time
 	deadline   time.Time
+	timestamp  int64 // the record's
 	done       func(Produced, error)
+
+	toPartition bool
+	partition   int32 // where toPartition
 
 	topic    *outTopic
 	part     *outPartition // nil: the topic's partitions are not known yet
@@ -44,7 +48,8 @@ func newPending(r ProduceRecord, done func(Produced, error)) *pending {
 		buf = append(buf, b...)
 		return buf[len(buf)-len(b) : len(buf) : len(buf)]
 	}
-	e := &pending{key: clone(r.Key), value: clone(r.Value), size: n + recordOverhead, done: done}
+	e := &pending{key: clone(r.Key), value: clone(r.Value), size: n + recordOverhead, done: done,
+		timestamp: r.Timestamp, toPartition: r.ToPartition, partition: r.Partition}
 	for _, h := range r.Headers {
 		e.headers = append(e.headers, &sarama.RecordHeader{Key: clone(h.Key), Value: clone(h.Value)})
 		e.size += recordOverhead / 4
@@ -132,6 +137,15 @@ func newOutTopic(name string) *outTopic {
 	return &outTopic{name: name, kick: make(chan struct{}, 1), partitioner: sarama.NewMurmur2Partitioner(name)}
 }
 
+// partition is the one with an id, or nil.
+func (t *outTopic) partition(id int32) *outPartition {
+	// Kafka numbers a topic's partitions from 0.
+	if i := int(id); i < len(t.parts) && t.parts[i].id == id {
+		return t.parts[i]
+	}
+	return nil
+}
+
 // choose is the Java client's choice, over all partitions, whether they have a leader now or not.
 func (t *outTopic) choose(key []byte, n int) int {
 	m := sarama.ProducerMessage{}
@@ -147,15 +161,16 @@ func (t *outTopic) choose(key []byte, n int) int {
 
 // outPartition is a partition that is written to.
 type outPartition struct {
-	topic      *outTopic
-	id         int32
-	leaderAddr string // empty: none is known
-	queue      []*pending
-	batch      *outBatch // in flight or in doubt: nothing else is sent before it is settled
-	sender     *sender   // who has the batch now; nil: nobody
-	retryAt    time.Time
-	failures   int
-	cause      error // of the last attempt
+	topic       *outTopic
+	incarnation position.TopicID // of the topic when its leader was looked up
+	id          int32
+	leaderAddr  string // empty: none is known
+	queue       []*pending
+	batch       *outBatch // in flight or in doubt: nothing else is sent before it is settled
+	sender      *sender   // who has the batch now; nil: nobody
+	retryAt     time.Time
+	failures    int
+	cause       error // of the last attempt
 
 	producer   producerID
 	sequence   int32 // of the next record
@@ -216,7 +231,7 @@ func (b *outBatch) encode() {
 	if b.wire != nil {
 		return
 	}
-	first := b.entries[0].stamp.Truncate(time.Millisecond)
+	first := time.UnixMilli(b.entries[0].timestamp)
 	w := &sarama.RecordBatch{
 		Version: 2, PartitionLeaderEpoch: -1,
 		FirstTimestamp: first, MaxTimestamp: first,
@@ -226,7 +241,7 @@ func (b *outBatch) encode() {
 	}
 	records := make([]sarama.Record, len(b.entries))
 	for i, e := range b.entries {
-		at := e.stamp.Truncate(time.Millisecond)
+		at := time.UnixMilli(e.timestamp)
 		if at.After(w.MaxTimestamp) {
 			w.MaxTimestamp = at
 		}

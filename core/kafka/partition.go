@@ -18,6 +18,9 @@ type partition struct {
 
 	next                    int64 // the next offset to ask for, or fromLogStart
 	fromStart               bool  // reading began at the log's start
+	until                   int64 // the offset to read to; math.MaxInt64: there is none
+	done                    bool  // it was read up to there
+	readEpoch               int32 // of the newest record batch that was read
 	begun                   bool  // a response without an error was had
 	epoch                   int32 // the leader's, sent along so that a deposed leader does not answer (KIP-320)
 	logStart, highWatermark int64 // in the last response
@@ -36,9 +39,10 @@ type partition struct {
 	returnedAt  time.Time // when the last owner gave it back
 }
 
-func newPartition(id int32, next int64, limit int32) *partition {
+func newPartition(id int32, next, until int64, limit int32) *partition {
 	return &partition{
 		id: id, next: next, fromStart: next == fromLogStart, limit: limit,
+		until: until, done: next >= until, readEpoch: position.UnknownEpoch,
 		epoch: position.UnknownEpoch, leaderEpoch: position.UnknownEpoch, leader: -1,
 	}
 }

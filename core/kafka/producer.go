@@ -4,11 +4,14 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"math"
 	"slices"
 	"sync"
 	"time"
 
 	"github.com/IBM/sarama"
+
+	"github.com/yolean/kafka-cache/core/position"
 )
 
 const (
@@ -16,6 +19,8 @@ const (
 	DefaultProduceTimeout = 10 * time.Second
 	// maxBuffered bounds the bytes of the records that a Producer holds, and so the size of one.
 	maxBuffered = 64 << 20
+	// maxTimestamp is what a time.Duration can hold, in milliseconds, which is the distance that sarama encodes: 2262.
+	maxTimestamp = math.MaxInt64 / int64(time.Millisecond)
 	// recordOverhead is what a record that waits costs beside its bytes, roughly.
 	recordOverhead = 256
 )
@@ -32,10 +37,18 @@ type ProduceRecord struct {
 	Key     []byte // nil: no key, any partition. Otherwise murmur2 of it chooses the partition, as in the Java client
 	Value   []byte // nil: a tombstone. Empty is not nil
 	Headers []Header
+	// ToPartition says that the record is for Partition, whatever its key. One that the topic does not have is
+	// [ErrUnknownTopic].
+	ToPartition bool
+	Partition   int32
+	Timestamp   int64 // milliseconds since 1970, until 2262; 0: now. The broker's clock replaces it where the topic says LogAppendTime
 }
 
 // Produced says where a record is in the log.
 type Produced struct {
+	// TopicID is the incarnation of the topic for which the leader that acknowledged the record was looked up. A produce
+	// request names the topic alone (KIP-516 changes that in version 13).
+	TopicID   position.TopicID
 	Partition int32
 	Offset    int64 // -1: it is in the log, at an offset that the broker no longer knew
 	Timestamp int64 // milliseconds since 1970
@@ -100,6 +113,10 @@ func NewProducer(c ProducerConfig) (*Producer, error) {
 // is surely not in it: [ErrUnavailable], [ErrTooLarge], [ErrNotEnoughReplicas], [ErrNotAuthorized], [ErrUnknownTopic],
 // [ErrRefused], [ErrClosed].
 func (p *Producer) Produce(topic string, r ProduceRecord, done func(Produced, error)) {
+	if r.Timestamp < 0 || r.Timestamp > maxTimestamp || r.ToPartition && r.Partition < 0 {
+		done(Produced{}, fmt.Errorf("produce to %q: %w: timestamp %d, partition %d", topic, ErrRefused, r.Timestamp, r.Partition))
+		return
+	}
 	e := newPending(r, done)
 	if e.size > maxBuffered {
 		done(Produced{}, fmt.Errorf("produce to %q: %w: %d bytes where %d can be held", topic, ErrTooLarge, e.size, maxBuffered))
@@ -115,18 +132,16 @@ func (p *Producer) enqueue(topic string, e *pending) error {
 	defer p.mu.Unlock()
 	e.stamp = time.Now() // with the lock held, so that deadlines come in the order of the queue
 	e.deadline = e.stamp.Add(p.config.Timeout)
+	if e.timestamp == 0 {
+		e.timestamp = e.stamp.UnixMilli()
+	}
 	if p.closing {
 		return ErrClosed
 	}
 	if p.bytes+e.size > maxBuffered {
 		return fmt.Errorf("%w: %d bytes wait to be written already", ErrUnavailable, p.bytes)
 	}
-	t := p.topics[topic]
-	if t == nil {
-		t = newOutTopic(topic)
-		p.topics[topic] = t
-		p.workers.Go(func() { p.keepTopic(t) })
-	}
+	t := p.topic(topic)
 	p.bytes += e.size
 	if p.queue.push(e) {
 		if !p.queue.watched {
@@ -147,10 +162,46 @@ func (p *Producer) enqueue(topic string, e *pending) error {
 	return nil
 }
 
+// topic is what is known of a topic, which is asked for if it is new. Who calls it holds mu.
+func (p *Producer) topic(name string) *outTopic {
+	t := p.topics[name]
+	if t == nil {
+		t = newOutTopic(name)
+		p.topics[name] = t
+		p.workers.Go(func() { p.keepTopic(t) })
+	}
+	return t
+}
+
+// PartitionOf is the partition that a key belongs to: murmur2's choice among those that the topic has, as the Producer
+// knows them. It is false while they are not known, and then has them asked for; it never waits.
+func (p *Producer) PartitionOf(topic string, key []byte) (int32, bool) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if p.closing || key == nil || topic == "" {
+		return 0, false
+	}
+	t := p.topic(topic)
+	if t.parts == nil {
+		return 0, false
+	}
+	return t.parts[t.choose(key, len(t.parts))].id, true
+}
+
 // route puts a record into its partition's queue. Who calls it holds mu.
 func (p *Producer) route(t *outTopic, e *pending) {
-	part := t.parts[t.choose(e.key, len(t.parts))]
-	e.part = part
+	if e.toPartition {
+		e.part = t.partition(e.partition)
+	} else {
+		e.part = t.parts[t.choose(e.key, len(t.parts))]
+	}
+	if e.part == nil {
+		// It may be a new one. Metadata that is asked for now decides.
+		t.waiting = append(t.waiting, e)
+		nudge(t.kick)
+		return
+	}
+	part := e.part
 	part.queue = append(part.queue, e)
 	if s := p.senders[part.leaderAddr]; s != nil {
 		nudge(s.wake)

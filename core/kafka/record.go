@@ -14,8 +14,8 @@ type Record struct {
 	Headers   []Header
 }
 
-// Batch is what one fetch response had for one partition. It belongs to the [Fetcher]: it, its Records and all the bytes
-// they point to are valid until the function it was handed to returns, and must not be written to or appended to.
+// Batch is what one fetch response had for one partition. It belongs to the [Fetcher]: it, its Records and Epochs and all the
+// bytes they point to are valid until the function it was handed to returns, and must not be written to or appended to.
 type Batch struct {
 	Partition int32
 	// Records are the committed records in ascending order of offset, each at least the position before the batch. There
@@ -24,9 +24,15 @@ type Batch struct {
 	// Next is the position after the batch: the next offset to read, past everything that the log has before it, delivered
 	// or not.
 	Next int64
-	// LeaderEpoch is that of the last record batch that the response had for the partition; position.UnknownEpoch where it
-	// had none.
+	// LeaderEpoch is that of the record batch that ends at Next; position.UnknownEpoch where none does: the response had
+	// nothing of the partition, or what was there was compacted away. Where Next has moved and the epoch is not known, that
+	// of the position before does not hold for Next: a batch of a newer epoch may have been there.
 	LeaderEpoch int32
+	// Anchor is that of the last of Records, where HasAnchor.
+	Anchor    Anchor
+	HasAnchor bool
+	// Epochs are those of the record batches that the response had, delivered or not, ascending.
+	Epochs []EpochRange
 	// LogStart, LastStable and HighWatermark are the log's bounds in the response that the batch came in: its first
 	// offset, the end of what read_committed can reach (KIP-98), and the end of what is replicated.
 	LogStart, LastStable, HighWatermark int64

@@ -213,7 +213,7 @@ func (p *Producer) written(as []answer, b *outBatch, offset int64, appended time
 	part.maxRecords = 0
 	part.batch, part.failures, part.cause, part.retryAt = nil, 0, nil, time.Time{}
 	for i, e := range b.entries {
-		w := Produced{Partition: part.id, Offset: -1, Timestamp: e.stamp.UnixMilli()}
+		w := Produced{TopicID: part.incarnation, Partition: part.id, Offset: -1, Timestamp: e.timestamp}
 		if offset >= 0 {
 			w.Offset = offset + int64(i)
 		}
@@ -317,11 +317,12 @@ func (p *Producer) keepTopic(t *outTopic) {
 	began := time.Now()
 	failures := 0
 	for {
+		asked := time.Now()
 		info, err := p.client.DescribeTopic(p.ctx, t.name)
 		if p.ctx.Err() != nil {
 			return
 		}
-		as, retry, gone := p.updateTopic(t, info, err, time.Since(began) > unknownTopicPatience)
+		as, retry, gone := p.updateTopic(t, asked, info, err, time.Since(began) > unknownTopicPatience)
 		deliver(as)
 		if gone {
 			return
@@ -345,8 +346,8 @@ func (p *Producer) keepTopic(t *outTopic) {
 	}
 }
 
-// updateTopic takes metadata over. It reports whether to ask again before long, and whether the topic is given up.
-func (p *Producer) updateTopic(t *outTopic, info TopicInfo, err error, patient bool) (as []answer, retry, gone bool) {
+// updateTopic takes metadata over that was asked for at a time. It reports whether to ask again before long, and whether the topic is given up.
+func (p *Producer) updateTopic(t *outTopic, asked time.Time, info TopicInfo, err error, patient bool) (as []answer, retry, gone bool) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	if err == nil && len(info.Partitions) == 0 {
@@ -370,7 +371,7 @@ func (p *Producer) updateTopic(t *outTopic, info TopicInfo, err error, patient b
 		as = p.moveTo(as, t, info)
 	}
 	for i := len(t.parts); i < len(info.Partitions); i++ {
-		t.parts = append(t.parts, &outPartition{topic: t, id: info.Partitions[i].ID})
+		t.parts = append(t.parts, &outPartition{topic: t, incarnation: info.ID, id: info.Partitions[i].ID})
 	}
 	for _, q := range info.Partitions {
 		i := slices.IndexFunc(t.parts, func(part *outPartition) bool { return part.id == q.ID })
@@ -389,6 +390,11 @@ func (p *Producer) updateTopic(t *outTopic, info TopicInfo, err error, patient b
 	waiting := t.waiting
 	t.waiting = nil
 	for _, e := range waiting {
+		if e.toPartition && t.partition(e.partition) == nil && asked.After(e.stamp) {
+			as = p.settle(as, e, Produced{}, fmt.Errorf("%w: it has %d partitions, and no partition %d", ErrUnknownTopic, len(t.parts), e.partition))
+			p.release(e)
+			continue
+		}
 		p.route(t, e)
 	}
 	for _, part := range t.parts {

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"math"
 	"slices"
 	"strconv"
 	"time"
@@ -99,13 +100,15 @@ func (c *Client) describe(ctx context.Context, name string) (TopicInfo, error) {
 	return info, nil
 }
 
-// TopicSettings are what a topic's configuration says of retention and sizes.
+// TopicSettings are what a topic's configuration says of retention, sizes and timestamps. What a broker does not know, as a
+// managed one may not, is its zero value; a cleanup policy there always is.
 type TopicSettings struct {
 	// Authorized says that the cluster let us read the configuration. Where it is false, nothing else is known.
 	Authorized      bool
 	CleanupPolicy   string        // "compact", "delete" or "compact,delete"
 	DeleteRetention time.Duration // delete.retention.ms: how long a tombstone stays
 	MaxMessageBytes int           // max.message.bytes: of a record batch
+	LogAppendTime   bool          // message.timestamp.type: timestamps are the broker's, not the producers'
 }
 
 // TopicSettings reads the topic's configuration. That the cluster's access control refuses it is no error.
@@ -126,7 +129,7 @@ func (c *Client) TopicSettings(ctx context.Context, topic string) (TopicSettings
 }
 
 func (c *Client) settings(ctx context.Context, topic string) (TopicSettings, error) {
-	names := []string{"cleanup.policy", "delete.retention.ms", "max.message.bytes"}
+	names := []string{"cleanup.policy", "delete.retention.ms", "max.message.bytes", "message.timestamp.type"}
 	res, err := askAny(ctx, c, func(b *sarama.Broker) (*sarama.DescribeConfigsResponse, time.Duration, error) {
 		res, err := b.DescribeConfigs(&sarama.DescribeConfigsRequest{Version: 4, Resources: []*sarama.ConfigResource{
 			{Type: sarama.TopicResource, Name: topic, ConfigNames: names},
@@ -147,29 +150,26 @@ func (c *Client) settings(ctx context.Context, topic string) (TopicSettings, err
 		return TopicSettings{}, classify(k)
 	}
 	s := TopicSettings{Authorized: true}
-	found := 0
 	for _, e := range r.Configs {
-		if !slices.Contains(names, e.Name) {
-			continue
-		}
-		found++
-		if e.Name == "cleanup.policy" {
-			s.CleanupPolicy = e.Value
-			continue
-		}
-		n, err := strconv.ParseInt(e.Value, 10, 64)
-		if err != nil || n < 0 {
-			return TopicSettings{}, fmt.Errorf("%w: %s is %q", ErrCorrupt, e.Name, e.Value)
-		}
 		switch e.Name {
-		case "delete.retention.ms":
-			s.DeleteRetention = time.Duration(min(n, int64(1<<63-1)/int64(time.Millisecond))) * time.Millisecond
-		case "max.message.bytes":
-			s.MaxMessageBytes = int(n)
+		case "cleanup.policy":
+			s.CleanupPolicy = e.Value
+		case "message.timestamp.type":
+			s.LogAppendTime = e.Value == "LogAppendTime"
+		case "delete.retention.ms", "max.message.bytes":
+			n, err := strconv.ParseInt(e.Value, 10, 64)
+			if err != nil || n < 0 {
+				return TopicSettings{}, fmt.Errorf("%w: %s is %q", ErrCorrupt, e.Name, e.Value)
+			}
+			if e.Name == "max.message.bytes" {
+				s.MaxMessageBytes = int(n)
+				continue
+			}
+			s.DeleteRetention = time.Duration(min(n, int64(math.MaxInt64/time.Millisecond))) * time.Millisecond
 		}
 	}
-	if found != len(names) {
-		return TopicSettings{}, fmt.Errorf("%w: %d of the settings %q came back", ErrCorrupt, found, names)
+	if s.CleanupPolicy == "" {
+		return TopicSettings{}, fmt.Errorf("%w: no cleanup.policy among the %d settings that came back", ErrCorrupt, len(r.Configs))
 	}
 	return s, nil
 }
