@@ -31,8 +31,8 @@ type Options struct {
 	Overrides map[string]string // broker settings, over those of this package
 	JVM       []string          // replaces the JVM options of the brokers
 	// Adjust, where it is set, changes the settings of one broker after all of the above: a listener behind a proxy, say.
-	Adjust func(id int, settings map[string]string)
-	Private   bool              // never the cluster of KAFKATEST_BOOTSTRAP; implied by all of the above
+	Adjust  func(id int, settings map[string]string)
+	Private bool // never the cluster of KAFKATEST_BOOTSTRAP; implied by all of the above
 }
 
 // private tells whether the options ask for what a cluster that others share cannot give.
