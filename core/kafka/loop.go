@@ -238,7 +238,7 @@ func (l *loop) fill(r *response, due []*partition, alone bool) {
 		}
 		return
 	}
-	if due = l.withoutDone(r, due); len(due) == 0 {
+	if due = l.checkTrails(r, l.withoutDone(r, due)); len(due) == 0 {
 		return
 	}
 	asked := time.Now()
@@ -442,12 +442,9 @@ func (l *loop) outOfRange(r *response, p *partition) {
 	}
 	p.outOfRange++
 	if p.outOfRange > 1 {
-		starts, err1 := l.bounds([]int32{p.id}, sarama.OffsetOldest)
-		ends, err2 := l.bounds([]int32{p.id}, sarama.OffsetNewest)
-		start, ok1 := starts[p.id]
-		end, ok2 := ends[p.id]
-		if !ok1 || !ok2 {
-			l.failOne(r, p, fmt.Errorf("ask for the log's bounds: %w", errors.Join(err1, err2)))
+		start, end, err := l.logBounds(p)
+		if err != nil {
+			l.failOne(r, p, err)
 			return
 		}
 		if p.next < start || p.next > end {

@@ -21,6 +21,8 @@ type partition struct {
 	until                   int64 // the offset to read to; math.MaxInt64: there is none
 	done                    bool  // it was read up to there
 	readEpoch               int32 // of the newest record batch that was read
+	trailed                 bool  // its trail was asked for, and readEpoch is at least what that had
+	checkedEpoch            int32 // the leader's when the log was last known to be the one that the trail is of
 	begun                   bool  // a response without an error was had
 	epoch                   int32 // the leader's, sent along so that a deposed leader does not answer (KIP-320)
 	logStart, highWatermark int64 // in the last response
@@ -42,7 +44,7 @@ type partition struct {
 func newPartition(id int32, next, until int64, limit int32) *partition {
 	return &partition{
 		id: id, next: next, fromStart: next == fromLogStart, limit: limit,
-		until: until, done: next >= until, readEpoch: position.UnknownEpoch,
+		until: until, done: next >= until, readEpoch: position.UnknownEpoch, checkedEpoch: position.UnknownEpoch,
 		epoch: position.UnknownEpoch, leaderEpoch: position.UnknownEpoch, leader: -1,
 	}
 }
