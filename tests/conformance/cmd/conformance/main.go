@@ -18,6 +18,7 @@ import (
 	"time"
 
 	"github.com/yolean/kafka-cache/tests/conformance"
+	_ "github.com/yolean/kafka-cache/tests/conformance/peers"
 	"github.com/yolean/kafka-cache/tests/kafkatest"
 )
 
