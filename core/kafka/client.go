@@ -191,6 +191,14 @@ func (c *Client) prefer(addr string) {
 	c.preferred = addr
 }
 
+// doubt has another broker asked next time: the one that answered may not have heard of what was asked for.
+func (c *Client) doubt() {
+	c.mu.Lock()
+	addr := c.preferred
+	c.mu.Unlock()
+	c.avoid(addr)
+}
+
 // avoid moves a broker that did not answer behind the others.
 func (c *Client) avoid(addr string) {
 	c.mu.Lock()

@@ -81,6 +81,29 @@ func (e *pending) overdue(after time.Duration) error {
 	return fmt.Errorf("%w: not sent within %v: %w", ErrUnavailable, after, withoutVerdict(cause))
 }
 
+// unreachable is why a record that was not sent cannot be now: no broker, or no leader, answers. nil: it was sent, or it
+// can be.
+func (e *pending) unreachable(now time.Time) error {
+	t, part := e.topic, e.part
+	switch {
+	case e.inDoubt():
+		return nil
+	case errors.Is(t.cause, ErrUnavailable):
+		return t.cause
+	case part == nil && t.cause == nil:
+		return fmt.Errorf("%w: no broker says where the topic's partitions are", ErrUnavailable)
+	case part == nil:
+		return nil
+	case part.leaderAddr == "":
+		return fmt.Errorf("%w: partition %d has no leader", ErrUnavailable, part.id)
+	case part.sender != nil && part.sender.isOverdue(now):
+		return fmt.Errorf("%w: %s does not answer", ErrUnavailable, part.sender.addr)
+	case part.failures > 0 && errors.Is(part.cause, ErrUnavailable):
+		return part.cause
+	}
+	return nil
+}
+
 // withoutVerdict keeps an error's text alone: what it says of the outcome holds for one attempt, not for the record.
 func withoutVerdict(err error) error { return errors.New(err.Error()) }
 
@@ -123,14 +146,15 @@ func (l *pendingList) remove(e *pending) {
 
 // outTopic is a topic that is written to.
 type outTopic struct {
-	name        string
-	id          position.TopicID // of the incarnation that parts belongs to
-	kick        chan struct{}    // asks for metadata
-	partitioner sarama.Partitioner
-	parts       []*outPartition // by id; nil: not known yet
-	waiting     []*pending      // until they are
-	refreshedAt time.Time
-	cause       error // why metadata cannot be had
+	name         string
+	id           position.TopicID // of the incarnation that parts belongs to
+	kick         chan struct{}    // asks for metadata
+	partitioner  sarama.Partitioner
+	parts        []*outPartition // by id; nil: not known yet
+	waiting      []*pending      // until they are
+	refreshedAt  time.Time       // when the metadata that is known was asked for
+	cause        error           // why metadata cannot be had
+	unknownSince time.Time       // since when every answer says that there is no such topic; zero: it is not so
 }
 
 func newOutTopic(name string) *outTopic {
@@ -169,12 +193,22 @@ type outPartition struct {
 	batch       *outBatch // in flight or in doubt: nothing else is sent before it is settled
 	sender      *sender   // who has the batch now; nil: nobody
 	retryAt     time.Time
+	lookUpAfter time.Time // nothing is sent before the topic was looked up after this
+	acked       int64     // the greatest offset that was acknowledged; -1: none
+	held        bool      // batch was acknowledged, and that is to be confirmed by a look-up
+	orphaned    bool      // the topic was created anew since
 	failures    int
 	cause       error // of the last attempt
 
 	producer   producerID
 	sequence   int32 // of the next record
 	maxRecords int   // of a batch, while one that was refused is taken apart; 0: any number
+}
+
+// isLookedUp reports whether the leader, and the topic's id, are known as of lately, and as of after the last fault.
+func (p *outPartition) isLookedUp(now time.Time, lately time.Duration) bool {
+	at := p.topic.refreshedAt
+	return now.Sub(at) <= lately && at.After(p.lookUpAfter)
 }
 
 func (p *outPartition) hasWork() bool { return p.batch != nil || len(p.queue) > 0 }
@@ -197,6 +231,9 @@ type outBatch struct {
 	bytes    int
 	sending  bool
 	doubtful bool // an attempt may have reached the log
+
+	offset   int64     // that was acknowledged, while the partition is held
+	appended time.Time // the broker's timestamp then; zero: none
 }
 
 // maxBatch bounds a batch that has several records: with its overhead it stays below max.message.bytes' default.

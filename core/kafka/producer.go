@@ -19,6 +19,8 @@ const (
 	DefaultProduceTimeout = 10 * time.Second
 	// maxBuffered bounds the bytes of the records that a Producer holds, and so the size of one.
 	maxBuffered = 64 << 20
+	// unsentPatience is how long a record that was not sent waits for a broker to send it to.
+	unsentPatience = 3 * time.Second
 	// maxTimestamp is what a time.Duration can hold, in milliseconds, which is the distance that sarama encodes: 2262.
 	maxTimestamp = math.MaxInt64 / int64(time.Millisecond)
 	// recordOverhead is what a record that waits costs beside its bytes, roughly.
@@ -46,8 +48,11 @@ type ProduceRecord struct {
 
 // Produced says where a record is in the log.
 type Produced struct {
-	// TopicID is the incarnation of the topic for which the leader that acknowledged the record was looked up. A produce
-	// request names the topic alone (KIP-516 changes that in version 13).
+	// TopicID is the incarnation of the topic that the record is in. A produce request names the topic alone (before its
+	// version 13, KIP-516), so this is the one for which the leader was looked up: at most [Config].RefreshInterval
+	// before the record was sent, after the last fault, and after the acknowledgement too where that is the partition's
+	// first or does not lie beyond the one before. What remains is a topic that was deleted and created again between
+	// two look-ups without a fault that this Producer met, and whose new log had outgrown the old one's acknowledgements.
 	TopicID   position.TopicID
 	Partition int32
 	Offset    int64 // -1: it is in the log, at an offset that the broker no longer knew
@@ -109,6 +114,9 @@ func NewProducer(c ProducerConfig) (*Producer, error) {
 // held; done must not block. It copies what r points to and never waits for the network. Records of one partition are
 // written in the order of the calls.
 //
+// A record that could not be sent since no broker, or no leader, was to be reached is answered after 3 s, whatever the
+// time-out; one for a topic that the cluster has said for 2 s it does not have, then.
+//
 // done's error is nil, or wraps [ErrUnknownOutcome] where the record may or may not be in the log, or says why the record
 // is surely not in it: [ErrUnavailable], [ErrTooLarge], [ErrNotEnoughReplicas], [ErrNotAuthorized], [ErrUnknownTopic],
 // [ErrRefused], [ErrClosed].
@@ -155,8 +163,8 @@ func (p *Producer) enqueue(topic string, e *pending) error {
 		t.waiting = append(t.waiting, e)
 		return nil
 	}
-	if e.stamp.Sub(t.refreshedAt) > p.config.Kafka.RefreshInterval {
-		nudge(t.kick)
+	if e.stamp.Sub(t.refreshedAt) > p.config.Kafka.RefreshInterval/2 {
+		nudge(t.kick) // ahead of the time when nothing is sent without
 	}
 	p.route(t, e)
 	return nil
@@ -269,6 +277,7 @@ func (p *Producer) watchDeadlines() {
 func (p *Producer) expired(now time.Time) (as []answer, wait time.Duration) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
+	as = p.unsent(as, now)
 	for {
 		e := p.queue.first
 		if e == nil {
@@ -277,16 +286,34 @@ func (p *Producer) expired(now time.Time) (as []answer, wait time.Duration) {
 		if wait := e.deadline.Sub(now); wait > 0 {
 			return as, min(wait, lookOut)
 		}
-		as = p.settle(as, e, Produced{}, e.overdue(p.config.Timeout))
-		switch {
-		case e.part == nil:
-			e.topic.waiting = p.trim(e.topic.waiting)
-		case e.batch == nil:
-			e.part.queue = p.trim(e.part.queue)
-		case e.part.sender == nil && e.batch.allAnswered():
-			p.abandon(e.part)
+		as = p.drop(as, e, e.overdue(p.config.Timeout))
+	}
+}
+
+// unsent answers records that have waited for unsentPatience while no broker can be reached to send them to.
+func (p *Producer) unsent(as []answer, now time.Time) []answer {
+	var next *pending
+	for e := p.queue.first; e != nil && now.Sub(e.stamp) >= unsentPatience; e = next {
+		next = e.next
+		if err := e.unreachable(now); err != nil {
+			as = p.drop(as, e, fmt.Errorf("not sent within %v: %w", unsentPatience, err))
 		}
 	}
+	return as
+}
+
+// drop answers a record and lets go of it where nothing of it is under way. Who calls it holds mu.
+func (p *Producer) drop(as []answer, e *pending, err error) []answer {
+	as = p.settle(as, e, Produced{}, err)
+	switch {
+	case e.part == nil:
+		e.topic.waiting = p.trim(e.topic.waiting)
+	case e.batch == nil:
+		e.part.queue = p.trim(e.part.queue)
+	case e.part.sender == nil && e.batch.allAnswered():
+		p.abandon(e.part)
+	}
+	return as
 }
 
 // lookOut has metadata asked for where a broker does not answer: its partitions may have another leader already.

@@ -13,8 +13,11 @@ import (
 const (
 	// maxProduceRequest bounds a request for all of a leader's partitions.
 	maxProduceRequest = 8 << 20
-	// unknownTopicPatience is how long a topic that is not there is asked for: it may just have been created.
-	unknownTopicPatience = time.Second
+	// unknownTopicPatience is for how long every answer has to say that a topic is not there before that is believed: it
+	// may just have been created, and not every broker know it.
+	unknownTopicPatience = 2 * time.Second
+	// unknownTopicInterval is the longest time between two look-ups meanwhile.
+	unknownTopicInterval = 250 * time.Millisecond
 )
 
 // sender writes to the partitions of one broker, one request at a time.
@@ -62,9 +65,14 @@ func (s *sender) collect(now time.Time) (batches []*outBatch, wait time.Duration
 	var parts []*outPartition
 	for _, t := range s.p.topics {
 		for _, part := range t.parts {
-			if part.leaderAddr == s.addr && part.sender == nil && part.hasWork() {
-				parts = append(parts, part)
+			if part.leaderAddr != s.addr || part.sender != nil || part.held || !part.hasWork() {
+				continue
 			}
+			if !part.isLookedUp(now, s.p.config.Kafka.RefreshInterval) {
+				nudge(t.kick) // the senders are woken once it is
+				continue
+			}
+			parts = append(parts, part)
 		}
 	}
 	if len(parts) == 0 {
@@ -166,7 +174,19 @@ func (p *Producer) judge(as []answer, b *outBatch, block *sarama.ProduceResponse
 	part := b.part
 	switch block.Err {
 	case sarama.ErrNoError:
-		return p.written(as, b, block.Offset, block.Timestamp)
+		if part.orphaned {
+			b.doubtful = true // the old topic may have acknowledged it, or the new one
+			return p.again(as, b, nil, now)
+		}
+		if block.Offset > part.acked && part.acked >= 0 {
+			return p.written(as, b, block.Offset, block.Timestamp)
+		}
+		// The first acknowledgement, or one below another: the topic may have been created anew since its leader was
+		// looked up. Metadata that is asked for now tells.
+		part.held, part.lookUpAfter = true, now
+		b.doubtful, b.offset, b.appended = true, block.Offset, block.Timestamp
+		nudge(part.topic.kick)
+		return as
 	case sarama.ErrDuplicateSequenceNumber:
 		// It is in the log, from an attempt before, and the broker has forgotten where.
 		return p.written(as, b, -1, time.Time{})
@@ -183,6 +203,9 @@ func (p *Producer) judge(as []answer, b *outBatch, block *sarama.ProduceResponse
 		part.bump()
 		b.wire = nil
 		return p.again(as, b, fmt.Errorf("%w: %w", ErrUnavailable, block.Err), now)
+	case sarama.ErrUnknownTopicOrPartition:
+		// Nothing was appended; or the topic was deleted while its followers copied what was, which is gone with it.
+		return p.again(as, b, classify(block.Err), now)
 	case sarama.ErrNotEnoughReplicas, sarama.ErrInvalidMessage:
 		return p.again(as, b, classify(block.Err), now) // refused before anything was written
 	case sarama.ErrMessageSizeTooLarge, sarama.ErrMessageSetSizeTooLarge, sarama.ErrInvalidRecord, sarama.ErrInvalidTimestamp:
@@ -211,6 +234,10 @@ func (p *Producer) written(as []answer, b *outBatch, offset int64, appended time
 	part := b.part
 	part.sequence = after(part.sequence, len(b.entries))
 	part.maxRecords = 0
+	if offset >= 0 {
+		part.acked = offset + int64(len(b.entries)) - 1
+	}
+	part.held = false
 	part.batch, part.failures, part.cause, part.retryAt = nil, 0, nil, time.Time{}
 	for i, e := range b.entries {
 		w := Produced{TopicID: part.incarnation, Partition: part.id, Offset: -1, Timestamp: e.timestamp}
@@ -233,7 +260,7 @@ func (p *Producer) refuse(as []answer, b *outBatch, err error) []answer {
 		err = fmt.Errorf("%w: %w", ErrUnknownOutcome, withoutVerdict(err))
 		part.bump()
 	}
-	part.batch, part.cause = nil, nil
+	part.batch, part.cause, part.held = nil, nil, false
 	for _, e := range b.entries {
 		as = p.settle(as, e, Produced{}, err)
 		p.release(e)
@@ -264,11 +291,18 @@ func (p *Producer) takeApart(as []answer, b *outBatch, block *sarama.ProduceResp
 }
 
 // again has a batch sent again after a while: as it was where its outcome is in doubt, otherwise with what has come since.
+// Where the leader did not answer, or is none, it is looked up before, and so is the topic's id.
 func (p *Producer) again(as []answer, b *outBatch, err error, now time.Time) []answer {
 	part := b.part
+	if part.orphaned {
+		return p.readdress(as, b)
+	}
 	part.cause = err
 	part.retryAt = now.Add(min(backoff(part.failures), p.config.Timeout/8))
 	part.failures++
+	if errors.Is(err, ErrUnavailable) || errors.Is(err, ErrUnknownTopic) || b.doubtful {
+		part.lookUpAfter = now
+	}
 	nudge(part.topic.kick)
 	switch {
 	case !b.doubtful:
@@ -300,7 +334,7 @@ func (p *Producer) requeue(b *outBatch) {
 // abandon gives up a batch all of whose records were answered at their deadlines.
 func (p *Producer) abandon(part *outPartition) {
 	b := part.batch
-	part.batch = nil
+	part.batch, part.held = nil, false
 	if b.doubtful {
 		part.bump()
 	}
@@ -314,7 +348,6 @@ func (p *Producer) abandon(part *outPartition) {
 
 // keepTopic asks for a topic's metadata when it is first written to, and whenever it is asked to.
 func (p *Producer) keepTopic(t *outTopic) {
-	began := time.Now()
 	failures := 0
 	for {
 		asked := time.Now()
@@ -322,7 +355,7 @@ func (p *Producer) keepTopic(t *outTopic) {
 		if p.ctx.Err() != nil {
 			return
 		}
-		as, retry, gone := p.updateTopic(t, asked, info, err, time.Since(began) > unknownTopicPatience)
+		as, retry, gone := p.updateTopic(t, asked, info, err)
 		deliver(as)
 		if gone {
 			return
@@ -334,49 +367,57 @@ func (p *Producer) keepTopic(t *outTopic) {
 			case <-p.ctx.Done():
 				return
 			}
-			if sleep(p.ctx, leastRefresh) != nil { // several partitions' faults ask together
+			if sleep(p.ctx, time.Until(asked.Add(leastRefresh))) != nil { // several partitions' faults ask together
 				return
 			}
 			continue
 		}
 		failures++
-		if sleep(p.ctx, backoff(failures)) != nil {
+		wait := backoff(failures)
+		if errors.Is(err, ErrUnknownTopic) {
+			wait = min(wait, unknownTopicInterval)
+		}
+		if sleep(p.ctx, wait) != nil {
 			return
 		}
 	}
 }
 
-// updateTopic takes metadata over that was asked for at a time. It reports whether to ask again before long, and whether the topic is given up.
-func (p *Producer) updateTopic(t *outTopic, asked time.Time, info TopicInfo, err error, patient bool) (as []answer, retry, gone bool) {
+// updateTopic takes metadata over that was asked for at a time. It reports whether to ask again before long, and whether
+// the topic is given up.
+func (p *Producer) updateTopic(t *outTopic, asked time.Time, info TopicInfo, err error) (as []answer, retry, gone bool) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	if err == nil && len(info.Partitions) == 0 {
 		err = fmt.Errorf("%w: topic %q has no partitions", ErrUnavailable, t.name)
 	}
 	t.cause = err
-	if err != nil {
-		if t.parts == nil && (errors.Is(err, ErrNotAuthorized) || errors.Is(err, ErrRefused) || errors.Is(err, ErrUnknownTopic) && patient) {
-			for _, e := range t.waiting {
-				as = p.settle(as, e, Produced{}, err)
-				p.release(e)
-			}
-			t.waiting = nil
-			delete(p.topics, t.name)
-			return as, false, true
-		}
+	if !errors.Is(err, ErrUnknownTopic) {
+		t.unknownSince = time.Time{}
+	} else if t.unknownSince.IsZero() {
+		t.unknownSince = asked
+	}
+	switch {
+	case err == nil:
+	case errors.Is(err, ErrUnknownTopic) && asked.Sub(t.unknownSince) >= unknownTopicPatience,
+		t.parts == nil && (errors.Is(err, ErrNotAuthorized) || errors.Is(err, ErrRefused)):
+		as, gone = p.giveUp(as, t, err)
+		return as, !gone, gone
+	default:
 		return nil, true, false
 	}
-	t.refreshedAt = time.Now()
+	now := time.Now()
+	t.refreshedAt = asked
 	if t.id != info.ID {
 		as = p.moveTo(as, t, info)
 	}
 	for i := len(t.parts); i < len(info.Partitions); i++ {
-		t.parts = append(t.parts, &outPartition{topic: t, incarnation: info.ID, id: info.Partitions[i].ID})
+		t.parts = append(t.parts, &outPartition{topic: t, incarnation: info.ID, id: info.Partitions[i].ID, acked: -1})
 	}
 	for _, q := range info.Partitions {
 		i := slices.IndexFunc(t.parts, func(part *outPartition) bool { return part.id == q.ID })
 		part := t.parts[i]
-		if s := part.sender; s != nil && q.LeaderAddr != "" && q.LeaderAddr != s.addr && s.isOverdue(t.refreshedAt) {
+		if s := part.sender; s != nil && q.LeaderAddr != "" && q.LeaderAddr != s.addr && s.isOverdue(now) {
 			s.interrupt(errMoved) // whether it was written is in doubt either way, and the new leader will know
 		}
 		part.leaderAddr = q.LeaderAddr
@@ -398,6 +439,9 @@ func (p *Producer) updateTopic(t *outTopic, asked time.Time, info TopicInfo, err
 		p.route(t, e)
 	}
 	for _, part := range t.parts {
+		if part.held && asked.After(part.lookUpAfter) {
+			as = p.written(as, part.batch, part.batch.offset, part.batch.appended)
+		}
 		if s := p.senders[part.leaderAddr]; s != nil && part.hasWork() {
 			nudge(s.wake)
 		}
@@ -406,21 +450,73 @@ func (p *Producer) updateTopic(t *outTopic, asked time.Time, info TopicInfo, err
 	return as, retry, false
 }
 
+// giveUp answers what waits for a topic that is not there, or may not be written to. It reports whether nothing of it is
+// under way any more; the topic is then forgotten. Who calls it holds mu.
+func (p *Producer) giveUp(as []answer, t *outTopic, err error) ([]answer, bool) {
+	left := t.waiting
+	t.waiting = nil
+	busy := false
+	for _, part := range t.parts {
+		left = append(left, part.queue...)
+		part.queue = nil
+		switch {
+		case part.sender != nil:
+			busy = true
+		case part.batch != nil:
+			as = p.refuse(as, part.batch, err)
+		}
+	}
+	for _, e := range left {
+		as = p.settle(as, e, Produced{}, err)
+		p.release(e)
+	}
+	if !busy {
+		delete(p.topics, t.name)
+	}
+	return as, !busy
+}
+
 // moveTo lets go of the partitions of a topic that was deleted and created again. What had not been sent to them goes to
-// the new ones; what a sender has now stays with the old ones, which nobody looks at again, until its time is up.
+// the new ones; what a sender has now is looked at again when its request has ended.
 func (p *Producer) moveTo(as []answer, t *outTopic, info TopicInfo) []answer {
 	for _, part := range t.parts {
 		if part.sender == nil && part.batch != nil {
 			as = p.refuse(as, part.batch, fmt.Errorf("%w: topic %q has id %s now", ErrTopicRecreated, t.name, info.ID))
 		}
 		t.waiting = append(t.waiting, part.queue...)
-		part.queue = nil
+		part.queue, part.orphaned = nil, true
 	}
 	for _, e := range t.waiting {
 		e.part = nil
 	}
 	slices.SortStableFunc(t.waiting, func(a, b *pending) int { return a.deadline.Compare(b.deadline) })
 	t.id, t.parts = info.ID, nil
+	return as
+}
+
+// readdress deals with a batch that was under way while its topic was created anew: what may have been written is in
+// doubt, and what was not goes to the new topic.
+func (p *Producer) readdress(as []answer, b *outBatch) []answer {
+	part := b.part
+	t := part.topic
+	if b.doubtful {
+		return p.refuse(as, b, fmt.Errorf("%w: topic %q has id %s now", ErrTopicRecreated, t.name, t.id))
+	}
+	p.requeue(b)
+	queue := part.queue
+	part.queue = nil
+	for _, e := range queue {
+		e.part = nil
+		switch {
+		case p.topics[t.name] != t:
+			as = p.settle(as, e, Produced{}, ErrUnknownTopic)
+			p.release(e)
+		case t.parts == nil:
+			t.waiting = append(t.waiting, e)
+		default:
+			p.route(t, e)
+		}
+	}
 	return as
 }
 

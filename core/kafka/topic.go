@@ -80,9 +80,13 @@ func (c *Client) describe(ctx context.Context, name string) (TopicInfo, error) {
 	}
 	i := slices.IndexFunc(res.Topics, func(t *sarama.TopicMetadata) bool { return t.Name == name })
 	if i < 0 {
+		c.doubt()
 		return TopicInfo{}, ErrUnknownTopic
 	}
 	topic := res.Topics[i]
+	if topic.Err == sarama.ErrUnknownTopicOrPartition {
+		c.doubt()
+	}
 	if topic.Err != sarama.ErrNoError {
 		return TopicInfo{}, classify(topic.Err)
 	}
