@@ -5,6 +5,8 @@ import (
 	"fmt"
 	"math"
 	"time"
+
+	"github.com/yolean/kafka-cache/core/position"
 )
 
 const (
@@ -87,7 +89,7 @@ func (f *Fetcher) isDone() bool {
 
 // isTroubled reports whether there is a partition that nobody reads, or a leader that does not answer.
 func (f *Fetcher) isTroubled(refreshedAt time.Time) bool {
-	if refreshedAt.IsZero() || len(f.partitions) < len(f.config.Until) {
+	if refreshedAt.IsZero() || !f.otherID.IsZero() || len(f.partitions) < len(f.config.Until) {
 		return true
 	}
 	for _, p := range f.partitions {
@@ -113,9 +115,17 @@ func (f *Fetcher) update(ctx context.Context) bool {
 		return false
 	}
 	if info.ID != f.config.ID {
+		if f.otherID != info.ID {
+			// The broker may not have heard yet of the topic that is to be read. Another one is asked.
+			f.otherID = info.ID
+			f.client.doubt()
+			f.report(FetchError{Leader: -1, Partition: -1, Err: fmt.Errorf("%w: topic %q has id %s, to be confirmed", ErrUnavailable, f.config.Topic, info.ID)})
+			return false
+		}
 		f.fail(fmt.Errorf("%w: topic %q had id %s and has id %s", ErrTopicRecreated, f.config.Topic, f.config.ID, info.ID))
 		return false
 	}
+	f.otherID = position.TopicID{}
 	var fresh []int32
 	for _, q := range info.Partitions {
 		until, ok := f.config.Until[q.ID]
@@ -190,7 +200,7 @@ func (f *Fetcher) assign(ctx context.Context, refreshedAt time.Time, apply func(
 			l = f.startLoop(ctx, key, apply)
 			wanted[l] = true
 		}
-		p.owner, p.epoch = l, p.leaderEpoch
+		p.owner, p.epoch, p.confirmed = l, p.leaderEpoch, false
 		l.give(p)
 	}
 	for key, l := range f.loops {

@@ -49,7 +49,9 @@ const (
 // One goroutine, in Run, asks for metadata and decides who reads which partition; a loop a leader reads. A partition that
 // met a fault goes back to that goroutine, and is read again only after metadata that was asked for later has confirmed
 // the topic's id and the partition's leader: so a topic that is deleted and created again is noticed before its new
-// records are taken for the old ones'.
+// records are taken for the old ones'. The leader itself confirms the id too, before the first fetch of a partition and
+// after each pause in which it owed no answer: a fetch names the topic alone (before its version 13, KIP-516), and one
+// that is under way when its topic is deleted is answered with an error.
 type Fetcher struct {
 	config FetcherConfig
 	client *Client // for metadata, with connections of its own
@@ -65,6 +67,7 @@ type Fetcher struct {
 	stop       context.CancelFunc
 
 	loops   map[loopKey]*loop // belongs to Run's goroutine
+	otherID position.TopicID  // that metadata last said, where it is not the one to read; belongs to Run's goroutine
 	workers sync.WaitGroup
 }
 

@@ -9,6 +9,8 @@ import (
 	"time"
 
 	"github.com/IBM/sarama"
+
+	"github.com/yolean/kafka-cache/core/position"
 )
 
 const (
@@ -18,6 +20,9 @@ const (
 	starvedAlone = 8
 	// overdue is how much longer than the long poll a response may take before the leader is held for troubled.
 	overdue = 500 * time.Millisecond
+	// unwatched is how long no fetch may have been under way for the next one to be believed without asking for the
+	// topic's id: a topic is not deleted, created again and filled within.
+	unwatched = 50 * time.Millisecond
 )
 
 // errMoved ends a request to a leader that does not answer while the partition has another one already.
@@ -46,8 +51,9 @@ type loop struct {
 	askedAt   time.Time               // when the request that is in flight was sent; zero: none is
 	interrupt context.CancelCauseFunc // ends that request
 
-	parts   []*partition // belongs to the fetching goroutine
-	suspect bool         // whose turn it is: the suspects', one at a time, or the others'
+	answeredAt time.Time    // the last response to a fetch; belongs to the fetching goroutine
+	parts      []*partition // belongs to the fetching goroutine
+	suspect    bool         // whose turn it is: the suspects', one at a time, or the others'
 }
 
 // response is a decoded fetch response. There are two of them, which are used in turn.
@@ -231,7 +237,7 @@ func (l *loop) pause(d time.Duration) {
 
 // fill makes one request and decodes its response into r.
 func (l *loop) fill(r *response, due []*partition, alone bool) {
-	due, err := l.resolveStarts(r, due)
+	due, err := l.resolveStarts(r, l.confirm(r, due))
 	if err != nil || len(due) == 0 {
 		if err != nil {
 			l.failAll(r, due, err)
@@ -259,6 +265,7 @@ func (l *loop) fill(r *response, due []*partition, alone bool) {
 		return
 	}
 	now := time.Now()
+	l.answeredAt = now
 	for _, p := range due {
 		block := res.GetBlock(l.f.config.Topic, p.id)
 		switch {
@@ -402,6 +409,47 @@ func (l *loop) resolveStarts(r *response, due []*partition) ([]*partition, error
 		p.next = start
 		return false
 	}), nil
+}
+
+// confirm asks the leader for the topic's id, for partitions that it was not asked for yet, and for all of them after a
+// pause. Another id is for the Fetcher to judge, with metadata that others have.
+func (l *loop) confirm(r *response, due []*partition) []*partition {
+	if time.Since(l.answeredAt) > unwatched {
+		for _, p := range l.parts {
+			p.confirmed = false
+		}
+	}
+	if !slices.ContainsFunc(due, func(p *partition) bool { return !p.confirmed }) {
+		return due
+	}
+	var id position.TopicID
+	err := l.ask(func(b *sarama.Broker) (time.Duration, error) {
+		res, err := b.GetMetadata(sarama.NewMetadataRequest(protocolVersion, []string{l.f.config.Topic}))
+		if err != nil {
+			return 0, err
+		}
+		throttle := time.Duration(res.ThrottleTimeMs) * time.Millisecond
+		if len(res.Topics) != 1 {
+			return throttle, sarama.ErrIncompleteResponse
+		}
+		if e := res.Topics[0].Err; e != sarama.ErrNoError {
+			return throttle, e
+		}
+		id = position.TopicID(res.Topics[0].Uuid)
+		return throttle, nil
+	})
+	if err == nil && id != l.f.config.ID {
+		err = fmt.Errorf("%w: it has topic %q with id %s, to be confirmed", ErrUnavailable, l.f.config.Topic, id)
+	}
+	if err != nil {
+		l.failAll(r, due, err)
+		return nil
+	}
+	l.answeredAt = time.Now()
+	for _, p := range l.parts {
+		p.confirmed = true
+	}
+	return due
 }
 
 // withoutDone gives those back that have nothing to read before their end.

@@ -23,6 +23,7 @@ type partition struct {
 	readEpoch               int32 // of the newest record batch that was read
 	trailed                 bool  // its trail was asked for, and readEpoch is at least what that had
 	checkedEpoch            int32 // the leader's when the log was last known to be the one that the trail is of
+	confirmed               bool  // its leader has said that the topic has the id that is to be read, lately
 	begun                   bool  // a response without an error was had
 	epoch                   int32 // the leader's, sent along so that a deposed leader does not answer (KIP-320)
 	logStart, highWatermark int64 // in the last response

@@ -177,7 +177,89 @@ func TestQuicklyRecreatedTopicEndsRun(t *testing.T) {
 			if err := r.result(t); !errors.Is(err, kafka.ErrTopicRecreated) {
 				t.Errorf("Run returned %v", err)
 			}
+			for _, v := range r.values(0) {
+				if strings.HasPrefix(v, "new") {
+					t.Errorf("a record of the new topic was delivered: %q", v)
+				}
+			}
 		})
+	}
+}
+
+// TestRecreatedWhileNothingIsFetched has the topic created anew, and outgrow the position, while what was read before is
+// still being applied, so that no fetch is under way that would fail.
+func TestRecreatedWhileNothingIsFetched(t *testing.T) {
+	c := startCluster(t, kfake.NumBrokers(1), kfake.SeedTopics(1, topic))
+	w := newWriter(t, c.ListenAddrs())
+	applying, apply := make(chan struct{}, 100), make(chan struct{})
+	r := read(t, c.ListenAddrs(), func(fc *kafka.FetcherConfig, r *reader) {
+		fc.Kafka.RefreshInterval = time.Hour // only the reader's own look tells
+		r.apply = func(b *kafka.Batch) error {
+			if len(b.Records) > 0 {
+				applying <- struct{}{}
+				<-apply
+			}
+			return nil
+		}
+	})
+	eventually(t, "the end", func() bool { return r.atEnd(0, 0) })
+	write(t, w, 0, "k", "old 0")
+	<-applying
+	before := r.fetcher.LastFetch(0)
+	write(t, w, 0, "k", "old 1")
+	eventually(t, "the second record to be fetched", func() bool { return r.fetcher.LastFetch(0).After(before) })
+	recreate(t, c, 1)
+	w2 := newWriter(t, c.ListenAddrs())
+	for i := range 10 {
+		write(t, w2, 0, "k", fmt.Sprint("new ", i))
+	}
+	since := time.Now()
+	eventually(t, "the pause to be one", func() bool { return time.Since(since) > 100*time.Millisecond })
+	close(apply)
+	if err := r.result(t); !errors.Is(err, kafka.ErrTopicRecreated) {
+		t.Errorf("Run returned %v", err)
+	}
+	if got := r.values(0); !slices.Equal(got, []string{"old 0", "old 1"}) {
+		t.Errorf("read %q", got)
+	}
+}
+
+// TestBrokerThatHasNotHeardOfTheTopic has one broker say for a while that the topic has another id, as one does that has
+// not heard of its recreation.
+func TestBrokerThatHasNotHeardOfTheTopic(t *testing.T) {
+	c := startCluster(t, kfake.NumBrokers(3), kfake.SeedTopics(3, topic))
+	w := newWriter(t, c.ListenAddrs())
+	for p := range int32(3) {
+		write(t, w, p, "k", "v")
+	}
+	id := idOf(t, c)
+	wrong := 0
+	c.ControlKey(int16(kmsg.Metadata), func(req kmsg.Request) (kmsg.Response, error, bool) {
+		c.KeepControl()
+		if wrong++; wrong%2 == 0 || wrong > 8 {
+			return nil, nil, false
+		}
+		res := req.ResponseKind().(*kmsg.MetadataResponse)
+		for i, a := range c.ListenAddrs() {
+			host, port, _ := strings.Cut(a, ":")
+			b := kmsg.NewMetadataResponseBroker()
+			b.NodeID, b.Host = int32(i), host
+			fmt.Sscan(port, &b.Port)
+			res.Brokers = append(res.Brokers, b)
+		}
+		mt := kmsg.NewMetadataResponseTopic()
+		mt.Topic, mt.TopicID = kmsg.StringPtr(topic), [16]byte{0xff}
+		for p := range int32(3) {
+			mp := kmsg.NewMetadataResponseTopicPartition()
+			mp.Partition, mp.Leader = p, 0
+			mt.Partitions = append(mt.Partitions, mp)
+		}
+		res.Topics = append(res.Topics, mt)
+		return res, nil, true
+	})
+	r := read(t, c.ListenAddrs(), func(fc *kafka.FetcherConfig, _ *reader) { fc.ID = id })
+	for p := range int32(3) {
+		eventually(t, "the end", func() bool { return r.atEnd(p, 1) })
 	}
 }
 
