@@ -46,7 +46,7 @@ func (s *Store) Apply(b *Batch, observe func(Change)) error {
 		}
 	}
 	before, known := s.checkpoints.get(b.Partition)
-	after := before.after(b)
+	after := before.after(b, known)
 	p := &s.plan
 	if err := p.make(s, b, before.Next, observe != nil); err != nil {
 		return fmt.Errorf("apply: %w", err)
@@ -77,6 +77,9 @@ func (b *Batch) check() error {
 	if b.Partition < 0 || b.Next < 0 {
 		return fmt.Errorf("partition %d, next offset %d: below 0", b.Partition, b.Next)
 	}
+	if b.Start < 0 || b.LogStart < 0 {
+		return fmt.Errorf("partition %d, start %d, log start %d: below 0", b.Partition, b.Start, b.LogStart)
+	}
 	for i := range b.Mutations {
 		m := &b.Mutations[i]
 		if m.Offset < 0 || m.Offset >= b.Next {
@@ -95,6 +98,11 @@ func (s *Store) commitPlan(b *Batch, c Checkpoint) error {
 	defer w.Close()
 	if err := w.Set(positionKey(c.Partition), appendCheckpoint(nil, c), nil); err != nil {
 		return fmt.Errorf("write position: %w", err)
+	}
+	if b.Trail != nil {
+		if err := w.Set(trailKey(c.Partition), c.Trail, nil); err != nil {
+			return fmt.Errorf("write trail: %w", err)
+		}
 	}
 	for _, r := range s.plan.results {
 		m := &b.Mutations[r.mutation]

@@ -11,7 +11,7 @@ import (
 	"github.com/yolean/kafka-cache/core/position"
 )
 
-const checkpointVersion = 1
+const checkpointVersion = 2
 
 // freshInterval is how far the durable FreshAt of an idle partition may lie behind: an idle topic is asked for news twice
 // a second, which must not become a write each time.
@@ -30,7 +30,8 @@ type applied struct {
 }
 
 // appendCheckpoint is a checkpoint as Pebble holds it: version, next offset (uvarint), leader epoch (varint), FreshAt in
-// nanoseconds since the epoch (varint), 0 where there is none.
+// nanoseconds since the epoch (varint), 0 where there is none, start and log start (uvarint). The trail has a key of its own, so
+// that it is not written with every position.
 func appendCheckpoint(dst []byte, c Checkpoint) []byte {
 	dst = append(dst, checkpointVersion)
 	dst = binary.AppendUvarint(dst, uint64(c.Next))
@@ -39,13 +40,15 @@ func appendCheckpoint(dst []byte, c Checkpoint) []byte {
 	if !c.FreshAt.IsZero() {
 		fresh = c.FreshAt.UnixNano()
 	}
-	return binary.AppendVarint(dst, fresh)
+	dst = binary.AppendVarint(dst, fresh)
+	dst = binary.AppendUvarint(dst, uint64(c.Start))
+	return binary.AppendUvarint(dst, uint64(c.LogStart))
 }
 
 func parseCheckpoint(key, b []byte) (Checkpoint, error) {
 	var c Checkpoint
 	var err error
-	if c.Partition, err = parsePositionKey(key); err != nil {
+	if c.Partition, err = parsePartitionKey(spacePositions, key); err != nil {
 		return c, err
 	}
 	if len(b) == 0 {
@@ -60,6 +63,7 @@ func parseCheckpoint(key, b []byte) (Checkpoint, error) {
 	if fresh := r.varint(); fresh != 0 {
 		c.FreshAt = time.Unix(0, fresh)
 	}
+	c.Start, c.LogStart = r.int63(math.MaxInt64), r.int63(math.MaxInt64)
 	if r.bad || len(r.b) > 0 || epoch < math.MinInt32 || epoch > math.MaxInt32 {
 		return Checkpoint{}, fmt.Errorf("%w: checkpoint of %d bytes", ErrCorrupt, len(b))
 	}
@@ -99,8 +103,15 @@ func (c *checkpoints) list() []applied {
 	return l
 }
 
-// after is the checkpoint once the batch is applied. It never moves back.
-func (a applied) after(b *Batch) applied {
+// after is the checkpoint once the batch is applied, the partition's first where none is known. It never moves back.
+func (a applied) after(b *Batch, known bool) applied {
+	if !known {
+		a.Start = b.Start
+	}
+	a.LogStart = max(a.LogStart, b.LogStart)
+	if b.Trail != nil {
+		a.Trail = append([]byte{}, b.Trail...)
+	}
 	switch {
 	case b.Next > a.Next:
 		a.Next, a.LeaderEpoch = b.Next, b.LeaderEpoch

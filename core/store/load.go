@@ -22,6 +22,9 @@ func (s *Store) load() error {
 		}
 		return nil
 	}
+	if err := s.loadTrails(); err != nil {
+		return fmt.Errorf("load trails: %w", err)
+	}
 	bounds, err := s.splits(min(runtime.GOMAXPROCS(0), 8))
 	if err != nil {
 		return fmt.Errorf("load entries: %w", err)
@@ -69,6 +72,31 @@ func (s *Store) loadCheckpoints() (err error) {
 			return err
 		}
 		s.checkpoints.set(applied{Checkpoint: c, storedFreshAt: c.FreshAt})
+	}
+	return it.Error()
+}
+
+func (s *Store) loadTrails() (err error) {
+	it, err := s.db.NewIter(&pebble.IterOptions{LowerBound: []byte{spaceTrails}, UpperBound: []byte{spaceTrails + 1}})
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, it.Close()) }()
+	for ok := it.First(); ok; ok = it.Next() {
+		v, err := it.ValueAndErr()
+		if err != nil {
+			return err
+		}
+		partition, err := parsePartitionKey(spaceTrails, it.Key())
+		if err != nil {
+			return err
+		}
+		a, ok := s.checkpoints.get(partition)
+		if !ok {
+			return fmt.Errorf("%w: partition %d has a trail and no position", ErrCorrupt, partition)
+		}
+		a.Trail = append([]byte{}, v...)
+		s.checkpoints.set(a)
 	}
 	return it.Error()
 }

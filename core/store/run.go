@@ -90,7 +90,7 @@ func (r *run) at(pos int) (key, value []byte, tombstone bool) {
 	return key, b[runHeader+k : runHeader+k+v-1], false
 }
 
-// write makes the run a table: the positions first, then what each key came to.
+// write makes the run a table: the positions and trails first, then what each key came to.
 func (r *run) write(fs vfs.FS, path string, o sstable.WriterOptions, positions []applied) (err error) {
 	slices.SortFunc(r.refs, func(x, y runRef) int {
 		if x.prefix != y.prefix {
@@ -108,6 +108,14 @@ func (r *run) write(fs vfs.FS, path string, o sstable.WriterOptions, positions [
 	defer func() { err = errors.Join(err, w.Close()) }() // syncs what is complete
 	for _, a := range positions {
 		if err := w.Set(positionKey(a.Partition), appendCheckpoint(nil, a.Checkpoint)); err != nil {
+			return err
+		}
+	}
+	for _, a := range positions {
+		if a.Trail == nil {
+			continue
+		}
+		if err := w.Set(trailKey(a.Partition), a.Trail); err != nil {
 			return err
 		}
 	}

@@ -10,6 +10,7 @@ import (
 const (
 	spaceMeta      = 0x01 // of the generation as a whole; not used yet
 	spacePositions = 0x02 // partition (4 bytes, big-endian) → checkpoint
+	spaceTrails    = 0x03 // partition (4 bytes, big-endian) → trail
 	spaceEntries   = 0x10 // key → entry
 	spaceClaims    = 0x20 // key, partition, source → a value or tombstone that is not the key's entry; not used yet
 	spaceDerived   = 0x30 // source → the keys that its record yielded; not used yet
@@ -28,13 +29,18 @@ func entryBounds(lower, upper []byte) (l, u []byte) {
 	return l, appendEntryKey(nil, upper)
 }
 
-func positionKey(partition int32) []byte {
-	return binary.BigEndian.AppendUint32([]byte{spacePositions}, uint32(partition))
+func positionKey(partition int32) []byte { return partitionKey(spacePositions, partition) }
+
+func trailKey(partition int32) []byte { return partitionKey(spaceTrails, partition) }
+
+func partitionKey(space byte, partition int32) []byte {
+	return binary.BigEndian.AppendUint32([]byte{space}, uint32(partition))
 }
 
-func parsePositionKey(key []byte) (int32, error) {
-	if len(key) != 5 || key[0] != spacePositions || key[1] > 0x7f {
-		return 0, fmt.Errorf("%w: position key %x", ErrCorrupt, key)
+// parsePartitionKey is the partition of a position's or a trail's key.
+func parsePartitionKey(space byte, key []byte) (int32, error) {
+	if len(key) != 5 || key[0] != space || key[1] > 0x7f {
+		return 0, fmt.Errorf("%w: key %x of a partition", ErrCorrupt, key)
 	}
 	return int32(binary.BigEndian.Uint32(key[1:])), nil
 }

@@ -25,6 +25,14 @@ type Batch struct {
 	Next        int64      // the position after the batch. It moves over everything the log has, delivered or not
 	LeaderEpoch int32      // of the last record batch, position.UnknownEpoch where it is not known
 	FreshAt     time.Time  // our clock before the request whose end Next has reached; zero leaves what was known
+
+	// Start is where reading of the partition began. It is looked at where the partition has no checkpoint yet.
+	Start int64
+	// LogStart is the log's first offset, below which nothing is left here; one that is not above the known one leaves that.
+	LogStart int64
+	// Trail is kept with the position, for whoever reads the log to recognise it by. The store does not look into it; nil
+	// leaves what was known.
+	Trail []byte
 }
 
 // ChangeKind says what a mutation or a removal did to what readers see of its key.
