@@ -159,6 +159,9 @@ func (p *Producer) moveTo(as []answer, t *outTopic, info TopicInfo) []answer {
 		e.part = nil
 	}
 	slices.SortStableFunc(t.waiting, func(a, b *pending) int { return a.deadline.Compare(b.deadline) })
+	if t.parts != nil {
+		p.id.known = false // the new topic may know it already, from a batch that was meant for the old one
+	}
 	t.id, t.parts = info.ID, nil
 	return as
 }

@@ -245,6 +245,16 @@ func TestRealStoppedLeader(t *testing.T) {
 	c.Brokers[stopped].Pause()
 	defer c.Brokers[stopped].Resume()
 	later := send("during")
+	// What other leaders have is read on meanwhile.
+	other := info.Partitions[1]
+	if other.Leader == old {
+		other = info.Partitions[2]
+	}
+	w := c.Client(t, kgo.RecordPartitioner(kgo.ManualPartitioner()))
+	if err := w.ProduceSync(context.Background(), &kgo.Record{Topic: name, Partition: other.ID, Key: []byte("k"), Value: []byte("v")}).FirstErr(); err != nil {
+		t.Fatal(err)
+	}
+	within(t, time.Second, "the record of another leader", func() bool { return len(r.got(other.ID)) == 1 })
 	var replaced time.Time
 	eventuallySlow(t, time.Minute, "a new leader", func() bool {
 		info, err := client.DescribeTopic(context.Background(), name)
