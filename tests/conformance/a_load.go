@@ -3,7 +3,6 @@ package conformance
 import (
 	"context"
 	"fmt"
-	"math/rand/v2"
 	"strings"
 	"sync/atomic"
 	"time"
@@ -48,12 +47,8 @@ var deletable = map[string]string{"cleanup.policy": "compact,delete"}
 func movedWhileLoading(ctx context.Context, r *Run) error {
 	topic := r.Topic(1, with(compacted(time.Hour), map[string]string{"segment.bytes": "1048576"}))
 	const rate = 1 << 20
-	filler := strings.Repeat("f", 1000)
-	var fill []*kgo.Record
-	for i := range 8 * rate / 1000 {
-		fill = append(fill, &kgo.Record{Topic: topic, Key: fmt.Appendf(nil, "filler-%d", i), Value: []byte(randomText(filler))})
-	}
-	r.Produce(fill...)
+	fill := bigRecords(topic, "filler", 8*rate/1000)
+	r.produceSmall(ctx, fill...)
 	const moving = 50
 	r.Produce(records(topic, "moving", moving, "0")...)
 	first := r.Cluster.Ends(r, topic)[0].HighWatermark
@@ -105,7 +100,7 @@ func movedWhileLoading(ctx context.Context, r *Run) error {
 		}
 	}
 	for n := range fill {
-		if _, ok := got[fmt.Sprintf("filler-%d", n)]; !ok {
+		if _, ok := got[fmt.Sprintf("filler%d", n)]; !ok {
 			missing++
 		}
 	}
@@ -119,15 +114,6 @@ func movedWhileLoading(ctx context.Context, r *Run) error {
 	r.Has(ctx, i, r.Truth(ctx, topic), 20*time.Second)
 	r.Sawf("all keys there at ready, %.1f s after the start, %d overwrites later", took.Seconds(), moved)
 	return nil
-}
-
-// randomText is text of the same length that does not compress to nothing.
-func randomText(like string) string {
-	b := []byte(like)
-	for i := range b {
-		b[i] = byte('a' + rand.IntN(26))
-	}
-	return string(b)
 }
 
 // onlyCompactedAway: all keys are deleted and their tombstones gone; what remains are batches with no records in them.

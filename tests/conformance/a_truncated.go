@@ -3,10 +3,7 @@ package conformance
 import (
 	"context"
 	"fmt"
-	"strings"
 	"time"
-
-	"github.com/twmb/franz-go/pkg/kgo"
 )
 
 func init() {
@@ -19,16 +16,9 @@ func init() {
 func truncatedWhileLoading(ctx context.Context, r *Run) error {
 	t := newTwoReplicas(ctx, r, nil)
 	const rate, kept, lost = 256 << 10, 1500, 3000
-	produce := func(prefix string, n int) {
-		var recs []*kgo.Record
-		for i := range n {
-			recs = append(recs, &kgo.Record{Topic: t.topic, Key: fmt.Appendf(nil, "%s%d", prefix, i), Value: []byte(randomText(strings.Repeat("v", 1000)))})
-		}
-		r.Produce(recs...)
-	}
-	produce("kept", kept)
+	r.produceSmall(ctx, bigRecords(t.topic, "kept", kept)...)
 	t.leaveBehind(ctx)
-	produce("lost", lost)
+	r.produceSmall(ctx, bigRecords(t.topic, "lost", lost)...)
 	r.Throttle(ctx, rate)
 	i := r.Start(ctx, Spec{Topic: t.topic})
 	// It has begun to read, and so knows the end.

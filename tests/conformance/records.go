@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"maps"
+	"math/rand/v2"
 	"time"
 
 	"github.com/twmb/franz-go/pkg/kgo"
@@ -199,4 +200,31 @@ func (r *Run) Throttle(ctx context.Context, bytesPerSecond float64) {
 			r.Fatalf("set a quota: error %d", e.ErrorCode)
 		}
 	}
+}
+
+// bigRecords are n records of 1000 bytes that do not compress, with keys of their own.
+func bigRecords(topic, prefix string, n int) []*kgo.Record {
+	all := make([]*kgo.Record, n)
+	for i := range all {
+		all[i] = &kgo.Record{Topic: topic, Key: fmt.Appendf(nil, "%s%d", prefix, i), Value: []byte(randomText(1000))}
+	}
+	return all
+}
+
+// produceSmall writes in batches that fit many times into what a throttled reader gets in a second: a batch over a whole
+// second's quota is never handed out by the broker.
+func (r *Run) produceSmall(ctx context.Context, records ...*kgo.Record) {
+	client := r.Cluster.Client(r, kgo.ProducerBatchMaxBytes(32<<10))
+	if err := client.ProduceSync(ctx, records...).FirstErr(); err != nil {
+		r.Fatalf("produce: %v", err)
+	}
+}
+
+// randomText does not compress to nothing.
+func randomText(n int) string {
+	b := make([]byte, n)
+	for i := range b {
+		b[i] = byte('a' + rand.IntN(26))
+	}
+	return string(b)
 }

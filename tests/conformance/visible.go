@@ -128,3 +128,17 @@ func (s TopicStatus) String() string {
 	}
 	return text
 }
+
+// loggedState checks that a line of the log names the state with the reason.
+func (r *Run) loggedState(i Instance, state, reason string) {
+	rep, ok := i.(Reporter)
+	if !ok {
+		return
+	}
+	for _, line := range rep.Logged() {
+		if s, _ := line["reason"].(string); line["state"] == state && (s == reason || strings.HasPrefix(s, reason+":")) {
+			return
+		}
+	}
+	r.Errorf("no line of the log says state %s, reason %s", state, reason)
+}
