@@ -73,6 +73,10 @@ func openEngine(o Options) (*pebble.DB, *pebble.Lock, error) {
 	}
 	p.FS = o.fs
 	dir := p.FS.PathJoin(o.Dir, engineDir)
+	if o.ReadOnly {
+		p.ReadOnly = true
+		return openLocked(dir, p)
+	}
 	if err := p.FS.MkdirAll(dir, 0o755); err != nil {
 		return nil, nil, err
 	}
@@ -86,6 +90,10 @@ func openEngine(o Options) (*pebble.DB, *pebble.Lock, error) {
 			return nil, nil, err
 		}
 	}
+	return openLocked(dir, p)
+}
+
+func openLocked(dir string, p *pebble.Options) (*pebble.DB, *pebble.Lock, error) {
 	lock, err := lockEngine(p.FS, dir)
 	if err != nil {
 		return nil, nil, err

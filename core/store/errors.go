@@ -21,6 +21,9 @@ var (
 	// ErrFormat means that Pebble holds an entry or position in a format that this version does not know.
 	ErrFormat = errors.New("store: unknown format")
 
+	// ErrReadOnly is the answer to what would change a store that was opened with Options.ReadOnly.
+	ErrReadOnly = errors.New("store: open for reading only")
+
 	// ErrTooLarge means that a key or a value is longer than the index can address (2³¹-1 bytes).
 	ErrTooLarge = errors.New("store: key or value too large")
 

@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"io"
 	"os"
 	"path/filepath"
 	"slices"
@@ -20,8 +21,11 @@ const (
 	layoutDir = "v1"
 
 	// generationFormat is the version in generation.json: of the file, of the Pebble keys and values, and of the hash that
-	// SCAN cursors are made of.
-	generationFormat = 1
+	// SCAN cursors are made of. What a lower one says is known, so that such a generation can be told from foreign data and be
+	// replaced; its entries are not read.
+	//
+	// 1 had no claims beside the entries, no trails, and a checkpoint without its start; 2 has.
+	generationFormat = 2
 
 	generationFile = "generation.json"
 	removedSuffix  = ".removed" // of a directory that is being removed
@@ -33,7 +37,7 @@ const (
 	ReasonNew       = "new"       // there is none
 	ReasonRecreated = "recreated" // what is there is of another topic of that name
 	ReasonRules     = "rules"     // what is there was made with other processing rules
-	ReasonFormat    = "format"    // what is there is of a format that this version does not know
+	ReasonFormat    = "format"    // what is there is of another format than this version writes
 )
 
 // Identity is what a generation was built from. A generation with another one is not resumed.
@@ -44,14 +48,30 @@ type Identity struct {
 	Rules     string // a hash of the processing rules
 }
 
-// Generation is the directory of one generation, as [ChooseGeneration] found or named it.
+// Generation is the directory of one generation, as [ChooseGeneration] found or named it. The order of use is Prepare, Open
+// of Dir, and Complete once the store has reached the log's end.
 type Generation struct {
-	Dir      string   // for Options.Dir
-	Reason   string   // "" resumes what is there, otherwise a Reason constant
-	Replaces []string // directories that Prepare removes
+	Dir    string // for Options.Dir
+	Reason string // "" resumes what is there, otherwise a Reason constant or what Anew was given
 
+	// Unfinished is why a generation that is resumed was begun, where it has never been complete; otherwise "".
+	Unfinished string
+
+	// Replaces are the directories that are not needed once this generation is complete. Prepare removes them, except Previous
+	// and those of an older format, which stay until Complete.
+	Replaces []string
+
+	// Previous is a complete older generation of the same cluster and topic id, "" for none: one of other rules, or the one
+	// that Anew was called on. It may be opened with Options.ReadOnly and be served while this one is built, which is
+	// remembered across crashes. Who knows that what it holds is no older state of the log sets it to "" before Prepare, which then
+	// removes it.
+	Previous      string
+	PreviousRules string // Identity.Rules of Previous
+
+	fs       vfs.FS
 	identity Identity
-	beside   string // the directory of a generation built beside all that is there
+	older    []string // those of Replaces that are of an older format and stay until Complete
+	beside   string   // the directory of a generation built beside all that is there
 }
 
 // description is generation.json.
@@ -61,6 +81,9 @@ type description struct {
 	Topic     string           `json:"topic"`
 	TopicID   position.TopicID `json:"topicId"`
 	Rules     string           `json:"rules"`
+	Reason    string           `json:"reason,omitempty"`   // why it was begun
+	Previous  string           `json:"previous,omitempty"` // the directory beside it that may be served until it is complete
+	Complete  bool             `json:"complete"`
 }
 
 func (d description) identity() Identity {
@@ -69,81 +92,114 @@ func (d description) identity() Identity {
 
 // found is a directory below a topic's.
 type found struct {
-	dir      string
-	number   int // of its name, 0 where that is none
-	state    foundState
-	identity Identity
+	description // where the state is foundKnown or foundOlder
+	dir         string
+	number      int // of its name, 0 where that is none
+	state       foundState
 }
 
 type foundState int
 
 const (
-	foundKnown   foundState = iota // with an identity
+	foundKnown   foundState = iota // of the format that this version writes
+	foundOlder                     // of an older format: replaced
 	foundUnknown                   // of an unknown or newer format, or not ours: left alone
-	foundRemains                   // of a Prepare that did not finish
+	foundRemains                   // of a Prepare or a removal that did not finish
 )
+
+// described says that there is an identity.
+func (f *found) described() bool { return f.state == foundKnown || f.state == foundOlder }
 
 // ChooseGeneration says which generation in dataDir is id's, or which one is to be built. It only reads. Data of another
 // cluster for any topic in dataDir is [ErrOtherCluster], which names both clusters and the path. A name that Kafka does
 // not allow for a topic is [ErrTopicName].
 func ChooseGeneration(dataDir string, id Identity) (Generation, error) {
+	return chooseGeneration(vfs.Default, dataDir, id)
+}
+
+func chooseGeneration(fs vfs.FS, dataDir string, id Identity) (Generation, error) {
 	if err := checkTopicName(id.Topic); err != nil {
 		return Generation{}, err
 	}
-	topics, err := subdirectories(filepath.Join(dataDir, layoutDir))
+	topics, err := subdirectories(fs, filepath.Join(dataDir, layoutDir))
 	if err != nil {
 		return Generation{}, fmt.Errorf("read data directory: %w", err)
 	}
 	topicDir := filepath.Join(dataDir, layoutDir, id.Topic)
 	var all []found
 	for _, dir := range topics {
-		l, err := readGenerations(dir)
+		l, err := readGenerations(fs, dir)
 		if err != nil {
 			return Generation{}, fmt.Errorf("read data directory: %w", err)
 		}
 		for _, f := range l {
-			if f.state == foundKnown && f.identity.ClusterID != id.ClusterID {
-				return Generation{}, fmt.Errorf("%w: %s is of cluster %q, the brokers are of cluster %q", ErrOtherCluster, f.dir, f.identity.ClusterID, id.ClusterID)
+			if f.described() && f.ClusterID != id.ClusterID {
+				return Generation{}, fmt.Errorf("%w: %s is of cluster %q, the brokers are of cluster %q", ErrOtherCluster, f.dir, f.ClusterID, id.ClusterID)
 			}
 		}
 		if dir == topicDir {
 			all = l
 		}
 	}
-	return choose(topicDir, id, all), nil
+	g := choose(topicDir, id, all)
+	g.fs = fs
+	return g, nil
 }
 
-// choose picks among what is in the topic's directory.
+// choose picks among what is in the topic's directory: of several generations of the same identity the newest, which Anew
+// began while the one before was complete.
 func choose(topicDir string, id Identity, all []found) Generation {
 	g := Generation{Reason: ReasonNew, identity: id}
 	highest := 0
-	resume := -1
-	for i, f := range all {
+	var resume *found
+	for i := range all {
+		f := &all[i]
 		highest = max(highest, f.number)
-		if f.state == foundKnown && f.identity == id && (resume < 0 || f.number > all[resume].number) {
-			resume = i
+		if f.state == foundKnown && f.identity() == id && (resume == nil || f.number > resume.number) {
+			resume = f
+		}
+	}
+	g.beside = filepath.Join(topicDir, fmt.Sprintf("%06d", highest+1))
+	g.Dir = g.beside
+	if resume != nil {
+		g.Dir, g.Reason = resume.dir, ""
+		if !resume.Complete {
+			g.Unfinished = resume.Reason
+			if g.Unfinished == "" {
+				g.Unfinished = ReasonNew
+			}
 		}
 	}
 	recreated, rules, format := false, false, false
-	for i, f := range all {
+	var previous *found
+	for i := range all {
+		f := &all[i]
 		switch {
-		case i == resume:
+		case f == resume:
 			continue
-		case f.state == foundUnknown || f.state == foundKnown && f.identity.Topic != id.Topic:
+		case f.state == foundUnknown || f.described() && f.Topic != id.Topic:
 			format = true // or a file system that does not tell case apart: not ours to touch either
 			continue
-		case f.state == foundKnown && f.identity.TopicID != id.TopicID:
+		case f.described() && f.TopicID != id.TopicID:
 			recreated = true
-		case f.state == foundKnown && f.identity.Rules != id.Rules:
+		case f.state == foundOlder:
+			format = true
+			if g.building() {
+				g.older = append(g.older, f.dir)
+			}
+		case f.state == foundKnown && f.Rules != id.Rules:
 			rules = true
 		}
 		g.Replaces = append(g.Replaces, f.dir)
+		if f.precedes(id, resume) && (previous == nil || f.number > previous.number) {
+			previous = f
+		}
 	}
-	g.beside = filepath.Join(topicDir, fmt.Sprintf("%06d", highest+1))
+	if previous != nil {
+		g.Previous, g.PreviousRules = previous.dir, previous.Rules
+	}
 	switch {
-	case resume >= 0:
-		g.Dir, g.Reason = all[resume].dir, ""
-		return g
+	case resume != nil:
 	case recreated:
 		g.Reason = ReasonRecreated
 	case rules:
@@ -151,19 +207,33 @@ func choose(topicDir string, id Identity, all []found) Generation {
 	case format:
 		g.Reason = ReasonFormat
 	}
-	g.Dir = g.beside
 	return g
 }
 
+// precedes says that f may be served until the generation of id is complete: resume, or one that is to be begun. What is resumed
+// says so itself, since it may have been begun because f is no older state of the log.
+func (f *found) precedes(id Identity, resume *found) bool {
+	switch {
+	case f.state != foundKnown || !f.Complete || f.TopicID != id.TopicID:
+		return false
+	case resume == nil:
+		return true
+	}
+	return !resume.Complete && resume.Previous == filepath.Base(f.dir)
+}
+
+// building says that the generation is not complete.
+func (g Generation) building() bool { return g.Reason != "" || g.Unfinished != "" }
+
 // readGenerations reads what is in a topic's directory, in the order of names.
-func readGenerations(topicDir string) ([]found, error) {
-	dirs, err := subdirectories(topicDir)
+func readGenerations(fs vfs.FS, topicDir string) ([]found, error) {
+	dirs, err := subdirectories(fs, topicDir)
 	if err != nil {
 		return nil, err
 	}
 	var all []found
 	for _, dir := range dirs {
-		f, err := readGeneration(dir)
+		f, err := readGeneration(fs, dir)
 		if err != nil {
 			return nil, err
 		}
@@ -172,7 +242,7 @@ func readGenerations(topicDir string) ([]found, error) {
 	return all, nil
 }
 
-func readGeneration(dir string) (found, error) {
+func readGeneration(fs vfs.FS, dir string) (found, error) {
 	name := filepath.Base(dir)
 	f := found{dir: dir, state: foundUnknown}
 	name, removed := strings.CutSuffix(name, removedSuffix)
@@ -186,19 +256,22 @@ func readGeneration(dir string) (found, error) {
 		f.state = foundRemains
 		return f, nil
 	}
-	b, err := os.ReadFile(filepath.Join(dir, generationFile))
+	b, err := readFile(fs, filepath.Join(dir, generationFile))
 	if err != nil && !errors.Is(err, os.ErrNotExist) {
 		return f, err
 	}
 	var d description
 	if err == nil && json.Unmarshal(b, &d) == nil {
-		if d.Format == generationFormat {
-			f.state, f.identity = foundKnown, d.identity()
+		switch {
+		case d.Format == generationFormat:
+			f.state, f.description = foundKnown, d
+		case d.Format >= 1 && d.Format < generationFormat:
+			f.state, f.description = foundOlder, d
 		}
 		return f, nil
 	}
 	// Prepare syncs generation.json before there is anything else, so without data it is what a crash left of it.
-	empty, err := holdsNothingElse(dir)
+	empty, err := holdsNothingElse(fs, dir)
 	if err != nil {
 		return f, err
 	}
@@ -209,13 +282,13 @@ func readGeneration(dir string) (found, error) {
 }
 
 // holdsNothingElse says that there is nothing in dir but what Prepare writes.
-func holdsNothingElse(dir string) (bool, error) {
-	entries, err := os.ReadDir(dir)
+func holdsNothingElse(fs vfs.FS, dir string) (bool, error) {
+	names, err := fs.List(dir)
 	if err != nil {
 		return false, err
 	}
-	for _, e := range entries {
-		if e.Name() != generationFile && e.Name() != generationFile+temporarySuffix {
+	for _, name := range names {
+		if name != generationFile && name != generationFile+temporarySuffix {
 			return false, nil
 		}
 	}
@@ -223,8 +296,8 @@ func holdsNothingElse(dir string) (bool, error) {
 }
 
 // subdirectories are the paths of the directories in dir, in the order of names; none where dir is not there.
-func subdirectories(dir string) ([]string, error) {
-	entries, err := os.ReadDir(dir)
+func subdirectories(fs vfs.FS, dir string) ([]string, error) {
+	names, err := fs.List(dir)
 	if errors.Is(err, os.ErrNotExist) {
 		return nil, nil
 	}
@@ -232,9 +305,17 @@ func subdirectories(dir string) ([]string, error) {
 		return nil, err
 	}
 	var dirs []string
-	for _, e := range entries {
-		if e.IsDir() {
-			dirs = append(dirs, filepath.Join(dir, e.Name()))
+	for _, name := range names {
+		path := filepath.Join(dir, name)
+		info, err := fs.Stat(path)
+		if errors.Is(err, os.ErrNotExist) {
+			continue // a link to nothing, or gone meanwhile
+		}
+		if err != nil {
+			return nil, err
+		}
+		if info.IsDir() {
+			dirs = append(dirs, path)
 		}
 	}
 	slices.Sort(dirs)
@@ -254,15 +335,11 @@ func checkTopicName(name string) error {
 	return nil
 }
 
-// unused reports ErrInUse where a Store has the generation in dir open.
-func unused(dir string) error {
-	db := filepath.Join(dir, engineDir)
-	if _, err := os.Stat(db); errors.Is(err, os.ErrNotExist) {
-		return nil
-	}
-	lock, err := lockEngine(vfs.Default, db)
+func readFile(fs vfs.FS, path string) (b []byte, err error) {
+	f, err := fs.Open(path)
 	if err != nil {
-		return err
+		return nil, err
 	}
-	return lock.Close()
+	b, err = io.ReadAll(f)
+	return b, errors.Join(err, f.Close())
 }

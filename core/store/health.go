@@ -110,7 +110,7 @@ func openErr(err error) error {
 	if err == nil || errors.Is(err, ErrCorrupt) || errors.Is(err, ErrInUse) {
 		return err
 	}
-	if pebble.IsCorruptionError(err) || errors.Is(err, fs.ErrNotExist) || errors.Is(err, io.EOF) || errors.Is(err, io.ErrUnexpectedEOF) ||
+	if pebble.IsCorruptionError(err) || errors.Is(err, pebble.ErrDBDoesNotExist) || errors.Is(err, fs.ErrNotExist) || errors.Is(err, io.EOF) || errors.Is(err, io.ErrUnexpectedEOF) ||
 		strings.Contains(err.Error(), "object size mismatch") { // Pebble's own text; it has no sentinel for it
 		return fmt.Errorf("%w: %w", ErrCorrupt, err)
 	}

@@ -17,6 +17,9 @@ func (s *Store) load() error {
 		return fmt.Errorf("load checkpoints: %w", err)
 	}
 	if len(s.checkpoints.byPartition) == 0 {
+		if s.opts.ReadOnly {
+			return fmt.Errorf("%w: a generation without positions", ErrCorrupt)
+		}
 		if err := s.dropAll(); err != nil {
 			return fmt.Errorf("empty a generation without positions: %w", err)
 		}

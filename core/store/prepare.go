@@ -6,17 +6,23 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
+
+	"github.com/cockroachdb/pebble/v2/vfs"
 )
 
 const temporarySuffix = ".tmp"
 
-// Prepare makes the generation's directory, writes and syncs what says whose it is, and removes what it replaces. After a
-// crash at any moment the next ChooseGeneration and Prepare complete it. [ErrInUse] where a Store has a directory open
-// that is to be removed; then nothing has been changed.
+// Prepare makes the generation's directory, writes and syncs what says whose it is, and removes what it replaces, except what
+// stays until Complete. After a crash at any moment the next ChooseGeneration and Prepare complete it. [ErrInUse] where a Store has
+// a directory open that is not to stay; then nothing has been changed. Previous may be open.
 func (g Generation) Prepare() error {
 	for _, dir := range g.Replaces {
-		if err := unused(dir); err != nil {
+		if dir == g.Previous {
+			continue
+		}
+		if err := unused(g.fs, dir); err != nil {
 			return fmt.Errorf("prepare generation: %w", err)
 		}
 	}
@@ -26,16 +32,52 @@ func (g Generation) Prepare() error {
 		}
 	}
 	for _, dir := range g.Replaces {
-		if err := removeGeneration(dir); err != nil {
+		if dir == g.Previous || slices.Contains(g.older, dir) {
+			continue
+		}
+		if err := removeGeneration(g.fs, dir); err != nil {
 			return fmt.Errorf("remove replaced generation: %w", err)
 		}
 	}
 	return nil
 }
 
+// Complete says durably that the generation has reached the log's end, so that it may be served while a later one is built, and
+// removes all that it replaces. It may be called again. Previous must be closed: otherwise it is [ErrInUse], the generation is
+// complete nevertheless, and what is left is removed by the next Complete or Prepare. A crash at any moment leaves a generation
+// that is resumed, complete or not.
+func (g Generation) Complete() error {
+	path := filepath.Join(g.Dir, generationFile)
+	b, err := readFile(g.fs, path)
+	if err != nil {
+		return fmt.Errorf("complete generation: %w", err)
+	}
+	var d description
+	if err := json.Unmarshal(b, &d); err != nil {
+		return fmt.Errorf("complete generation: %s: %w", path, err)
+	}
+	if !d.Complete {
+		d.Complete, d.Previous = true, ""
+		if err := g.writeDescription(d); err != nil {
+			return fmt.Errorf("complete generation: %w", err)
+		}
+	}
+	var errs []error
+	for _, dir := range g.Replaces {
+		err := unused(g.fs, dir)
+		if err == nil {
+			err = removeGeneration(g.fs, dir)
+		}
+		if err != nil {
+			errs = append(errs, fmt.Errorf("remove replaced generation: %w", err))
+		}
+	}
+	return errors.Join(errs...)
+}
+
 // describe makes the directory with its generation.json.
 func (g Generation) describe() error {
-	if err := os.MkdirAll(g.Dir, 0o755); err != nil {
+	if err := g.fs.MkdirAll(g.Dir, 0o755); err != nil {
 		return err
 	}
 	d := description{
@@ -44,40 +86,55 @@ func (g Generation) describe() error {
 		Topic:     g.identity.Topic,
 		TopicID:   g.identity.TopicID,
 		Rules:     g.identity.Rules,
+		Reason:    g.Reason,
 	}
+	if g.Previous != "" {
+		d.Previous = filepath.Base(g.Previous)
+	}
+	if err := g.writeDescription(d); err != nil {
+		return err
+	}
+	// The generation, the topic, the layout and the data directory may all be new.
+	dir := g.Dir
+	for range 3 {
+		dir = filepath.Dir(dir)
+		if err := syncDir(g.fs, dir); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// writeDescription puts generation.json in place of the one that is there, if one is.
+func (g Generation) writeDescription(d description) error {
 	b, err := json.MarshalIndent(d, "", "  ")
 	if err != nil {
 		return err
 	}
 	path := filepath.Join(g.Dir, generationFile)
-	if err := writeSynced(path+temporarySuffix, append(b, '\n')); err != nil {
+	if err := writeSynced(g.fs, path+temporarySuffix, append(b, '\n')); err != nil {
 		return err
 	}
-	if err := os.Rename(path+temporarySuffix, path); err != nil {
+	if err := g.fs.Rename(path+temporarySuffix, path); err != nil {
 		return err
 	}
-	// The generation, the topic, the layout and the data directory may all be new.
-	dir := g.Dir
-	for range 4 {
-		if err := syncDir(dir); err != nil {
-			return err
-		}
-		dir = filepath.Dir(dir)
-	}
-	return nil
+	return syncDir(g.fs, g.Dir)
 }
 
-func writeSynced(path string, b []byte) error {
-	f, err := os.Create(path)
+func writeSynced(fs vfs.FS, path string, b []byte) error {
+	f, err := fs.Create(path, vfs.WriteCategoryUnspecified)
 	if err != nil {
 		return err
 	}
 	_, err = f.Write(b)
-	return errors.Join(err, f.Sync(), f.Close())
+	if err == nil {
+		err = f.Sync()
+	}
+	return errors.Join(err, f.Close())
 }
 
-func syncDir(dir string) error {
-	f, err := os.Open(dir)
+func syncDir(fs vfs.FS, dir string) error {
+	f, err := fs.OpenDir(dir)
 	if err != nil {
 		return err
 	}
@@ -85,18 +142,34 @@ func syncDir(dir string) error {
 }
 
 // removeGeneration removes a directory under a name that is never resumed, so that what a crash leaves of it is no
-// generation.
-func removeGeneration(dir string) error {
+// generation. One that is not there is removed.
+func removeGeneration(fs vfs.FS, dir string) error {
+	if _, err := fs.Stat(dir); errors.Is(err, os.ErrNotExist) {
+		return nil
+	}
 	if !strings.HasSuffix(dir, removedSuffix) {
-		if err := os.Rename(dir, dir+removedSuffix); err != nil {
+		if err := fs.Rename(dir, dir+removedSuffix); err != nil {
 			return err
 		}
-		if err := syncDir(filepath.Dir(dir)); err != nil {
+		if err := syncDir(fs, filepath.Dir(dir)); err != nil {
 			return err
 		}
 		dir += removedSuffix
 	}
-	return os.RemoveAll(dir)
+	return fs.RemoveAll(dir)
+}
+
+// unused reports ErrInUse where a Store has the generation in dir open.
+func unused(fs vfs.FS, dir string) error {
+	db := filepath.Join(dir, engineDir)
+	if _, err := fs.Stat(db); errors.Is(err, os.ErrNotExist) {
+		return nil
+	}
+	lock, err := lockEngine(fs, db)
+	if err != nil {
+		return err
+	}
+	return lock.Close()
 }
 
 // CheckDataDir reports why dataDir cannot be used: it is not a directory, or neither it nor, where it does not exist yet,

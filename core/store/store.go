@@ -25,6 +25,10 @@ type Options struct {
 	// observer).
 	Load bool
 
+	// ReadOnly opens what is in Dir to be read alone: nothing there changes, and what would change it answers [ErrReadOnly]. It
+	// does not go together with Load, and a directory without a store is [ErrCorrupt].
+	ReadOnly bool
+
 	fs       vfs.FS // what Dir lies on; nil: the system's
 	tune     func(*pebble.Options)
 	runBytes int // 0: runBytes
@@ -86,6 +90,9 @@ type Store struct {
 // Open opens the store, and fills the resident index from the directory before it returns. It makes the directory where
 // there is none. One that is open elsewhere is [ErrInUse]. Close releases what Open took.
 func Open(o Options) (*Store, error) {
+	if o.ReadOnly && (o.Load || o.Dir == "") {
+		return nil, errors.New("store: ReadOnly is of a directory, and without Load")
+	}
 	o = o.withDefaults()
 	db, lock, err := openEngine(o)
 	if err != nil {
@@ -93,7 +100,13 @@ func Open(o Options) (*Store, error) {
 	}
 	s := &Store{opts: o, gate: newGate(), db: db, lock: lock, index: newIndex(o.hashMask)}
 	s.tables = tableOptions(o, db.TableFormat())
-	if o.Dir != "" {
+	switch {
+	case o.ReadOnly:
+		s.err = ErrReadOnly
+		if err := s.load(); err != nil {
+			return nil, errors.Join(fmt.Errorf("open store: %w", openErr(err)), s.release())
+		}
+	case o.Dir != "":
 		err := s.removeRun()
 		if err == nil {
 			err = s.load()
