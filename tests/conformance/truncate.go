@@ -18,6 +18,7 @@ type twoReplicas struct {
 	topic string
 	ahead *kafkatest.Broker // has everything, and dies
 	short *kafkatest.Broker // comes back with what it had, and is elected
+	epoch int32             // the leader epoch as await saw it last
 }
 
 // newTwoReplicas creates the topic. ahead is its leader.
@@ -57,6 +58,7 @@ func (t *twoReplicas) await(ctx context.Context, what string, done func(leader i
 			return err
 		}
 		p := details[t.topic].Partitions[0]
+		t.epoch = p.LeaderEpoch
 		if !done(p.Leader, p.ISR) {
 			return fmt.Errorf("leader %d, in sync %v", p.Leader, p.ISR)
 		}

@@ -23,7 +23,8 @@ func poll(ctx context.Context, interval time.Duration, done func() error) error 
 		if err == nil || errors.Is(err, errGiveUp) {
 			return err
 		}
-		if last == nil || ctx.Err() == nil { // what ctx broke off says nothing
+		// What the deadline broke off says nothing.
+		if deadline, ok := ctx.Deadline(); last == nil || ctx.Err() == nil && (!ok || time.Until(deadline) > 10*time.Millisecond) {
 			last = err
 		}
 		select {

@@ -1,0 +1,111 @@
+package conformance
+
+import (
+	"context"
+	"fmt"
+	"slices"
+	"time"
+
+	"github.com/twmb/franz-go/pkg/kgo"
+
+	"github.com/yolean/kafka-cache/tests/kafkatest"
+)
+
+func init() {
+	register(
+		Scenario{ID: "E1", Name: "the committed offset is the end behind a marker", Needs: []Capability{Reports}, Run: committedIsTheEnd},
+		Scenario{ID: "E1", Name: "the lag grows while nothing is fetched", Brokers: []int{3}, Private: true, Needs: []Capability{Reports}, Run: lagOfWhatIsNotRead},
+		Scenario{ID: "E2", Name: "the group is deleted on a clean exit", Needs: []Capability{Reports}, Run: groupIsDeleted},
+	)
+}
+
+// committedAtEnd waits until Kafka has the ends as the group's offsets.
+func (r *Run) committedAtEnd(ctx context.Context, group, topic string) {
+	r.Await(ctx, 40*time.Second, "the group's offsets are the ends", func(ctx context.Context) error {
+		offsets, err := r.Cluster.Admin(r).FetchOffsets(ctx, group)
+		if err != nil {
+			return err
+		}
+		for p, e := range r.Cluster.Ends(r, topic) {
+			if o, ok := offsets.Lookup(topic, int32(p)); !ok || o.At != e.HighWatermark {
+				return fmt.Errorf("partition %d is committed at %d of %d", p, o.At, e.HighWatermark)
+			}
+		}
+		return nil
+	})
+}
+
+func committedIsTheEnd(ctx context.Context, r *Run) error {
+	topic, group := r.Topic(2, nil), kafkatest.RandomName(r)
+	r.Produce(records(topic, "k", 20, "1")...)
+	r.End(ctx, r.Begin(ctx, records(topic, "k", 20, "2")...), topic, kgo.TryCommit)
+	r.End(ctx, r.Begin(ctx, records(topic, "k", 20, "3")...), topic, kgo.TryAbort)
+	i := r.Start(ctx, Spec{Topic: topic, Identity: group})
+	r.Ready(ctx, i)
+	r.AtEnd(ctx, i, topic)
+	r.committedAtEnd(ctx, group, topic)
+	// Kafka's own tool, as an operator would look.
+	rows := r.Cluster.DescribeGroup(r, group)
+	for _, row := range rows {
+		if row.Lag != 0 || row.Current != row.End {
+			r.Errorf("the consumer groups tool shows %+v", row)
+		}
+	}
+	if len(rows) != 2 {
+		r.Errorf("the consumer groups tool shows %d partitions", len(rows))
+	}
+	r.Sawf("the consumer groups tool shows lag 0 behind markers")
+	return nil
+}
+
+// lagOfWhatIsNotRead: the leader of a partition is stopped. What others acknowledge after its replacement is read again within seconds, and until then the
+// status does not say that there is no lag: it does not know the end of a partition that it cannot ask for.
+func lagOfWhatIsNotRead(ctx context.Context, r *Run) error {
+	topic := r.Topic(1, nil)
+	r.Produce(record(topic, "a", "1"))
+	i := r.Start(ctx, Spec{Topic: topic})
+	r.Ready(ctx, i)
+	r.AtEnd(ctx, i, topic)
+	for _, b := range r.Cluster.Brokers {
+		b.Pause()
+		r.Cleanup(b.Resume)
+	}
+	r.Says(ctx, i, 20*time.Second, "a lag in seconds though nothing answers", func(s TopicStatus) bool {
+		return len(s.Partitions) == 1 && s.Partitions[0].LagSeconds > 5
+	})
+	r.Measures(ctx, i, 5*time.Second, func(v float64, ok bool) bool { return ok && v > 5 }, "kafka_cache_consumer_lag_seconds")
+	for _, b := range r.Cluster.Brokers {
+		b.Resume()
+	}
+	r.Says(ctx, i, 40*time.Second, "no lag when they answer again", func(s TopicStatus) bool {
+		return s.State == "Ready" && s.Partitions[0].Lag == 0 && s.Partitions[0].LagSeconds == 0
+	})
+	r.Sawf("lag in seconds counts while nobody answers")
+	return nil
+}
+
+func groupIsDeleted(ctx context.Context, r *Run) error {
+	topic, group := r.Topic(1, nil), kafkatest.RandomName(r)
+	r.Produce(record(topic, "a", "1"))
+	i := r.Start(ctx, Spec{Topic: topic, Identity: group})
+	r.Ready(ctx, i)
+	r.committedAtEnd(ctx, group, topic)
+	has := func() (bool, error) {
+		groups, err := r.Cluster.Admin(r).ListGroups(ctx)
+		return slices.Contains(groups.Groups(), group), err
+	}
+	if is, err := has(); err != nil || !is {
+		return fmt.Errorf("the group is not there before the exit (%w)", err)
+	}
+	if err := i.Stop(ctx); err != nil {
+		return err
+	}
+	if is, err := has(); err != nil || is {
+		return fmt.Errorf("the group is there after a clean exit (%w)", err)
+	}
+	if slices.Contains(r.Cluster.ListGroups(r), group) {
+		return fmt.Errorf("the consumer groups tool lists the group after a clean exit")
+	}
+	r.Sawf("there until the exit, and gone after it")
+	return nil
+}
