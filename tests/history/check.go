@@ -1,6 +1,7 @@
 package history
 
 import (
+	"cmp"
 	"fmt"
 	"math/rand/v2"
 	"os"
@@ -24,7 +25,7 @@ const (
 // Violation is a key whose history no cache that is true to its log can have.
 type Violation struct {
 	Key string
-	// What is the first operation that cannot be placed, and what speaks against it; several lines.
+	// What are the last operations up to the first moment that cannot be explained; several lines.
 	What string
 	// File has porcupine's visualisation; empty where none was written.
 	File string
@@ -38,8 +39,11 @@ type Verdict struct {
 	Undecided        []string // keys whose search took too long
 }
 
-// mostViolations is how many are described.
-const mostViolations = 5
+// mostViolations is how many are described, each with the operations that returned last.
+const (
+	mostViolations = 5
+	lastShown      = 12
+)
 
 // check has porcupine look at every key. Visualisations of violations go to dir; annotations are drawn beside them.
 func check(events [][]Event, log Log, dir string, annotations []porcupine.Annotation) (*Verdict, error) {
@@ -131,7 +135,7 @@ func (h *keyHistory) describe(dir string, annotations []porcupine.Annotation) (V
 	return v, nil
 }
 
-// explain says in words what could not be placed at the time at, and what the instance was known to have before.
+// explain lists what had returned last by the time at.
 func (h *keyHistory) explain(ops []porcupine.Operation, at int64) string {
 	var sb strings.Builder
 	fmt.Fprintf(&sb, "key %s", h.key)
@@ -142,31 +146,16 @@ func (h *keyHistory) explain(ops []porcupine.Operation, at int64) string {
 		sb.WriteString(": no order explains the whole history: the log may have what nobody wrote\n")
 		return sb.String()
 	}
-	sb.WriteString(": no order explains what was seen from here on:\n")
-	var last *Event
-	for _, c := range ops {
-		o := c.Input.(*op)
-		if c.Return != at || o.event == last {
-			continue
-		}
-		last = o.event
-		fmt.Fprintf(&sb, "  %v\n  that is: %s\n", o.event, h.model.describe(o))
-		for _, p := range ops {
-			if q := p.Input.(*op); q.kind == opAppend && q.version == o.version && q.event != o.event {
-				fmt.Fprintf(&sb, "  of which the write was: %v\n", q.event)
-			}
-		}
-		var known *porcupine.Operation
-		for i, p := range ops {
-			q := p.Input.(*op)
-			if p.Return < c.Call && q.instance == o.instance && (q.kind == opRead || q.kind == opReach) && (known == nil || q.version >= known.Input.(*op).version) {
-				known = &ops[i]
-			}
-		}
-		if known != nil {
-			q := known.Input.(*op)
-			fmt.Fprintf(&sb, "  while before it: %v\n  that is: %s\n", q.event, h.model.describe(q))
-		}
+	sb.WriteString(": no order explains what was seen up to here:\n")
+	ops = slices.DeleteFunc(slices.Clone(ops), func(o porcupine.Operation) bool { return o.Return > at })
+	slices.SortStableFunc(ops, func(a, b porcupine.Operation) int { return cmp.Compare(a.Return, b.Return) })
+	if len(ops) > lastShown {
+		ops = ops[len(ops)-lastShown:]
+		sb.WriteString("  …\n")
+	}
+	for _, o := range ops {
+		fmt.Fprintf(&sb, "  %v…%v client %d: %s\n", time.Duration(o.Call).Round(time.Microsecond), time.Duration(o.Return).Round(time.Microsecond), o.ClientId,
+			h.model.describe(o.Input.(*op)))
 	}
 	return sb.String()
 }

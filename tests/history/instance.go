@@ -21,7 +21,6 @@ type instance struct {
 	binary  string
 	env     []string
 	args    []string
-	dataDir string
 	logFile *os.File
 
 	mu     sync.Mutex

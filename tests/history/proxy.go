@@ -60,7 +60,7 @@ func (p *proxy) pass(c net.Conn) {
 	defer p.remove(b)
 	both := make(chan struct{}, 2)
 	copyTo := func(dst, src net.Conn) {
-		io.Copy(dst, src)
+		_, _ = io.Copy(dst, src) // either way, both sides end
 		dst.Close()
 		src.Close()
 		both <- struct{}{}
@@ -97,7 +97,7 @@ func (p *proxy) cut(refuse bool) {
 	p.refusing = refuse
 	for c := range p.conns {
 		if t, ok := c.(*net.TCPConn); ok {
-			t.SetLinger(0)
+			_ = t.SetLinger(0) // a reset, where it can be
 		}
 		c.Close()
 	}

@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"os"
 	"path/filepath"
 	"strings"
 	"sync"
@@ -315,9 +314,6 @@ func (r *run) finish(ctx context.Context) ([]Event, error) {
 	}
 	for _, in := range r.instances {
 		in.stop()
-	}
-	if _, err := os.Stat(r.Dir); err != nil {
-		return nil, err
 	}
 	return c.events, nil
 }
