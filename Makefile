@@ -28,6 +28,16 @@ test: setup ## every test, on real Kafka, with the race detector
 verify: ## formatting, vet, lint, tidy modules, direction of imports, generated files
 	@tools/verify.sh
 
+.PHONY: conformance
+conformance: setup ## every situation in which caches of a log go wrong, on one and three brokers: docs/conformance.md
+	@go -C tests build -o ../build/tools/conformance ./conformance/cmd/conformance
+	@build/tools/conformance $(or $(CONFORMANCE_ARGS),-brokers 1,3 -out docs/conformance.md)
+
+.PHONY: history
+history: setup ## ten minutes of concurrent clients, kills and faults, checked against the log; HISTORY_ARGS choose
+	@go -C tests build -o ../build/tools/history ./history/cmd/history
+	@build/tools/history $(or $(HISTORY_ARGS),-duration 10m -brokers 3)
+
 .PHONY: bench
 bench: setup ## compare with Redis, Kafka Streams and others in one run: docs/benchmarks.md, or as BENCH_ARGS say
 	@go -C tests build -o ../build/tools/bench ./bench

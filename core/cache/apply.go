@@ -17,23 +17,20 @@ const (
 	commitBytes   = 2 << 20
 )
 
-// freshEvery is how often an idle partition's freshness is made durable.
-const freshEvery = time.Minute
+// freshEvery is how often an idle partition's freshness is made durable, and trailEvery how often a changed trail is.
+const (
+	freshEvery = time.Minute
+	trailEvery = 5 * time.Second
+)
 
 // applier turns a session's fetched batches into commits. apply is called by several goroutines, never at the same time
 // for the same partition.
 type applier struct {
-	topic   *Topic
-	store   *store.Store
-	onReady func() error
-	began   time.Time
-	scratch sync.Pool // of *scratch
-	mu      sync.Mutex
-	fresh   map[int32]time.Time // FreshAt as last committed
-	reached map[int32]time.Time // FreshAt as last known, by the wall clock: time asleep counts
-	// keep is how long a partition may go without being at its end before it may have missed a tombstone; 0: it is not known.
-	keep time.Duration
-	held map[int32]bool // partitions that went longer: their FreshAt stays, so that no later session resumes
+	topic     *Topic
+	to        *generation
+	onReady   func() error
+	freshness *freshness
+	scratch   sync.Pool // of *scratch
 }
 
 type scratch struct {
@@ -42,13 +39,8 @@ type scratch struct {
 	headers []store.Header
 }
 
-func newApplier(t *Topic, s *store.Store, keep time.Duration, onReady func() error) *applier {
-	a := &applier{topic: t, store: s, onReady: onReady, keep: keep, began: time.Now(), fresh: map[int32]time.Time{},
-		reached: map[int32]time.Time{}, held: map[int32]bool{}, scratch: sync.Pool{New: func() any { return new(scratch) }}}
-	for _, c := range s.Checkpoint() {
-		a.fresh[c.Partition], a.reached[c.Partition] = c.FreshAt, c.FreshAt.Round(0)
-	}
-	return a
+func newApplier(t *Topic, to *generation, f *freshness, onReady func() error) *applier {
+	return &applier{topic: t, to: to, onReady: onReady, freshness: f, scratch: sync.Pool{New: func() any { return new(scratch) }}}
 }
 
 // apply commits a fetched batch in pieces and publishes the position after each.
@@ -61,27 +53,37 @@ func (a *applier) apply(ctx context.Context, b *kafka.Batch) error {
 		if err := ctx.Err(); err != nil {
 			return err
 		}
-		taken := s.take(a.topic, b, records)
+		if len(records) > 0 {
+			a.record(b.Partition, records[0].Offset)
+		}
+		taken := s.take(t, b.Partition, records, true)
 		records = records[taken:]
 		last := len(records) == 0
-		s.batch.Partition, s.batch.LeaderEpoch, s.batch.FreshAt = b.Partition, b.LeaderEpoch, time.Time{}
+		s.batch.Partition, s.batch.LeaderEpoch, s.batch.FreshAt, s.batch.Trail = b.Partition, b.LeaderEpoch, time.Time{}, nil
 		if last {
 			s.batch.Next = b.Next
 			if b.Last && b.Next >= b.LastStable {
-				s.batch.FreshAt = a.freshAt(b.Partition, b.AskedAt)
+				s.batch.FreshAt = a.freshness.reached(b.Partition, b.AskedAt)
 			}
 		} else {
 			s.batch.Next = records[0].Offset // gaps before it are the log's
 		}
 		observe, watched := a.observer(&s.batch)
 		if a.worthCommitting(&s.batch, taken) {
-			if err := a.store.Apply(&s.batch, observe); err != nil {
+			if publishBeforeCommit {
+				a.to.tracker().publish(b, s.batch.Next, false)
+			}
+			if taken > 0 {
+				s.batch.Trail = a.to.trails.due(a.to.tracker(), b.Partition)
+			}
+			if err := a.to.store.Apply(&s.batch, observe); err != nil {
 				return err
 			}
 		}
+		a.record(b.Partition, s.batch.Next)
 		t.metrics.applied.Add(float64(taken))
-		ready := t.tracker.publish(b, s.batch.Next, last && b.Last).ready
-		if !watched && taken > 0 && t.watched() {
+		ready := a.to.tracker().publish(b, s.batch.Next, last && b.Last).ready
+		if !watched && taken > 0 && t.watched(a.to) {
 			// Who began to watch during the commit may have been told a position below it.
 			t.watchers.tell(Event{Kind: EventFlush})
 		}
@@ -96,26 +98,31 @@ func (a *applier) apply(ctx context.Context, b *kafka.Batch) error {
 	}
 }
 
-// take fills the batch from the first records, passes over what has no key, and says how many records it took.
-func (s *scratch) take(t *Topic, b *kafka.Batch, records []kafka.Record) (taken int) {
+// take fills the batch from the first records, passes over what has no key, and says how many records it took. A batch does not go beyond
+// a multiple of digestEvery. anew says that the records are counted, and complained of.
+func (s *scratch) take(t *Topic, partition int32, records []kafka.Record, anew bool) (taken int) {
 	s.batch.Mutations, s.arena, s.headers = s.batch.Mutations[:0], s.arena[:0], s.headers[:0]
 	size := 0
 	for i := range records {
 		r := &records[i]
-		if taken >= commitRecords || size >= commitBytes {
+		if taken >= commitRecords || size >= commitBytes || r.Offset/digestEvery != records[0].Offset/digestEvery {
 			break
 		}
 		taken++
 		if len(r.Key) == 0 {
-			t.metrics.keyless.Inc()
-			t.complain(b.Partition, r.Offset, "keyless", nil)
+			if anew {
+				t.metrics.keyless.Inc()
+				t.complain(partition, r.Offset, "keyless", nil)
+			}
 			continue
 		}
 		size += len(r.Key) + len(r.Value)
 		key, err := s.decode(t.keyCodec, r.Key)
 		if err != nil {
-			t.metrics.invalid.WithLabelValues("decode").Inc()
-			t.complain(b.Partition, r.Offset, "key does not decode, the record is passed over", err)
+			if anew {
+				t.metrics.invalid.WithLabelValues("decode").Inc()
+				t.complain(partition, r.Offset, "key does not decode, the record is passed over", err)
+			}
 			continue
 		}
 		m := store.Mutation{Key: key, Offset: r.Offset, Timestamp: r.Timestamp, Headers: s.keep(r.Headers)}
@@ -124,8 +131,13 @@ func (s *scratch) take(t *Topic, b *kafka.Batch, records []kafka.Record) (taken 
 		} else if m.Value, err = s.decode(t.valueCodec, r.Value); err != nil {
 			// What was there before is no longer in the log, so the key reads as missing.
 			m.Tombstone, m.Value = true, nil
-			t.metrics.invalid.WithLabelValues("decode").Inc()
-			t.complain(b.Partition, r.Offset, "value does not decode, its key reads as missing", err)
+			if anew {
+				t.metrics.invalid.WithLabelValues("decode").Inc()
+				t.complain(partition, r.Offset, "value does not decode, its key reads as missing", err)
+			}
+		}
+		if skipTombstones && m.Tombstone && r.Offset%2 == 0 {
+			continue
 		}
 		s.batch.Mutations = append(s.batch.Mutations, m)
 	}
@@ -166,56 +178,33 @@ type decoder interface {
 
 // worthCommitting spares an idle partition's empty batches, but for a freshness that is to be made durable.
 func (a *applier) worthCommitting(b *store.Batch, taken int) bool {
-	a.mu.Lock()
-	defer a.mu.Unlock()
-	if _, ok := a.fresh[b.Partition]; !ok {
-		// A partition of which nothing is stored holds no deleted key: it is as fresh as this session's beginning, and a load
-		// that is cut off can be resumed for as long as tombstones are kept from then.
-		a.fresh[b.Partition] = a.began
-		if b.FreshAt.IsZero() {
-			b.FreshAt = a.began
-		}
-	}
-	due := !b.FreshAt.IsZero() && b.FreshAt.Sub(a.fresh[b.Partition]) >= freshEvery
-	if next, ok := a.topic.tracker.next(b.Partition); taken > 0 || !ok || next != b.Next || due {
-		if !b.FreshAt.IsZero() {
-			a.fresh[b.Partition] = b.FreshAt
-		}
+	due := a.freshness.due(b)
+	next, ok := a.to.tracker().next(b.Partition)
+	if taken > 0 || !ok || next != b.Next || due {
+		a.freshness.stored(b)
 		return true
 	}
 	return false
 }
 
-// freshAt is the freshness of a partition that a response, asked for at asked, has shown to be at its end; zero leaves what
-// was known. Tombstones that were written and compacted away since it was last at its end have been missed, and the keys
-// that they deleted are still here: then it stays as it was, so that the next session does not resume.
-func (a *applier) freshAt(partition int32, asked time.Time) time.Time {
-	a.mu.Lock()
-	defer a.mu.Unlock()
-	if a.held[partition] {
-		return time.Time{}
+// record keeps a partition's digest where its next offset passes a multiple of digestEvery: everything below it is applied, and nothing of it or above.
+func (a *applier) record(partition int32, next int64) {
+	before, ok := a.to.tracker().next(partition)
+	if at := next - next%digestEvery; ok && at > before && a.topic.serves(a.to) {
+		a.to.digests.record(a.to.store, partition, at)
 	}
-	last, ok := a.reached[partition]
-	if !ok {
-		last = a.began.Round(0) // the log was read from its start since then
-	}
-	if away := asked.Round(0).Sub(last); a.keep > 0 && away > a.keep {
-		a.held[partition] = true
-		a.topic.log.Warn("the partition was not at its end for about as long as the log keeps tombstones: keys deleted meanwhile may live on here until a restart, which reloads",
-			"partition", partition, "away", away.Round(time.Second).String(), "limit", a.keep.String())
-		return time.Time{}
-	}
-	a.reached[partition] = asked.Round(0)
-	return asked
 }
 
-// watched reports whether changes are told to anybody now.
-func (t *Topic) watched() bool { return t.watchers.any() && t.serving.Load() }
+// serves reports whether reads are answered from g now.
+func (t *Topic) serves(g *generation) bool { return t.serving.Load() && t.store.Load() == g.store }
+
+// watched reports whether changes of g are told to anybody now.
+func (t *Topic) watched(g *generation) bool { return t.watchers.any() && t.serves(g) }
 
 // observer is what the store is to tell of each change, nil where nobody asks; watching says that watchers are told too.
 func (a *applier) observer(b *store.Batch) (observe func(store.Change), watching bool) {
 	t := a.topic
-	watching = t.watched()
+	watching = t.watched(a.to)
 	deleting := t.deletes.any()
 	if !watching && !deleting {
 		return nil, false
@@ -225,24 +214,27 @@ func (a *applier) observer(b *store.Batch) (observe func(store.Change), watching
 		if m.Tombstone && deleting {
 			t.deletes.note(m.Key, b.Partition, m.Offset, c.Kind == store.Deleted)
 		}
-		if !watching {
-			return
+		if watching {
+			t.tellChange(c.Kind, m.Key, c.Value, c.Old, c.Partition, c.Offset, c.Timestamp)
 		}
-		e := Event{Key: m.Key, Partition: b.Partition, Offset: m.Offset, Timestamp: m.Timestamp}
-		switch c.Kind {
-		case store.Created, store.Updated:
-			e.Kind, e.Value = EventSet, m.Value
-		case store.Deleted:
-			e.Kind = EventDelete
-		default: // nothing changed
-			return
-		}
-		e.Key, e.Value = bytes.Clone(e.Key), bytes.Clone(e.Value)
-		if c.Kind != store.Created {
-			e.Old = append([]byte{}, c.Old...)
-		}
-		t.watchers.tell(e)
 	}, watching
+}
+
+// tellChange tells watchers what a commit did to a key; what changed nothing is not told.
+func (t *Topic) tellChange(kind store.ChangeKind, key, value, old []byte, partition int32, offset, timestamp int64) {
+	e := Event{Key: bytes.Clone(key), Partition: partition, Offset: offset, Timestamp: timestamp}
+	switch kind {
+	case store.Created, store.Updated:
+		e.Kind, e.Value = EventSet, append([]byte{}, value...)
+	case store.Deleted:
+		e.Kind = EventDelete
+	default: // nothing changed
+		return
+	}
+	if kind != store.Created {
+		e.Old = append([]byte{}, old...)
+	}
+	t.watchers.tell(e)
 }
 
 // complain logs a record that could not be used, at most once a minute a partition.

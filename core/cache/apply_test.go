@@ -30,7 +30,7 @@ func served(t *testing.T) (*Topic, *store.Store) {
 	topic := c.topics[0]
 	topic.tracker.reset(topicA)
 	topic.tracker.begin(ends(0), nil, true)
-	topic.store.Store(st)
+	topic.setCurrent(newGeneration(topicA, st, topic.tracker))
 	topic.startServing()
 	return topic, st
 }
@@ -44,8 +44,8 @@ func fetched(offset int64, key, value string, asked time.Time) *kafka.Batch {
 }
 
 func TestWatcherThatComesDuringACommitIsToldToFlush(t *testing.T) {
-	topic, st := served(t)
-	a := newApplier(topic, st, 0, func() error { return nil })
+	topic, _ := served(t)
+	a := newApplier(topic, topic.current, newFreshness(topic.log, nil, func() {}), func() error { return nil })
 	w := &watcher{wake: make(chan struct{}, 1)}
 	topic.tracker.now = func() time.Time { // after the commit, and before the position is published
 		topic.watchers.add(w)
@@ -69,53 +69,100 @@ func TestWatcherThatComesDuringACommitIsToldToFlush(t *testing.T) {
 
 func TestFreshnessStaysWhereTombstonesMayHaveBeenMissed(t *testing.T) {
 	topic, st := served(t)
-	a := newApplier(topic, st, time.Hour, func() error { return nil })
+	suspected := 0
+	f := newFreshness(topic.log, nil, func() { suspected++ })
+	f.keeps(time.Hour+10*time.Minute, true)
+	a := newApplier(topic, topic.current, f, func() error { return nil })
 	freshAt := func() time.Time { return st.Checkpoint()[0].FreshAt }
 	start := time.Now()
-	for i, after := range []time.Duration{0, 59 * time.Minute, 118 * time.Minute} {
-		if err := a.apply(t.Context(), fetched(int64(i), "k", `1`, start.Add(after))); err != nil {
+	offset := int64(0)
+	apply := func(after time.Duration) {
+		t.Helper()
+		if err := a.apply(t.Context(), fetched(offset, "k", `1`, start.Add(after))); err != nil {
 			t.Fatal(err)
 		}
+		offset++
 	}
-	if want := start.Add(118 * time.Minute); !freshAt().Equal(want) {
-		t.Fatalf("fresh at %v, want %v", freshAt(), want)
+	for _, after := range []time.Duration{0, 59 * time.Minute, 118 * time.Minute} {
+		apply(after)
 	}
-	for i, after := range []time.Duration{179 * time.Minute, 180 * time.Minute} { // 61 minutes later
-		if err := a.apply(t.Context(), fetched(int64(3+i), "k", `1`, start.Add(after))); err != nil {
-			t.Fatal(err)
-		}
+	if want := start.Add(118 * time.Minute); !freshAt().Equal(want) || suspected != 0 {
+		t.Fatalf("fresh at %v, want %v; suspected %d times", freshAt(), want, suspected)
 	}
-	if want := start.Add(118 * time.Minute); !freshAt().Equal(want) {
-		t.Fatalf("fresh at %v after a gap longer than tombstones are kept, want %v", freshAt(), want)
+	apply(181 * time.Minute) // 63 minutes later, where 58 are allowed
+	apply(182 * time.Minute)
+	if want := start.Add(118 * time.Minute); !freshAt().Equal(want) || suspected != 1 || len(f.suspected()) != 1 {
+		t.Fatalf("fresh at %v after a gap longer than tombstones are kept, want %v; suspected %d times", freshAt(), want, suspected)
 	}
-	settings := kafka.TopicSettings{Authorized: true, CleanupPolicy: "compact", DeleteRetention: 69 * time.Minute}
-	log := map[int32]kafka.Ends{0: {HighWatermark: 5}}
-	if got := outdated(st.Checkpoint(), log, settings, start.Add(181*time.Minute)); got != rebuildExpired {
-		t.Fatalf("the next session resumes (%q)", got)
+	if left := f.verified([]int32{0}, start.Add(180*time.Minute)); !left {
+		t.Fatal("a verification from before the gap counts")
+	}
+	if left := f.verified([]int32{0}, start.Add(183*time.Minute)); left {
+		t.Fatal("still suspect once it was verified")
+	}
+	apply(184 * time.Minute)
+	if want := start.Add(184 * time.Minute); !freshAt().Equal(want) {
+		t.Fatalf("fresh at %v after a verification, want %v", freshAt(), want)
 	}
 }
 
-func TestOutdated(t *testing.T) {
+func TestFreshnessOfShortRetention(t *testing.T) {
+	topic, _ := served(t)
 	now := time.Now()
-	compacted := kafka.TopicSettings{Authorized: true, CleanupPolicy: "compact,delete", DeleteRetention: time.Hour}
+	f := newFreshness(topic.log, []store.Checkpoint{{Partition: 0, FreshAt: now.Add(-time.Second)}}, func() {})
+	f.keeps(time.Second, true) // less than the margin
+	if f.reached(0, now); len(f.suspected()) != 1 {
+		t.Fatal("a start is not verified though tombstones are kept for less than the margin")
+	}
+	f.verified([]int32{0}, now.Add(time.Second))
+	if f.reached(0, now.Add(2*time.Second)); len(f.suspected()) != 0 {
+		t.Fatal("a pause of the machine counts as an absence")
+	}
+	if f.reached(0, now.Add(10*time.Second)); len(f.suspected()) != 1 {
+		t.Fatal("an absence of eight seconds does not count")
+	}
+	f.keeps(time.Hour, false)
+	f.verified([]int32{0}, now.Add(time.Minute))
+	if f.reached(0, now.Add(time.Hour)); len(f.suspected()) != 0 {
+		t.Fatal("a topic that is not compacted is verified")
+	}
+}
+
+func TestOutside(t *testing.T) {
 	for name, c := range map[string]struct {
-		point    store.Checkpoint
-		settings kafka.TopicSettings
-		want     string
+		point store.Checkpoint
+		want  string
 	}{
-		"fresh":                     {store.Checkpoint{Next: 5, FreshAt: now.Add(-48 * time.Minute)}, compacted, ""},
-		"at the margin":             {store.Checkpoint{Next: 5, FreshAt: now.Add(-54 * time.Minute)}, compacted, rebuildExpired},
-		"never fresh":               {store.Checkpoint{Next: 5}, compacted, rebuildExpired},
-		"no tombstone is kept":      {store.Checkpoint{Next: 5, FreshAt: now}, kafka.TopicSettings{Authorized: true, CleanupPolicy: "compact"}, rebuildExpired},
-		"not compacted":             {store.Checkpoint{Next: 5}, kafka.TopicSettings{Authorized: true, CleanupPolicy: "delete"}, ""},
-		"settings are not readable": {store.Checkpoint{Next: 5}, kafka.TopicSettings{}, ""},
-		"below the log":             {store.Checkpoint{Next: 2, FreshAt: now}, compacted, rebuildLogStart},
-		"above the log":             {store.Checkpoint{Next: 11, FreshAt: now}, compacted, rebuildTruncated},
-		"unknown partition":         {store.Checkpoint{Partition: 1, Next: 5, FreshAt: now}, compacted, rebuildTruncated},
+		"within the log":    {store.Checkpoint{Next: 5}, ""},
+		"at its start":      {store.Checkpoint{Next: 3}, ""},
+		"at its end":        {store.Checkpoint{Next: 10}, ""},
+		"below the log":     {store.Checkpoint{Next: 2}, rebuildLogStart},
+		"above the log":     {store.Checkpoint{Next: 11}, rebuildTruncated},
+		"unknown partition": {store.Checkpoint{Partition: 1, Next: 5}, rebuildTruncated},
 	} {
 		log := map[int32]kafka.Ends{0: {LogStart: 3, LastStable: 10, HighWatermark: 10}}
-		if got := outdated([]store.Checkpoint{c.point}, log, c.settings, now); got != c.want {
+		if got := outside([]store.Checkpoint{c.point}, log); got != c.want {
 			t.Errorf("%s: %q, want %q", name, got, c.want)
+		}
+	}
+}
+
+func TestRetentionCovers(t *testing.T) {
+	now := time.Now()
+	hour := retention{deletes: time.Hour, compacts: true}
+	for name, c := range map[string]struct {
+		point store.Checkpoint
+		of    retention
+		want  bool
+	}{
+		"fresh":                {store.Checkpoint{FreshAt: now.Add(-48 * time.Minute)}, hour, true},
+		"at the margin":        {store.Checkpoint{FreshAt: now.Add(-54 * time.Minute)}, hour, false},
+		"never fresh":          {store.Checkpoint{}, hour, false},
+		"no tombstone is kept": {store.Checkpoint{FreshAt: now}, retention{compacts: true}, false},
+		"not compacted":        {store.Checkpoint{}, retention{}, true},
+	} {
+		if got := c.of.covers([]store.Checkpoint{c.point}, now); got != c.want {
+			t.Errorf("%s: %v", name, got)
 		}
 	}
 }

@@ -146,8 +146,12 @@ func (c *Cache) shutdown(clean bool) error {
 	c.stopTasks()
 	c.tasks.Wait()
 	for _, t := range c.topics {
-		if st := t.store.Swap(nil); st != nil {
-			if err := st.Close(); err != nil {
+		t.store.Store(nil)
+		for _, g := range []*generation{t.current, t.aside} {
+			if g == nil {
+				continue
+			}
+			if err := g.store.Close(); err != nil && !errors.Is(err, store.ErrClosed) {
 				errs = append(errs, fmt.Errorf("close the store of topic %s: %w", t.name, err))
 			}
 		}
@@ -192,14 +196,12 @@ func (c *Cache) blockCacheShare() int64 { return c.cfg.BlockCacheBytes / int64(l
 func (c *Cache) OutsideHeap() int64 {
 	var n int64
 	for _, t := range c.topics {
-		st := t.store.Load()
-		if st == nil {
-			continue
-		}
-		s := st.Stats()
-		n += s.TableBytes + s.ChunkBytes
-		if m := s.Pebble; m != nil {
-			n += int64(m.MemTable.Size) + m.BlockCache.Size
+		for _, st := range t.stores() {
+			s := st.Stats()
+			n += s.TableBytes + s.ChunkBytes
+			if m := s.Pebble; m != nil {
+				n += int64(m.MemTable.Size) + m.BlockCache.Size
+			}
 		}
 	}
 	return n

@@ -62,6 +62,14 @@ type TopicConfig struct {
 	Writable bool
 	// KeyEncoding and ValueEncoding are codec names: "utf-8" and "json" by default.
 	KeyEncoding, ValueEncoding string
+	// Start is where reading begins where there is no checkpoint: "earliest" (the default), "offset:N" in every partition, "timestamp:" and a time
+	// as in RFC 3339, or a time before now such as "-24h". It belongs to the checkpoint's identity: another one begins anew.
+	Start string
+	// DeleteRetention is the topic's delete.retention.ms, for clusters that do not allow it to be read (the ACL operation DescribeConfigs on
+	// the topic); it is required there, and not looked at elsewhere.
+	DeleteRetention time.Duration
+	// RepairSplitKeys writes tombstones to the partitions that hold outdated records of keys, see Topic.Repair. The topic must be Writable.
+	RepairSplitKeys bool
 }
 
 var topicName = regexp.MustCompile(`^[a-zA-Z0-9._-]{1,249}$`)
@@ -88,6 +96,15 @@ func (c *Config) Validate() error {
 		}
 		if _, err := codec.ByName(cmp.Or(t.ValueEncoding, DefaultValueEncoding)); err != nil {
 			return fmt.Errorf("%w: topic %q: value encoding: %w", ErrConfig, t.Name, err)
+		}
+		if _, err := parseStart(t.Start); err != nil {
+			return fmt.Errorf("%w: topic %q: %w", ErrConfig, t.Name, err)
+		}
+		if t.DeleteRetention < 0 {
+			return fmt.Errorf("%w: topic %q: DeleteRetention is negative", ErrConfig, t.Name)
+		}
+		if t.RepairSplitKeys && !t.Writable {
+			return fmt.Errorf("%w: topic %q: split keys are repaired by writing, and the topic is read-only", ErrConfig, t.Name)
 		}
 	}
 	for name, d := range map[string]time.Duration{

@@ -62,6 +62,9 @@ func (d *deletes) note(key []byte, partition int32, offset int64, removed bool) 
 	}
 }
 
+// anyPartition stands for all partitions that a delete has written a tombstone to.
+const anyPartition int32 = -1
+
 // removed reports what applying the tombstone at offset did. Where the offset is unknown (-1), any tombstone of the key
 // that removed something meanwhile counts.
 func (d *deletes) removed(key string, partition int32, offset int64) bool {
@@ -72,7 +75,7 @@ func (d *deletes) removed(key string, partition int32, offset int64) bool {
 		return false
 	}
 	for _, o := range n.notes {
-		if o.partition == partition && (o.offset == offset || offset < 0) && o.removed {
+		if (partition == anyPartition || o.partition == partition && (o.offset == offset || offset < 0)) && o.removed {
 			return true
 		}
 	}

@@ -3,12 +3,16 @@ package cache
 import (
 	"context"
 	"fmt"
+	"strings"
 	"time"
+
+	"github.com/yolean/kafka-cache/core/store"
 )
 
-// watchEnds asks for the partitions' ends regularly, which is what lag is measured from, and says when a ready topic
-// becomes stale and when it is fresh again. It returns ctx's error.
-func (t *Topic) watchEnds(ctx context.Context) error {
+// watchEnds asks for the partitions' ends regularly, which is what lag is measured from, removes what retention has taken off the log's
+// start, and says when a ready topic becomes stale and when it is fresh again. It returns ctx's error, or one of the store.
+func (s *session) watchEnds(ctx context.Context) error {
+	t := s.topic
 	ticker := time.NewTicker(t.cache.cfg.EndsInterval)
 	defer ticker.Stop()
 	settingsAt := time.Now() // the session has just read them
@@ -18,7 +22,7 @@ func (t *Topic) watchEnds(ctx context.Context) error {
 			return ctx.Err()
 		case <-ticker.C:
 		}
-		ends, err := t.cache.client.Ends(ctx, t.name, t.tracker.known())
+		ends, err := t.cache.client.Ends(ctx, t.name, s.to.tracker().known())
 		if ctx.Err() != nil {
 			return ctx.Err()
 		}
@@ -28,36 +32,101 @@ func (t *Topic) watchEnds(ctx context.Context) error {
 				t.log.Warn("ask for ends", "error", err, "unlogged", suppressed)
 			}
 		}
-		t.tracker.asked(ends)
+		s.to.tracker().asked(ends)
+		if t.tracker != s.to.tracker() {
+			t.tracker.asked(ends)
+		}
+		if err := s.removeBelow(); err != nil {
+			return err
+		}
 		t.judge()
 		if time.Since(settingsAt) < settingsEvery {
 			continue
 		}
-		// Somebody may have raised the topic's size limit. A question that fails leaves what was known.
+		// Somebody may have changed the topic's settings. A question that fails leaves what was known.
 		settingsAt = time.Now()
-		if settings, err := t.cache.client.TopicSettings(ctx, t.name); err == nil && settings.Authorized {
-			t.maxBytes.Store(int64(settings.MaxMessageBytes))
+		if r, err := t.readSettings(ctx); err == nil {
+			s.freshness.keeps(r.deletes, r.compacts)
 		}
 	}
 }
 
 // settingsEvery is how often the topic's settings are read again.
-const settingsEvery = 5 * time.Minute
+const settingsEvery = time.Minute
 
 // endsComplaint is the key under which failed questions for ends are limited in the log; partitions have keys from 0,
 // leaders' fetch errors small negative ones.
 const endsComplaint = -1 << 30
 
-// judge tells Ready from Stale.
+// goneAfter is how long Kafka says without a break that a topic is not there until this is believed: brokers that have just started, or that lag
+// behind, say so for a moment.
+const goneAfter = 5 * time.Second
+
+const goneReason = "the topic does not exist any more: what is answered is what it had"
+
+// blockedAfter is how long an open transaction holds back the stable end until the state says so.
+const blockedAfter = time.Second
+
+// judge tells Ready from Stale and Rebuilding where reads are answered.
 func (t *Topic) judge() {
 	if !t.Ready() {
 		return
 	}
 	partition, age := t.tracker.oldestFetch()
-	if age > t.cache.cfg.StaleAfter {
+	t.mu.Lock()
+	reason := t.verifying
+	if reason == "" && t.aside != nil {
+		reason = t.aside.reason + ": the log is read into a new generation"
+		age = 0 // of the one that is served nothing is fetched
+	}
+	t.mu.Unlock()
+	blocked, where := t.tracker.blockedFor(-1)
+	switch {
+	case t.tracker.isGone():
+		t.setState(Stale, goneReason)
+	case age > t.cache.cfg.StaleAfter:
 		// The reason stays the same while the outage lasts, so that it is logged once; the age is in the status.
 		t.setState(Stale, fmt.Sprintf("no fetch of partition %d has succeeded for more than %s", partition, t.cache.cfg.StaleAfter))
-		return
+	case reason != "":
+		t.setState(Rebuilding, reason)
+	case blocked > blockedAfter:
+		t.setState(Ready, fmt.Sprintf("partition %d is blocked by an open transaction", where))
+	default:
+		t.setState(Ready, "")
 	}
-	t.setState(Ready, "")
+}
+
+// retention is what a topic's settings say of how long tombstones stay in the log.
+type retention struct {
+	deletes  time.Duration // delete.retention.ms
+	compacts bool          // whether they are dropped by compaction at all
+}
+
+// covers reports whether all tombstones since the checkpoints are in the log still.
+func (r retention) covers(points []store.Checkpoint, now time.Time) bool {
+	for _, c := range points {
+		if r.compacts && (c.FreshAt.IsZero() || now.Round(0).Sub(c.FreshAt.Round(0)) > r.deletes-r.deletes/10-5*time.Second) {
+			return false
+		}
+	}
+	return true
+}
+
+// readSettings reads the topic's settings. Where the cluster does not allow it, the configuration has to say how long tombstones are kept.
+func (t *Topic) readSettings(ctx context.Context) (retention, error) {
+	settings, err := t.cache.client.TopicSettings(ctx, t.name)
+	if err != nil {
+		t.metrics.fetchErrors.Inc()
+		return retention{}, fmt.Errorf("read the settings of topic %s: %w", t.name, err)
+	}
+	if !settings.Authorized {
+		if t.deleteRetention == 0 {
+			return retention{}, fmt.Errorf("%w: topic %s: its settings may not be read (that takes the ACL operation DescribeConfigs on the topic), so its delete.retention.ms has to be given as delete-retention", ErrConfig, t.name)
+		}
+		t.maxBytes.Store(0)
+		return retention{deletes: t.deleteRetention, compacts: true}, nil
+	}
+	t.maxBytes.Store(int64(settings.MaxMessageBytes))
+	t.appendTime.Store(settings.LogAppendTime)
+	return retention{deletes: settings.DeleteRetention, compacts: strings.Contains(settings.CleanupPolicy, "compact")}, nil
 }

@@ -8,6 +8,8 @@ import (
 
 	"github.com/prometheus/client_golang/prometheus"
 	dto "github.com/prometheus/client_model/go"
+
+	"github.com/yolean/kafka-cache/core/store"
 )
 
 // metrics are those of one Cache. What the status knows is read when it is scraped, so that both always say the same.
@@ -19,13 +21,18 @@ type metrics struct {
 	rebuilds     *prometheus.CounterVec
 	fetchErrors  *prometheus.CounterVec
 	commitErrors prometheus.Counter
+
+	retentionRemoved, verifiedRemoved, repaired *prometheus.CounterVec
 }
 
 // topicMetrics are one topic's.
 type topicMetrics struct {
 	applied, keyless, fetchErrors prometheus.Counter
-	invalid, rebuilds             *prometheus.CounterVec
-	complaints                    *limiter
+
+	retentionRemoved, verifiedRemoved, repaired prometheus.Counter
+
+	invalid, rebuilds *prometheus.CounterVec
+	complaints        *limiter
 }
 
 func newMetrics(c *Cache) *metrics {
@@ -33,12 +40,15 @@ func newMetrics(c *Cache) *metrics {
 		return prometheus.NewCounterVec(prometheus.CounterOpts{Namespace: "kafka_cache", Name: name, Help: help}, labels)
 	}
 	return &metrics{
-		cache:       c,
-		applied:     vec("applied_records_total", "Records that were read from the log and whose effect, if any, is in the store.", "topic"),
-		keyless:     vec("keyless_records_total", "Records that were passed over because their key is null or empty.", "topic"),
-		invalid:     vec("invalid_records_total", "Records that broke a rule; decode: a key or value that its encoding does not decode.", "topic", "rule"),
-		rebuilds:    vec("rebuilds_total", "Times that the store was made anew from the log, by reason.", "topic", "reason"),
-		fetchErrors: vec("fetch_errors_total", "Requests to Kafka for records, metadata or ends that did not succeed.", "topic"),
+		cache:            c,
+		applied:          vec("applied_records_total", "Records that were read from the log and whose effect, if any, is in the store.", "topic"),
+		keyless:          vec("keyless_records_total", "Records that were passed over because their key is null or empty.", "topic"),
+		invalid:          vec("invalid_records_total", "Records that broke a rule; decode: a key or value that its encoding does not decode.", "topic", "rule"),
+		rebuilds:         vec("rebuilds_total", "Times that the store was made anew from the log, or (expired) verified against it, by reason.", "topic", "reason"),
+		retentionRemoved: vec("retention_removed_total", "Keys that were removed or changed since the log's start moved past their record.", "topic"),
+		verifiedRemoved:  vec("verified_removed_total", "Keys that a verification against the log removed or changed.", "topic"),
+		repaired:         vec("repaired_split_keys_total", "Keys whose outdated records in other partitions were overwritten by tombstones.", "topic"),
+		fetchErrors:      vec("fetch_errors_total", "Requests to Kafka for records, metadata or ends that did not succeed.", "topic"),
 		commitErrors: prometheus.NewCounter(prometheus.CounterOpts{Namespace: "kafka_cache", Name: "commit_errors_total",
 			Help: "Commits of group offsets that did not succeed."}),
 	}
@@ -49,13 +59,27 @@ func (m *metrics) topic(name string) *topicMetrics {
 	t := &topicMetrics{
 		applied: m.applied.With(by), keyless: m.keyless.With(by), fetchErrors: m.fetchErrors.With(by),
 		invalid: m.invalid.MustCurryWith(by), rebuilds: m.rebuilds.MustCurryWith(by),
+		retentionRemoved: m.retentionRemoved.With(by), verifiedRemoved: m.verifiedRemoved.With(by), repaired: m.repaired.With(by),
 		complaints: &limiter{every: time.Minute, now: time.Now},
 	}
 	t.invalid.WithLabelValues("decode") // there from the start, so that a rate over it is
-	for _, reason := range []string{rebuildExpired, rebuildLogStart, rebuildTruncated, rebuildRecreated, rebuildCorrupt, "rules", "format"} {
+	for _, reason := range rebuildReasons {
 		t.rebuilds.WithLabelValues(reason)
 	}
 	return t
+}
+
+var rebuildReasons = []string{rebuildExpired, rebuildLogStart, rebuildTruncated, rebuildRecreated, rebuildCorrupt, store.ReasonRules, store.ReasonFormat}
+
+// rebuildsByReason are those that there were.
+func (t *topicMetrics) rebuildsByReason() map[string]uint64 {
+	by := map[string]uint64{}
+	for _, reason := range rebuildReasons {
+		if n := counted(t.rebuilds.WithLabelValues(reason)); n > 0 {
+			by[reason] = n
+		}
+	}
+	return by
 }
 
 // totals are the counters' values, for the status.
@@ -73,7 +97,8 @@ func counted(c prometheus.Metric) uint64 {
 
 func (m *metrics) register(r prometheus.Registerer) error {
 	var errs []error
-	for _, c := range []prometheus.Collector{m.applied, m.keyless, m.invalid, m.rebuilds, m.fetchErrors, m.commitErrors, &collector{cache: m.cache}} {
+	for _, c := range []prometheus.Collector{m.applied, m.keyless, m.invalid, m.rebuilds, m.fetchErrors, m.commitErrors,
+		m.retentionRemoved, m.verifiedRemoved, m.repaired, &collector{cache: m.cache}} {
 		errs = append(errs, r.Register(c))
 	}
 	return errors.Join(errs...)
@@ -89,6 +114,11 @@ func desc(name, help string, labels ...string) *prometheus.Desc {
 var (
 	descLag        = desc("consumer_lag_records", "The stable end as last asked for, minus the position.", "topic", "partition")
 	descLagSeconds = desc("consumer_lag_seconds", "Time since the position last covered a freshly asked high watermark; 0 while it covers the newest.", "topic", "partition")
+	descLagHigh    = desc("consumer_lag_high_watermark_records", "The high watermark as last asked for, minus the position: above the lag while a transaction is open.", "topic", "partition")
+	descBlocked    = desc("blocked_by_transaction_seconds", "Time for which an open transaction has held back what is above the position; 0 while none does.", "topic", "partition")
+	descSplit      = desc("split_keys", "Keys with records in several partitions, by what the newest of them is.", "topic", "newest")
+	descTombstones = desc("remembered_tombstones", "Tombstones that are kept until every partition has been at its end since.", "topic")
+	descAside      = desc("rebuild_in_progress", "1 while the log is read into a new generation or verified, by reason.", "topic", "reason")
 	descPosition   = desc("position_offset", "The next offset to read.", "topic", "partition")
 	descEnd        = desc("end_offset", "The stable end (read_committed) as last asked for.", "topic", "partition")
 	descHigh       = desc("high_watermark_offset", "The high watermark as last asked for.", "topic", "partition")
@@ -115,6 +145,7 @@ var (
 func (c *collector) Describe(ch chan<- *prometheus.Desc) {
 	for _, d := range []*prometheus.Desc{
 		descLag, descLagSeconds, descPosition, descEnd, descHigh, descLogStart, descFetchAge, descReady, descState, descKeys, descInfo, descResident,
+		descLagHigh, descBlocked, descSplit, descTombstones, descAside,
 		descPebbleDisk, descPebbleMemtable, descPebbleCache, descPebbleHits, descPebbleMisses, descPebbleFlushes, descPebbleCompact, descPebbleDebt, descPebbleAmp,
 	} {
 		ch <- d
@@ -134,6 +165,11 @@ func (c *collector) Collect(ch chan<- prometheus.Metric) {
 		for s := range stateNames {
 			gauge(descState, truth(t.State == State(s)), t.Name, stateNames[s])
 		}
+		if r := t.Rebuild; r != nil {
+			gauge(descAside, 1, t.Name, r.Reason)
+		}
+		gauge(descSplit, float64(t.SplitKeys-t.SplitKeysDeleted), t.Name, "value")
+		gauge(descSplit, float64(t.SplitKeysDeleted), t.Name, "tombstone")
 		for _, p := range t.Partitions {
 			c.partition(gauge, t.Name, p)
 		}
@@ -151,6 +187,8 @@ func (c *collector) partition(gauge func(*prometheus.Desc, float64, ...string), 
 		gauge(descHigh, float64(p.HighWatermark), topic, id)
 		gauge(descLogStart, float64(p.LogStart), topic, id)
 		gauge(descLag, float64(p.Lag), topic, id)
+		gauge(descLagHigh, float64(p.LagHighWatermark), topic, id)
+		gauge(descBlocked, p.BlockedSeconds, topic, id)
 	}
 	if p.LagSeconds >= 0 {
 		gauge(descLagSeconds, p.LagSeconds, topic, id)
@@ -166,6 +204,7 @@ func (c *collector) store(ch chan<- prometheus.Metric, gauge func(*prometheus.De
 		return
 	}
 	stats := st.Stats()
+	gauge(descTombstones, float64(stats.Tombstones), t.name)
 	gauge(descResident, float64(stats.TableBytes), t.name, "table")
 	gauge(descResident, float64(stats.LiveBytes), t.name, "live")
 	gauge(descResident, float64(stats.GarbageBytes), t.name, "garbage")

@@ -25,6 +25,11 @@ func (t *Topic) reading() (*store.Store, error) {
 	return s, nil
 }
 
+// replaced reports whether a read found its store closed because another has taken its place, so that it is to be made again there.
+func (t *Topic) replaced(s *store.Store, err error) bool {
+	return err != nil && errors.Is(err, store.ErrClosed) && t.store.Load() != s && t.serving.Load()
+}
+
 // readErr makes a store that was closed under a reader what the reader can act on.
 func readErr(err error) error {
 	if errors.Is(err, store.ErrClosed) {
@@ -35,12 +40,16 @@ func readErr(err error) error {
 
 // AppendGet appends the value of key to dst. It does not allocate where dst has room. An absent key is false, nil.
 func (t *Topic) AppendGet(dst, key []byte) ([]byte, bool, error) {
-	s, err := t.reading()
-	if err != nil {
-		return dst, false, err
+	for {
+		s, err := t.reading()
+		if err != nil {
+			return dst, false, err
+		}
+		value, ok, err := s.Get(dst, key)
+		if err == nil || !t.replaced(s, err) {
+			return value, ok, readErr(err)
+		}
 	}
-	dst, ok, err := s.Get(dst, key)
-	return dst, ok, readErr(err)
 }
 
 // Get is the value of key; ErrNotFound where it has none.
@@ -65,25 +74,34 @@ func (t *Topic) Has(key []byte) (bool, error) {
 
 // ValueLen is the length of key's value in bytes.
 func (t *Topic) ValueLen(key []byte) (int, bool, error) {
-	s, err := t.reading()
-	if err != nil {
-		return 0, false, err
+	for {
+		s, err := t.reading()
+		if err != nil {
+			return 0, false, err
+		}
+		n, ok, err := s.ValueLen(key)
+		if err == nil || !t.replaced(s, err) {
+			return n, ok, readErr(err)
+		}
 	}
-	n, ok, err := s.ValueLen(key)
-	return n, ok, readErr(err)
 }
 
 // Meta is what the log says of key's record; ErrNotFound where it has none. It reads Pebble, for the headers.
 func (t *Topic) Meta(key []byte) (Meta, error) {
-	s, err := t.reading()
-	if err != nil {
-		return Meta{}, err
+	for {
+		s, err := t.reading()
+		if err != nil {
+			return Meta{}, err
+		}
+		m, ok, err := s.Meta(key)
+		if t.replaced(s, err) {
+			continue
+		}
+		if err == nil && !ok {
+			err = ErrNotFound
+		}
+		return m, readErr(err)
 	}
-	m, ok, err := s.Meta(key)
-	if err == nil && !ok {
-		err = ErrNotFound
-	}
-	return m, readErr(err)
 }
 
 // Len is the number of keys that have a value; 0 while the topic is not ready.
@@ -100,12 +118,16 @@ func (t *Topic) Len() int64 {
 // Every key that has a value from the first page to the last is told at least once. fn's key is valid during the call,
 // and fn must not call the topic.
 func (t *Topic) Scan(cursor uint64, count int, fn func(key []byte)) (next uint64, err error) {
-	s, err := t.reading()
-	if err != nil {
-		return 0, err
+	for {
+		s, err := t.reading()
+		if err != nil {
+			return 0, err
+		}
+		next, err = s.Scan(cursor, count, fn)
+		if err == nil || !t.replaced(s, err) {
+			return next, readErr(err)
+		}
 	}
-	next, err = s.Scan(cursor, count, fn)
-	return next, readErr(err)
 }
 
 // RandomKey appends a key picked at random to dst; false where there is none.

@@ -8,19 +8,16 @@ import (
 	"strings"
 	"time"
 
-	"golang.org/x/sync/errgroup"
-
 	"github.com/yolean/kafka-cache/core/kafka"
 	"github.com/yolean/kafka-cache/core/position"
 	"github.com/yolean/kafka-cache/core/store"
 )
 
-// Why a store is made anew instead of resumed, as it stands in the log line, the status and
-// kafka_cache_rebuilds_total.
+// Why a topic is made anew from the log, or verified against it, as it stands in the log line, the status and kafka_cache_rebuilds_total.
 const (
-	rebuildExpired   = "expired"   // away for longer than delete.retention.ms: tombstones may have been missed
+	rebuildExpired   = "expired"   // not at the end for longer than delete.retention.ms: tombstones may have been missed
 	rebuildLogStart  = "log-start" // the log no longer has what comes after the checkpoint
-	rebuildTruncated = "truncated" // the log ends below the checkpoint
+	rebuildTruncated = "truncated" // the log lost what was applied
 	rebuildRecreated = "recreated" // another topic id
 	rebuildCorrupt   = "corrupt"   // what is on disk is not what was written
 )
@@ -31,7 +28,8 @@ const (
 	backoffMax = 10 * time.Second
 )
 
-// run goes from session to session until ctx ends (nil) or the configuration turns out to be wrong.
+// run goes from session to session until ctx ends (nil) or the configuration turns out to be wrong. Where that is found once the topic has been
+// ready, it alone fails: other topics of the instance are not touched.
 func (t *Topic) run(ctx context.Context) error {
 	backoff := backoffMin
 	for {
@@ -41,16 +39,17 @@ func (t *Topic) run(ctx context.Context) error {
 			return nil
 		}
 		if errors.Is(err, ErrConfig) {
-			t.setState(Failed, err.Error())
-			return err
+			t.setState(Failed, plain(err))
+			if !t.wasReady() {
+				return err
+			}
+			t.stopServing()
+			t.log.Error("the topic is given up until a restart", "error", err)
+			<-ctx.Done()
+			return nil
 		}
-		if t.judgeLog(err); t.rebuild != "" {
-			t.setState(Rebuilding, t.rebuild+": "+plain(err))
-		} else if !t.Ready() {
-			t.setState(Starting, plain(err))
-		} else {
-			t.setState(Stale, plain(err))
-		}
+		t.judgeLog(err)
+		t.sessionEnded(err)
 		if time.Since(began) > backoffMax {
 			backoff = backoffMin
 		}
@@ -63,25 +62,46 @@ func (t *Topic) run(ctx context.Context) error {
 	}
 }
 
-// judgeLog notes what a session's end says of the log: where it is not the one that the store was made from, nothing is
+// sessionEnded says what a topic is between two sessions.
+func (t *Topic) sessionEnded(err error) {
+	if errors.Is(err, kafka.ErrUnknownTopic) && t.tracker.absent(goneAfter) && t.Ready() {
+		t.setState(Stale, goneReason)
+		return
+	}
+	switch {
+	case t.rebuild != "":
+		t.setState(Rebuilding, t.rebuild+": "+plain(err))
+	case t.aside != nil:
+		t.setState(Rebuilding, t.aside.reason+": "+plain(err))
+	case !t.Ready():
+		t.setState(Starting, plain(err))
+	default:
+		t.setState(Stale, plain(err))
+	}
+}
+
+// judgeLog notes what a session's end says of the log. Where it is not the one that the store was made from, nothing is
 // served from here on, and no position counts as reached, so that a write to the log as it is now is not taken for applied.
+// Where only what comes next is missing from the log, what is here is true of an earlier time, and goes on being served.
 func (t *Topic) judgeLog(err error) {
 	var outside *kafka.OutOfRangeError
+	var diverged *kafka.DivergedError
 	switch {
 	case errors.Is(err, kafka.ErrTopicRecreated):
 		t.rebuild = rebuildRecreated
 		t.stopServing()
 		t.tracker.reset(position.TopicID{})
-		return
 	case errors.As(err, &outside) && outside.Position < outside.LogStart:
 		t.rebuild = rebuildLogStart
-	case errors.As(err, &outside):
+	case errors.As(err, &outside), errors.As(err, &diverged):
 		t.rebuild = rebuildTruncated
-	default:
-		return
+		t.stopServing()
+		t.tracker.forget()
+	case errors.Is(err, store.ErrCorrupt):
+		t.rebuild = rebuildCorrupt
+		t.stopServing()
+		t.tracker.forget()
 	}
-	t.stopServing()
-	t.tracker.forget()
 }
 
 // plain is an error's text on one line, for the reason of a state.
@@ -94,176 +114,163 @@ func (t *Topic) session(ctx context.Context) error {
 		t.metrics.fetchErrors.Inc()
 		return err // it names the topic
 	}
-	settings, err := t.cache.client.TopicSettings(ctx, t.name)
-	if err != nil {
-		t.metrics.fetchErrors.Inc()
-		return fmt.Errorf("read the settings of topic %s: %w", t.name, err)
+	if len(info.Partitions) == 0 {
+		return fmt.Errorf("topic %s has no partitions", t.name)
 	}
-	if !settings.Authorized {
-		t.log.Warn("the topic's settings may not be read: its size limit is not checked before a write, nor the age of a checkpoint against delete.retention.ms")
-	}
-	t.maxBytes.Store(int64(settings.MaxMessageBytes))
-	t.tracker.reset(info.ID)
-	if t.rebuild != "" {
-		t.discard()
-	}
-	st, resumed, err := t.openStore(info)
+	retention, err := t.readSettings(ctx)
 	if err != nil {
 		return err
 	}
-	start := checkpoint(st)
+	t.tracker.reset(info.ID)
 	ends, err := t.firstEnds(ctx, info)
 	if err != nil {
 		return err
 	}
-	if reason := outdated(st.Checkpoint(), ends, settings, time.Now()); reason != "" && resumed {
-		t.rebuild = reason
-		t.discard()
-		if st, _, err = t.openStore(info); err != nil {
-			return err
-		}
-		start = checkpoint(st)
+	g, err := t.generationFor(ctx, info, ends, retention)
+	if err != nil {
+		return err
 	}
-	t.tracker.begin(ends, start, len(start) == 0)
+	points := g.store.Checkpoint()
+	start, err := checkpoint(g.store)
+	if err != nil {
+		t.rebuild = rebuildCorrupt
+		return err
+	}
+	g.tracker().begin(ends, start, len(start) == 0)
+	g.store.SetPartitions(g.tracker().known())
 	if !t.Ready() && t.stateNow() != Rebuilding {
 		t.setState(CatchingUp, "reading the log")
 	}
-	if len(ends) == 0 {
-		return fmt.Errorf("topic %s has no partitions", t.name)
+	s := &session{topic: t, info: info, to: g, began: time.Now(), suspect: make(chan struct{}, 1), points: map[int32]store.Checkpoint{}}
+	for _, c := range points {
+		s.points[c.Partition] = c
 	}
-	return t.tail(ctx, info, st, start, keepsTombstones(settings))
+	s.freshness = newFreshness(t.log, points, s.suspected)
+	s.freshness.keeps(retention.deletes, retention.compacts)
+	return s.run(ctx)
 }
 
-// tail runs the fetcher and the loop that asks for ends, until one of them cannot go on.
-func (t *Topic) tail(ctx context.Context, info kafka.TopicInfo, st *store.Store, start map[int32]position.Offset, keep time.Duration) error {
-	began := time.Now()
-	a := newApplier(t, st, max(keep, 0), func() error { return t.caughtUp(st, began) })
-	fetcher, err := kafka.NewFetcher(kafka.FetcherConfig{
-		Kafka: t.cache.cfg.Kafka,
-		Topic: t.name,
-		ID:    info.ID,
-		Start: func(partition int32) int64 {
-			if o, ok := start[partition]; ok {
-				return o.Next
-			}
-			return -1
-		},
-		OnError: func(e kafka.FetchError) {
-			t.metrics.fetchErrors.Inc()
-			if suppressed, ok := t.metrics.complaints.allow(-1 - e.Leader); ok {
-				t.log.Warn("fetch", "leader", e.Leader, "partition", e.Partition, "error", e.Err, "unlogged", suppressed)
-			}
-		},
-		OnPartitions: t.tracker.discovered,
-	})
-	if err != nil {
-		return fmt.Errorf("make a fetcher for topic %s: %w", t.name, err)
-	}
-	t.fetcher.Store(fetcher)
-	defer t.fetcher.Store(nil)
-	group, ctx := errgroup.WithContext(ctx)
-	group.Go(func() error {
-		if err := fetcher.Run(ctx, a.apply); err != nil {
-			return fmt.Errorf("read topic %s: %w", t.name, err)
-		}
-		return fmt.Errorf("read topic %s: the fetcher ended", t.name)
-	})
-	group.Go(func() error { return t.watchEnds(ctx) })
-	return group.Wait()
-}
-
-// caughtUp is called once a session, when every partition has been at its stable end.
-func (t *Topic) caughtUp(st *store.Store, began time.Time) error {
-	if err := st.EndLoad(); err != nil {
-		return err
-	}
-	again := t.wasReady()
-	wasServing := t.Ready()
-	t.startServing()
-	if again && !wasServing {
-		t.watchers.tell(Event{Kind: EventFlush}) // the contents were made anew
-	}
-	t.setState(Ready, "")
-	t.log.Info("ready", "keys", t.Len(), "took", time.Since(began).Round(time.Millisecond).String(), "position", t.Position().String())
-	return nil
-}
-
-func (t *Topic) stateNow() State {
-	t.mu.Lock()
-	defer t.mu.Unlock()
-	return t.state
-}
-
-// openStore returns the running store where it belongs to this incarnation, and otherwise the generation on disk, or
-// a new one; resumed says that what it holds was applied before this session. A reason to rebuild stays until it has been
-// followed.
-func (t *Topic) openStore(info kafka.TopicInfo) (st *store.Store, resumed bool, err error) {
-	if st := t.store.Load(); st != nil {
-		if t.storeOf == info.ID {
-			return st, true, nil
-		}
+// generationFor is the generation to read into: the one that is there, or one that replaces it, at once or by and by.
+func (t *Topic) generationFor(ctx context.Context, info kafka.TopicInfo, ends map[int32]kafka.Ends, r retention) (*generation, error) {
+	if c := t.current; c != nil && c.id != info.ID {
 		t.rebuild = rebuildRecreated
+	}
+	reading := t.aside
+	if reading == nil {
+		reading = t.current
+	}
+	if reading != nil && t.rebuild == "" {
+		if t.rebuild = outside(reading.store.Checkpoint(), ends); t.rebuild == "" {
+			return reading, nil
+		}
+	}
+	reason := t.rebuild
+	t.dropAside()
+	if t.current != nil && (!t.Ready() || reason != rebuildLogStart) {
 		t.discard()
 	}
-	rebuild := t.rebuild
-	dir := ""
-	if t.cache.cfg.DataDir != "" {
-		g, err := store.ChooseGeneration(t.cache.cfg.DataDir, store.Identity{
-			ClusterID: info.ClusterID, Topic: t.name, TopicID: info.ID, Rules: t.rules(),
-		})
-		if errors.Is(err, store.ErrOtherCluster) || errors.Is(err, store.ErrTopicName) {
-			return nil, false, fmt.Errorf("%w: %w", ErrConfig, err)
-		}
+	if t.current != nil { // what is served was true, and stays until the new one is complete
+		disk, err := t.choose(info, reason)
 		if err != nil {
-			return nil, false, fmt.Errorf("choose a generation in %s: %w", t.cache.cfg.DataDir, err)
+			return nil, err
 		}
-		if rebuild != "" && g.Reason == "" {
-			g = g.Anew(rebuild)
-		}
-		if g.Reason != "" && g.Reason != "new" {
-			rebuild = g.Reason
-		}
-		if err := g.Prepare(); err != nil {
-			if errors.Is(err, store.ErrInUse) {
-				return nil, false, fmt.Errorf("%w: %w", ErrConfig, err)
-			}
-			return nil, false, fmt.Errorf("prepare %s: %w", g.Dir, err)
-		}
-		dir, resumed = g.Dir, g.Reason == ""
+		return t.buildAside(ctx, info, disk, reason, ends)
 	}
-	if rebuild != "" {
-		t.metrics.rebuilds.WithLabelValues(rebuild).Inc()
-		t.setState(Rebuilding, rebuild)
-		t.log.Warn("store is made anew from the log", "reason", rebuild)
-	}
-	st, err = store.Open(store.Options{Dir: dir, CacheBytes: t.cache.blockCacheShare(), Logger: t.log, Load: true})
+	disk, err := t.choose(info, reason)
 	if err != nil {
-		switch {
-		case errors.Is(err, store.ErrInUse):
-			return nil, false, fmt.Errorf("%w: %w", ErrConfig, err)
-		case errors.Is(err, store.ErrCorrupt):
-			t.rebuild = rebuildCorrupt // the log has it all
-		}
-		return nil, false, fmt.Errorf("open the store: %w", err)
+		return nil, err
 	}
-	t.storeOf, t.rebuild = info.ID, ""
-	t.store.Store(st)
-	return st, resumed, nil
-}
-
-// rules names everything, beside the log itself, that decides what a record means here.
-func (t *Topic) rules() string {
-	return "key=" + t.keyCodec.Name() + " value=" + t.valueCodec.Name()
-}
-
-// discard closes the running store. Readers of it get ErrNotReady.
-func (t *Topic) discard() {
-	t.stopServing()
-	if st := t.store.Swap(nil); st != nil {
-		if err := st.Close(); err != nil {
-			t.log.Warn("close the store", "error", err)
+	if disk.Reason != "" {
+		if _, err := t.start.offsets(ctx, t.cache.client, t.name, ends); err != nil {
+			return nil, err // before anything is served
 		}
 	}
+	if disk.Previous != "" && disk.PreviousRules != t.rules() && reason == "" && t.servePrevious(info, disk, ends, r) {
+		return t.buildAside(ctx, info, disk, store.ReasonRules, ends)
+	}
+	g, err := t.open(info, disk, reason, t.tracker)
+	if err != nil {
+		return nil, err
+	}
+	if reason = outside(g.store.Checkpoint(), ends); reason != "" {
+		t.closeGeneration(g)
+		if disk, err = t.choose(info, reason); err != nil {
+			return nil, err
+		}
+		if g, err = t.open(info, disk, reason, t.tracker); err != nil {
+			return nil, err
+		}
+	}
+	if err := t.beginEmpty(ctx, g, ends); err != nil {
+		t.closeGeneration(g)
+		return nil, err
+	}
+	t.rebuild = ""
+	t.setCurrent(g)
+	return g, nil
+}
+
+// buildAside opens a generation that is read into while the current one is served.
+func (t *Topic) buildAside(ctx context.Context, info kafka.TopicInfo, disk store.Generation, reason string, ends map[int32]kafka.Ends) (*generation, error) {
+	tr := newTracker()
+	tr.reset(info.ID)
+	g, err := t.open(info, disk, reason, tr)
+	if err != nil {
+		return nil, err
+	}
+	if outside(g.store.Checkpoint(), ends) != "" {
+		t.closeGeneration(g)
+		if g, err = t.open(info, disk.Anew(reason), reason, tr); err != nil {
+			return nil, err
+		}
+	}
+	if err := t.beginEmpty(ctx, g, ends); err != nil {
+		t.closeGeneration(g)
+		return nil, err
+	}
+	t.rebuild = ""
+	t.setAside(g)
+	return g, nil
+}
+
+// beginEmpty gives a generation in which nothing is yet the positions at which reading begins.
+func (t *Topic) beginEmpty(ctx context.Context, g *generation, ends map[int32]kafka.Ends) error {
+	if len(g.store.Checkpoint()) > 0 {
+		return nil
+	}
+	return t.begin(ctx, g.store, ends)
+}
+
+// servePrevious serves what an earlier configuration's rules made of the same log, where that is still a true older state of it,
+// and reports whether it does.
+func (t *Topic) servePrevious(info kafka.TopicInfo, disk store.Generation, ends map[int32]kafka.Ends, r retention) bool {
+	st, err := store.Open(store.Options{Dir: disk.Previous, CacheBytes: t.cache.blockCacheShare(), Logger: t.log, ReadOnly: true})
+	if err != nil {
+		t.log.Warn("the previous generation is not served meanwhile", "directory", disk.Previous, "error", err)
+		return false
+	}
+	g := newGeneration(info.ID, st, t.tracker)
+	start, err := checkpoint(st)
+	why := outside(st.Checkpoint(), ends)
+	if why == "" && !r.covers(st.Checkpoint(), time.Now()) {
+		why = rebuildExpired
+	}
+	for _, p := range info.Partitions {
+		// Whether its records are still those of the log is checked only where they are read on.
+		if trail := start[p.ID].trail; len(trail.Epochs) > 0 && trail.Epochs[len(trail.Epochs)-1].Epoch != p.LeaderEpoch {
+			why = "there was another leader meanwhile"
+		}
+	}
+	if err != nil || why != "" || len(start) == 0 {
+		t.log.Info("the previous generation is not served meanwhile", "directory", disk.Previous, "reason", why, "error", err)
+		t.closeGeneration(g)
+		return false
+	}
+	t.tracker.begin(ends, start, false)
+	t.setCurrent(g)
+	t.setState(Rebuilding, store.ReasonRules+": what earlier rules made of the log is served meanwhile")
+	t.startServing()
+	return true
 }
 
 // firstEnds asks until every partition has answered: the load has to know where it goes.
@@ -283,41 +290,8 @@ func (t *Topic) firstEnds(ctx context.Context, info kafka.TopicInfo) (map[int32]
 	return ends, nil
 }
 
-// checkpoint is where to go on, by partition.
-func checkpoint(st *store.Store) map[int32]position.Offset {
-	start := map[int32]position.Offset{}
-	for _, c := range st.Checkpoint() {
-		start[c.Partition] = position.Offset{Partition: c.Partition, Next: c.Next, LeaderEpoch: c.LeaderEpoch}
-	}
-	return start
-}
-
-// outdated says why a checkpoint must not be resumed; "" where it may. A checkpoint that was last at its end longer ago
-// than tombstones are kept may have missed some: keys that were deleted would live on.
-func outdated(points []store.Checkpoint, ends map[int32]kafka.Ends, settings kafka.TopicSettings, now time.Time) string {
-	for _, c := range points {
-		end, ok := ends[c.Partition]
-		switch {
-		case !ok:
-			return rebuildTruncated // a partition that the log no longer has
-		case c.Next < end.LogStart:
-			return rebuildLogStart
-		case c.Next > end.HighWatermark:
-			return rebuildTruncated
-		}
-		if keep := keepsTombstones(settings); keep != 0 && (c.FreshAt.IsZero() || now.Round(0).Sub(c.FreshAt) > keep) {
-			return rebuildExpired
-		}
-	}
-	return ""
-}
-
-// keepsTombstones is how long a reader may be away from the end of the log without missing a tombstone: delete.retention.ms
-// less a margin, below 0 where that leaves nothing, and 0 where the topic is not compacted or its settings may not be read.
-func keepsTombstones(s kafka.TopicSettings) time.Duration {
-	d := s.DeleteRetention
-	if !s.Authorized || !strings.Contains(s.CleanupPolicy, "compact") {
-		return 0
-	}
-	return d - d/10 - 5*time.Second
+func (t *Topic) stateNow() State {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	return t.state
 }

@@ -14,14 +14,23 @@ import (
 
 func TestCorruptDirectoryIsReplacedFromTheLog(t *testing.T) {
 	topic, _ := served(t)
+	topic.stopServing()
 	topic.cache.cfg.DataDir = t.TempDir()
-	topic.store.Store(nil) // served's own is closed by it
-	info := kafka.TopicInfo{Name: "a", ID: topicA, ClusterID: "c"}
-	st, resumed, err := topic.openStore(info)
-	if err != nil || resumed {
-		t.Fatalf("resumed %v, %v", resumed, err)
+	topic.current = nil // served's own is closed by it
+	info := kafka.TopicInfo{Name: "a", ID: topicA, ClusterID: "c", Partitions: []kafka.PartitionInfo{{}}}
+	log := map[int32]kafka.Ends{0: {LastStable: 5, HighWatermark: 5}}
+	next := func() (*generation, error) {
+		g, err := topic.generationFor(t.Context(), info, log, retention{})
+		if err == nil && g.disk.Reason != "" {
+			err = g.disk.Complete()
+		}
+		return g, err
 	}
-	err = st.Apply(&store.Batch{Mutations: []store.Mutation{{Key: []byte("k"), Value: []byte("1")}}, Next: 1}, nil)
+	g, err := next()
+	if err != nil || g.disk.Reason != store.ReasonNew {
+		t.Fatalf("%+v, %v", g, err)
+	}
+	err = g.store.Apply(&store.Batch{Mutations: []store.Mutation{{Key: []byte("k"), Value: []byte("1")}}, Next: 1}, nil)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -34,15 +43,15 @@ func TestCorruptDirectoryIsReplacedFromTheLog(t *testing.T) {
 	if err := errors.Join(db.Set(position, nil, pebble.Sync), db.Close()); err != nil {
 		t.Fatal(err)
 	}
-	if _, _, err := topic.openStore(info); !errors.Is(err, store.ErrCorrupt) {
+	if _, err := next(); !errors.Is(err, store.ErrCorrupt) {
 		t.Fatalf("opened a corrupt directory: %v", err)
 	}
-	st, resumed, err = topic.openStore(info) // by the next session
-	if err != nil || resumed || st.Len() != 0 || len(st.Checkpoint()) != 0 {
-		t.Fatalf("resumed %v, %v", resumed, err)
+	g, err = next() // by the next session
+	if err != nil || g.reason != rebuildCorrupt || g.store.Len() != 0 || len(g.store.Checkpoint()) != 0 {
+		t.Fatalf("%+v, %v", g, err)
 	}
 	topic.discard()
-	if _, resumed, err = topic.openStore(info); err != nil || !resumed {
+	if g, err = next(); err != nil || g.reason != "" {
 		t.Fatalf("what was made anew is not resumed: %v", err)
 	}
 	topic.discard()
@@ -53,10 +62,12 @@ func TestNothingIsAppliedOnceTheLogIsAnother(t *testing.T) {
 		err    error
 		reason string
 		wait   error // nil: it goes on
+		serves bool
 	}{
-		"recreated": {kafka.ErrTopicRecreated, rebuildRecreated, ErrNotReady},
-		"truncated": {&kafka.OutOfRangeError{Position: 5, End: 3}, rebuildTruncated, nil},
-		"log start": {&kafka.OutOfRangeError{Position: 5, LogStart: 7, End: 9}, rebuildLogStart, nil},
+		"recreated": {kafka.ErrTopicRecreated, rebuildRecreated, ErrOtherTopic, false},
+		"truncated": {&kafka.OutOfRangeError{Position: 5, End: 3}, rebuildTruncated, nil, false},
+		"diverged":  {&kafka.DivergedError{Offset: 3, Reason: "another record"}, rebuildTruncated, nil, false},
+		"log start": {&kafka.OutOfRangeError{Position: 5, LogStart: 7, End: 9}, rebuildLogStart, nil, true},
 	} {
 		t.Run(name, func(t *testing.T) {
 			topic, _ := served(t)
@@ -66,11 +77,11 @@ func TestNothingIsAppliedOnceTheLogIsAnother(t *testing.T) {
 				t.Fatal("a fault of the network is taken for another log")
 			}
 			topic.judgeLog(fmt.Errorf("read topic: %w", c.err))
-			if topic.rebuild != c.reason || topic.Ready() {
+			if topic.rebuild != c.reason || topic.Ready() != c.serves {
 				t.Fatalf("rebuilds for %q, serving %v", topic.rebuild, topic.Ready())
 			}
 			told := make(chan error, 1)
-			cancel := topic.NotifyAt(at(0, 1), func(err error) { told <- err }) // a write to the log as it is now
+			cancel := topic.NotifyAt(at(0, 6), func(err error) { told <- err }) // a write to the log as it is now
 			defer cancel()
 			select {
 			case err := <-told:

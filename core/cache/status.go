@@ -27,11 +27,38 @@ type TopicStatus struct {
 	Since    time.Time        `json:"since"`
 	Serving  bool             `json:"serving"` // reads are answered
 	Keys     int64            `json:"keys"`
+	Start    string           `json:"start"` // where reading begins without a checkpoint
+	// Rebuild is there while the log is read into a new generation, or verified.
+	Rebuild *RebuildStatus `json:"rebuild,omitempty"`
+	// Rebuilds counts rebuilds and verifications since the start of the process, by reason.
+	Rebuilds map[string]uint64 `json:"rebuilds"`
+	// SplitKeys have records in several partitions; of SplitKeysDeleted the newest is a tombstone.
+	SplitKeys        int64 `json:"splitKeys"`
+	SplitKeysDeleted int64 `json:"splitKeysDeleted"`
+	// RetentionRemoved counts keys that left because the log's start moved past them, VerifiedRemoved those that a verification found
+	// to be missing from the log.
+	RetentionRemoved uint64 `json:"retentionRemoved"`
+	VerifiedRemoved  uint64 `json:"verifiedRemoved"`
+	// Comparable says that an instance of any age holds the same; NotComparable why not.
+	Comparable    bool   `json:"comparable"`
+	NotComparable string `json:"notComparable,omitempty"`
 	// Applied, Keyless and Invalid count records since the start of the process.
 	Applied    uint64            `json:"appliedRecords"`
 	Keyless    uint64            `json:"keylessRecords"`
 	Invalid    uint64            `json:"invalidRecords"`
 	Partitions []PartitionStatus `json:"partitions"`
+}
+
+// RebuildStatus says why the log is read again, and how far that is.
+type RebuildStatus struct {
+	Reason string    `json:"reason"`
+	Since  time.Time `json:"since"`
+	// Verifying: what is served is compared with the log. Otherwise it is read into a new generation.
+	Verifying bool `json:"verifying"`
+	// Serving: what was there before is served meanwhile.
+	Serving bool `json:"serving"`
+	// Positions of the new generation, by partition.
+	Positions map[int32]int64 `json:"positions,omitempty"`
 }
 
 // PartitionStatus is one partition's part. Offsets are -1, and ages -1, where they are not known yet.
@@ -44,8 +71,12 @@ type PartitionStatus struct {
 	// HighWatermark is Kafka's, exclusive; above End while a transaction is open.
 	HighWatermark int64 `json:"highWatermark"`
 	LogStart      int64 `json:"logStart"`
-	// Lag is End − Position in offsets.
-	Lag int64 `json:"lag"`
+	// Lag is End − Position in offsets, LagHighWatermark HighWatermark − Position.
+	Lag              int64 `json:"lag"`
+	LagHighWatermark int64 `json:"lagHighWatermark"`
+	// BlockedSince is since when an open transaction holds back what is above the position, and BlockedSeconds for how long.
+	BlockedSince   *time.Time `json:"blockedSince,omitempty"`
+	BlockedSeconds float64    `json:"blockedSeconds"`
 	// LagSeconds is the time since the position last covered a freshly asked high watermark; 0 while it covers the newest.
 	LagSeconds float64 `json:"lagSeconds"`
 	// LeaderEpoch is that of the last record that was read, -1 where it is not known.
@@ -86,7 +117,13 @@ func (t *Topic) Status() TopicStatus {
 	s.Serving = t.Ready()
 	if st := t.store.Load(); st != nil {
 		s.Keys = st.Len()
+		stats := st.Stats()
+		s.SplitKeys, s.SplitKeysDeleted = stats.SplitKeys, stats.SplitDeleted
 	}
+	s.Start, s.NotComparable = t.start.spec, t.notComparable()
+	s.Comparable = s.NotComparable == ""
+	s.Rebuild, s.Rebuilds = t.rebuildStatus(s.Serving), t.metrics.rebuildsByReason()
+	s.RetentionRemoved, s.VerifiedRemoved = counted(t.metrics.retentionRemoved), counted(t.metrics.verifiedRemoved)
 	s.Applied, s.Keyless, s.Invalid = t.metrics.totals()
 	s.ID, s.Partitions = t.tracker.status(t.cache.cfg.EndsInterval)
 	return s
@@ -109,6 +146,10 @@ func (t *tracker) status(endsInterval time.Duration) (position.TopicID, []Partit
 
 func (p *partition) status(now time.Time, endsInterval time.Duration) PartitionStatus {
 	s := PartitionStatus{Partition: p.id, Position: p.next, End: -1, HighWatermark: -1, LogStart: -1, LagSeconds: -1, LeaderEpoch: p.leaderEpoch, FetchAgeSeconds: -1}
+	if !p.blocked.IsZero() {
+		since := p.blocked
+		s.BlockedSince, s.BlockedSeconds = &since, now.Sub(since).Seconds()
+	}
 	if !p.fetchedAt.IsZero() {
 		s.FetchAgeSeconds = now.Sub(p.fetchedAt).Seconds()
 	}
@@ -118,6 +159,7 @@ func (p *partition) status(now time.Time, endsInterval time.Duration) PartitionS
 	// What was read since the ends were asked for shows that they have moved on.
 	s.End, s.HighWatermark, s.LogStart = max(p.ends.LastStable, p.next), max(p.ends.HighWatermark, p.next), p.ends.LogStart
 	s.Lag = max(0, s.End-max(p.next, s.LogStart)) // what retention removed cannot be read any more
+	s.LagHighWatermark = max(s.Lag, s.HighWatermark-max(p.next, s.LogStart))
 	switch {
 	case p.coveredAt.IsZero():
 		// Never at an end yet.
@@ -127,4 +169,23 @@ func (p *partition) status(now time.Time, endsInterval time.Duration) PartitionS
 		s.LagSeconds = now.Sub(p.coveredAt).Seconds()
 	}
 	return s
+}
+
+// rebuildStatus is nil while there is no rebuild.
+func (t *Topic) rebuildStatus(serving bool) *RebuildStatus {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	switch g, c := t.aside, t.current; {
+	case g != nil:
+		r := &RebuildStatus{Reason: g.reason, Since: g.since, Serving: serving, Positions: map[int32]int64{}}
+		for _, o := range g.tracker().position().Offsets() {
+			r.Positions[o.Partition] = o.Next
+		}
+		return r
+	case t.verifying != "":
+		return &RebuildStatus{Reason: rebuildExpired, Since: t.verifyingSince, Verifying: true, Serving: serving}
+	case c != nil && c.reason != "" && !serving:
+		return &RebuildStatus{Reason: c.reason, Since: c.since}
+	}
+	return nil
 }

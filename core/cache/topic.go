@@ -24,23 +24,31 @@ type Topic struct {
 	log        *slog.Logger
 	metrics    *topicMetrics
 
-	serving  atomic.Bool                 // reads may be answered from store
-	store    atomic.Pointer[store.Store] // nil before the first session has one
-	tracker  *tracker
-	deletes  deletes
-	watchers watchers
-	fetcher  atomic.Pointer[kafka.Fetcher]
-	storeOf  position.TopicID // the incarnation that store holds; touched by run alone
-	rebuild  string           // why the next store must not be what is there; touched by run alone
-	maxBytes atomic.Int64     // max.message.bytes, 0 where it is not known
+	start           start
+	deleteRetention time.Duration // as configured, for where the settings may not be read
+	repairs         bool          // split keys are repaired without being asked
 
-	mu        sync.Mutex
-	state     State
-	reason    string
-	since     time.Time
-	readyOnce bool
-	readyCh   chan struct{} // closed while serving, replaced when that ends
-	closed    bool
+	serving    atomic.Bool                 // reads may be answered from store
+	store      atomic.Pointer[store.Store] // current's; nil before the first session has one
+	tracker    *tracker
+	deletes    deletes
+	watchers   watchers
+	fetcher    atomic.Pointer[kafka.Fetcher]
+	rebuild    string       // why the next generation must not be what is there; touched by run alone
+	maxBytes   atomic.Int64 // max.message.bytes, 0 where it is not known
+	appendTime atomic.Bool  // the brokers set the records' timestamps
+
+	mu             sync.Mutex
+	state          State
+	reason         string
+	since          time.Time
+	readyOnce      bool
+	readyCh        chan struct{} // closed while serving, replaced when that ends
+	closed         bool
+	current        *generation // read and written by run and what it starts, written with mu held
+	aside          *generation // is being built to take current's place; as current
+	verifying      string      // why the log is read again; "" while it is not
+	verifyingSince time.Time
 }
 
 func newTopic(c *Cache, index int, cfg TopicConfig) (*Topic, error) {
@@ -55,7 +63,10 @@ func newTopic(c *Cache, index int, cfg TopicConfig) (*Topic, error) {
 	t := &Topic{
 		cache: c, name: cfg.Name, index: index, writable: cfg.Writable, keyCodec: keys, valueCodec: values,
 		log: c.cfg.Logger.With("topic", cfg.Name), tracker: newTracker(), state: Starting, reason: "not started", since: time.Now(),
-		readyCh: make(chan struct{}), metrics: c.metrics.topic(cfg.Name),
+		readyCh: make(chan struct{}), metrics: c.metrics.topic(cfg.Name), deleteRetention: cfg.DeleteRetention, repairs: cfg.RepairSplitKeys,
+	}
+	if t.start, err = parseStart(cfg.Start); err != nil {
+		return nil, err
 	}
 	t.tracker.onUnknown = func() {
 		if f := t.fetcher.Load(); f != nil {

@@ -2,6 +2,7 @@ package cache
 
 import (
 	"container/heap"
+	"fmt"
 	"sync"
 	"time"
 
@@ -24,6 +25,13 @@ type tracker struct {
 	behind int
 	// onUnknown is called, without the lock, when somebody waits for a partition that is not known.
 	onUnknown func()
+	// former is the incarnation that was forgotten last; a position of it is refused rather than waited for.
+	former position.TopicID
+	// missing is since when Kafka says that the topic is not there, and gone that this is believed: who waits is refused.
+	missing time.Time
+	gone    bool
+	// heir has taken over what this tracker knew: what is published here is published there.
+	heir *tracker
 }
 
 // partition is one partition's part of a tracker.
@@ -34,9 +42,13 @@ type partition struct {
 	leaderEpoch int32
 	target      int64 // the stable end when the load began
 	caughtUp    bool
-	ends        kafka.Ends // as last asked for
-	coveredAt   time.Time  // our clock before the request for the newest end that next has covered
-	fetchedAt   time.Time  // our clock when the last successful fetch was applied
+	logStart    int64       // the log's first offset, the highest that was heard of
+	trail       kafka.Trail // anchors and leader epochs of what was applied
+	ends        kafka.Ends  // as last asked for
+	coveredAt   time.Time   // our clock before the request for the newest end that next has covered
+	fetchedAt   time.Time   // our clock when the last successful fetch was applied
+	heldAt      int64       // the stable end that an open transaction holds back, where blocked is set
+	blocked     time.Time   // since when
 	waiters     waiterHeap
 }
 
@@ -51,10 +63,14 @@ func (t *tracker) reset(id position.TopicID) {
 		t.mu.Unlock()
 		return
 	}
+	if !t.topic.IsZero() {
+		t.former = t.topic
+	}
 	t.topic = id
 	woken := t.takeAll()
 	t.partitions = map[int32]*partition{}
 	t.behind = -1
+	t.missing, t.gone = time.Time{}, false
 	t.mu.Unlock()
 	for _, w := range woken {
 		w.done(ErrOtherTopic)
@@ -72,6 +88,7 @@ func (t *tracker) forget() {
 
 func (p *partition) forget() {
 	p.next, p.leaderEpoch, p.coveredAt = unread, position.UnknownEpoch, time.Time{}
+	p.logStart, p.trail, p.blocked = 0, kafka.Trail{}, time.Time{}
 }
 
 // fail ends all waits with err, now and from now on.
@@ -110,7 +127,7 @@ func (t *tracker) get(id int32) *partition {
 // begin starts a load: these partitions are to reach these ends. A partition that the checkpoint has keeps its position;
 // forget makes all of them unread, for a load into an empty store. A partition that was known before and has no end here
 // (metadata of a broker that is behind) joins the load when it is discovered again.
-func (t *tracker) begin(ends map[int32]kafka.Ends, start map[int32]position.Offset, forget bool) {
+func (t *tracker) begin(ends map[int32]kafka.Ends, start map[int32]begun, forget bool) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	for _, p := range t.partitions {
@@ -122,11 +139,19 @@ func (t *tracker) begin(ends map[int32]kafka.Ends, start map[int32]position.Offs
 	for id, e := range ends {
 		p := t.get(id)
 		p.known, p.target, p.ends = true, e.LastStable, e
-		if o, ok := start[id]; ok && o.Next > p.next {
-			p.next, p.leaderEpoch = o.Next, o.LeaderEpoch
+		p.logStart = max(p.logStart, e.LogStart)
+		if o, ok := start[id]; ok && o.next > p.next {
+			p.next, p.leaderEpoch, p.trail = o.next, o.leaderEpoch, o.trail
 		}
 	}
 	t.behind = len(ends)
+}
+
+// begun is where a checkpoint lets a partition go on.
+type begun struct {
+	next        int64
+	leaderEpoch int32
+	trail       kafka.Trail
 }
 
 // discovered adds partitions that Kafka has got since the load began. They do not make a ready topic less ready.
@@ -154,8 +179,13 @@ type published struct {
 // publish moves a partition's position, after the commit that made it true, and wakes who waited for it.
 func (t *tracker) publish(b *kafka.Batch, next int64, last bool) (r published) {
 	t.mu.Lock()
+	if h := t.heir; h != nil {
+		t.mu.Unlock()
+		return h.publish(b, next, last)
+	}
 	p := t.get(b.Partition)
 	p.known = true
+	p.logStart = max(p.logStart, b.LogStart)
 	if next > p.next {
 		p.next = next
 	}
@@ -163,7 +193,10 @@ func (t *tracker) publish(b *kafka.Batch, next int64, last bool) (r published) {
 		p.leaderEpoch = b.LeaderEpoch
 	}
 	if last {
+		p.trail.Add(b)
 		p.fetchedAt = t.now()
+		p.holdBack(b.LastStable, b.HighWatermark, p.fetchedAt)
+		t.missing, t.gone = time.Time{}, false
 		if !p.caughtUp && p.next >= p.target && p.next >= b.LastStable {
 			p.caughtUp = true
 			t.behind--
@@ -179,6 +212,33 @@ func (t *tracker) publish(b *kafka.Batch, next int64, last bool) (r published) {
 	return r
 }
 
+// holdBack notes whether an open transaction holds the stable end back where the position is (KIP-98), and since when it is
+// that transaction.
+func (p *partition) holdBack(lastStable, highWatermark int64, now time.Time) {
+	switch {
+	case p.next < lastStable || highWatermark <= lastStable:
+		p.blocked = time.Time{}
+	case p.blocked.IsZero() || p.heldAt != lastStable:
+		p.blocked, p.heldAt = now, lastStable
+	}
+}
+
+// blockedFor is how long an open transaction has held back what is above the position of a partition, -1 for the one that
+// is blocked the longest of all; 0 where none does.
+func (t *tracker) blockedFor(id int32) (longest time.Duration, partition int32) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	now := t.now()
+	for _, p := range t.partitions {
+		if (id < 0 || p.id == id) && p.known && !p.blocked.IsZero() {
+			if d := now.Sub(p.blocked); d > longest {
+				longest, partition = d, p.id
+			}
+		}
+	}
+	return longest, partition
+}
+
 // asked takes freshly asked ends. A log that was truncated below the end that a load waits for lowers it.
 func (t *tracker) asked(ends map[int32]kafka.Ends) {
 	t.mu.Lock()
@@ -189,6 +249,7 @@ func (t *tracker) asked(ends map[int32]kafka.Ends) {
 			continue
 		}
 		p.ends = e
+		p.logStart = max(p.logStart, e.LogStart)
 		if !p.caughtUp && e.LastStable < p.target {
 			p.target = e.LastStable
 		}
@@ -277,11 +338,7 @@ func (t *tracker) wait(q position.Position, done func(error)) (cancel func()) {
 		done(err)
 		return func() {}
 	}
-	if !q.IsZero() && t.topic != q.Topic() {
-		err := ErrOtherTopic
-		if t.topic.IsZero() {
-			err = ErrNotReady // which topic this is has not been asked yet
-		}
+	if err := t.refuses(q); err != nil {
 		t.mu.Unlock()
 		done(err)
 		return func() {}
@@ -313,6 +370,24 @@ func (t *tracker) wait(q position.Position, done func(error)) (cancel func()) {
 		t.onUnknown()
 	}
 	return func() { t.cancel(w) }
+}
+
+// refuses says why q can never be covered, or not told yet; nil where it can be waited for.
+func (t *tracker) refuses(q position.Position) error {
+	switch {
+	case q.IsZero():
+		return nil
+	case t.topic.IsZero() && q.Topic() != t.former:
+		return ErrNotReady // which topic this is has not been asked yet
+	case t.topic != q.Topic() || t.gone:
+		return ErrOtherTopic
+	}
+	for _, o := range q.Offsets() {
+		if p := t.partitions[o.Partition]; p != nil && p.trail.Contradicts(o.Next, o.LeaderEpoch) {
+			return fmt.Errorf("%w: partition %d lost the record before offset %d, of leader epoch %d", ErrOtherTopic, o.Partition, o.Next, o.LeaderEpoch)
+		}
+	}
+	return nil
 }
 
 func (t *tracker) cancel(w *waiter) {

@@ -34,6 +34,8 @@ type Written struct {
 	Applied bool
 	// Removed says that applying this tombstone removed a value; known only where Applied.
 	Removed bool
+
+	split bool // tombstones went to other partitions as well
 }
 
 // Put produces a record and waits for its acknowledgement by all in-sync replicas; nil headers are allowed. It does not
@@ -79,8 +81,7 @@ func (t *Topic) Submit(w Write, done func(Written, error)) {
 		done(Written{}, err)
 		return
 	}
-	topic := t.topicID()
-	if topic.IsZero() {
+	if t.topicID().IsZero() {
 		done(Written{}, ErrNotReady)
 		return
 	}
@@ -89,22 +90,36 @@ func (t *Topic) Submit(w Write, done func(Written, error)) {
 		key := string(w.Key)
 		t.deletes.begin(key)
 		finish = func(r Written, err error) {
-			r.Removed = r.Applied && t.deletes.removed(key, r.Partition, r.Offset)
+			partition := r.Partition
+			if r.split {
+				partition = anyPartition
+			}
+			r.Removed = r.Applied && t.deletes.removed(key, partition, r.Offset)
 			t.deletes.end(key)
 			done(r, err)
 		}
 	}
+	others := t.otherClaims(w.Key, record.Key)
+	if len(others) == 0 {
+		t.produce(record, w.Apply, finish)
+		return
+	}
+	t.produceSplit(record, others, w.Apply, finish)
+}
+
+// produce writes one record, and finishes once it is applied where that is asked for.
+func (t *Topic) produce(record kafka.ProduceRecord, apply time.Duration, finish func(Written, error)) {
 	t.cache.producer.Produce(t.name, record, func(p kafka.Produced, err error) {
 		if err != nil {
 			finish(Written{}, err)
 			return
 		}
-		r := Written{Partition: p.Partition, Offset: p.Offset, Position: position.OfRecord(topic, p.Partition, p.Offset)}
+		r := Written{Partition: p.Partition, Offset: p.Offset, Position: position.OfRecord(p.TopicID, p.Partition, p.Offset)}
 		if p.Offset < 0 {
-			t.cache.background(func(ctx context.Context) { t.locate(ctx, topic, r, w.Apply, finish) })
+			t.cache.background(func(ctx context.Context) { t.locate(ctx, p.TopicID, r, apply, finish) })
 			return
 		}
-		t.applied(r, w.Apply, finish)
+		t.applied(r, apply, finish)
 	})
 }
 
@@ -165,6 +180,11 @@ func (t *Topic) locate(ctx context.Context, topic position.TopicID, r Written, a
 func (t *Topic) applied(r Written, within time.Duration, done func(Written, error)) {
 	if within <= 0 {
 		done(r, nil)
+		return
+	}
+	if blocked, _ := t.tracker.blockedFor(r.Partition); blocked > within {
+		// An open transaction has held the partition back for longer than this write may take: there is no use in waiting.
+		done(r, &PendingError{Written: r})
 		return
 	}
 	var told atomic.Bool

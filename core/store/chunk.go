@@ -33,6 +33,9 @@ func makeLocation(chunk, pos int) location { return location(chunk<<placeBits | 
 func (l location) chunk() int              { return int(l >> placeBits) }
 func (l location) pos() int                { return int(l&(1<<placeBits-1)) * placeUnit }
 
+// headBytes is the size of a state's head, which a record's value begins with where the slot has one of slotHead.
+const headBytes = 8
+
 // A chunk holds records one after another: the lengths of key and value as uvarints, the key, the value, padding to
 // placeUnit. That is enough to walk it. Its bytes are apart, in shard.data, since readers need nothing else.
 type chunk struct {
@@ -62,10 +65,12 @@ func uvarintLen(v uint64) int {
 	return n
 }
 
-func writeRecord(b, key, value []byte) {
+// writeRecord writes a record whose value is head and value.
+func writeRecord(b, key, head, value []byte) {
 	n := binary.PutUvarint(b, uint64(len(key)))
-	n += binary.PutUvarint(b[n:], uint64(len(value)))
+	n += binary.PutUvarint(b[n:], uint64(len(head)+len(value)))
 	n += copy(b[n:], key)
+	n += copy(b[n:], head)
 	copy(b[n:], value)
 }
 

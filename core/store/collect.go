@@ -61,7 +61,7 @@ func (s *shard) collectStep() (err error) {
 		size := recordSize(len(key), len(value))
 		if slot, ok := s.findLocation(xxhash.Sum64(key)&s.mask, makeLocation(from, s.collect.pos)); ok {
 			var to location
-			if to, err = s.append(key, value, size); err != nil {
+			if to, err = s.append(key, nil, value, size); err != nil {
 				break
 			}
 			s.collect.moves = append(s.collect.moves, move{slot, size, to})
@@ -71,7 +71,7 @@ func (s *shard) collectStep() (err error) {
 	s.mu.Lock()
 	for _, m := range s.collect.moves {
 		sl := &s.table.slots[m.slot]
-		*sl = makeSlot(sl.hash(), m.to, sl.version())
+		*sl = sl.moved(m.to)
 	}
 	s.mu.Unlock()
 	for _, m := range s.collect.moves {

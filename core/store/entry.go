@@ -10,22 +10,24 @@ import (
 const entryVersion = 1
 
 const (
-	flagSource  = 1 << iota // a source key follows the numbers
-	flagHeaders             // headers follow
-	flagNoValue             // the value lies in the index alone
-	flagsKnown  = flagSource | flagHeaders | flagNoValue
+	flagSource    = 1 << iota // a source key follows the numbers
+	flagHeaders               // headers follow
+	flagNoValue               // the value lies in the index alone
+	flagTombstone             // there is no value: a claim in the side table
+	flagsKnown    = flagSource | flagHeaders | flagNoValue | flagTombstone
 )
 
-// entry is what Pebble holds of a key:
+// entry is what Pebble holds of a key, or of one claim to it:
 //
 //	version, flags, partition (uvarint), offset (uvarint), timestamp (varint),
 //	with flagSource: length (uvarint), source key,
 //	with flagHeaders: count (uvarint), each: length (uvarint), key, length + 1 or 0 for none (uvarint), value,
-//	without flagNoValue: the value, to the end
+//	without flagNoValue and flagTombstone: the value, to the end
 type entry struct {
 	Meta
-	value   []byte
-	noValue bool
+	value     []byte // empty with noValue and tombstone
+	noValue   bool
+	tombstone bool
 }
 
 // size is the number of bytes that put writes.
@@ -45,7 +47,7 @@ func (e *entry) size() int {
 			}
 		}
 	}
-	if !e.noValue {
+	if !e.noValue && !e.tombstone {
 		n += len(e.value)
 	}
 	return n
@@ -62,6 +64,9 @@ func (e *entry) put(b []byte) {
 	}
 	if e.noValue {
 		flags |= flagNoValue
+	}
+	if e.tombstone {
+		flags |= flagTombstone
 	}
 	b[0], b[1] = entryVersion, flags
 	n := 2
@@ -83,7 +88,7 @@ func (e *entry) put(b []byte) {
 			n += copy(b[n:], h.Value)
 		}
 	}
-	if !e.noValue {
+	if !e.noValue && !e.tombstone {
 		copy(b[n:], e.value)
 	}
 }
@@ -121,9 +126,9 @@ func parseEntry(b []byte, headers []Header) (entry, error) {
 		}
 		e.Headers = headers
 	}
-	e.noValue = flags&flagNoValue != 0
+	e.noValue, e.tombstone = flags&flagNoValue != 0, flags&flagTombstone != 0
 	switch {
-	case !e.noValue:
+	case !e.noValue && !e.tombstone:
 		e.value = r.b
 	case len(r.b) > 0:
 		r.bad = true

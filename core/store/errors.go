@@ -21,6 +21,12 @@ var (
 	// ErrFormat means that Pebble holds an entry or position in a format that this version does not know.
 	ErrFormat = errors.New("store: unknown format")
 
+	// ErrVerifying means that another verification is going on.
+	ErrVerifying = errors.New("store: a verification is going on")
+
+	// ErrVerified means that the verification has ended.
+	ErrVerified = errors.New("store: the verification has ended")
+
 	// ErrReadOnly is the answer to what would change a store that was opened with Options.ReadOnly.
 	ErrReadOnly = errors.New("store: open for reading only")
 

@@ -15,8 +15,9 @@ type index struct {
 	shards  [shardCount]shard
 	memory  memory
 	n       atomic.Int64 // entries
-	touched uint64       // keeps touch from being optimised away
-	mask    uint64       // of hashes: all ones, except where a test wants collisions
+	counts  counts
+	touched uint64 // keeps touch from being optimised away
+	mask    uint64 // of hashes: all ones, except where a test wants collisions
 }
 
 func newIndex(mask uint64) *index {
@@ -43,8 +44,12 @@ func (x *index) get(dst, key []byte) ([]byte, bool, error) {
 	}
 	i, ok := s.find(hash, key)
 	if ok {
-		_, value := s.record(s.table.slots[i].location())
-		dst = append(dst, value...)
+		if sl := &s.table.slots[i]; sl.tombstone() {
+			ok = false
+		} else {
+			_, value := s.entry(sl)
+			dst = append(dst, value...)
+		}
 	}
 	s.mu.RUnlock()
 	return dst, ok, nil
@@ -60,35 +65,35 @@ func (x *index) getVersion(dst, key []byte) ([]byte, version, bool, error) {
 		return dst, version{}, false, ErrClosed
 	}
 	i, ok := s.find(hash, key)
-	if !ok {
+	if !ok || s.table.slots[i].tombstone() {
 		return dst, version{}, false, nil
 	}
 	sl := &s.table.slots[i]
-	_, value := s.record(sl.location())
+	_, value := s.entry(sl)
 	return append(dst, value...), sl.version(), true, nil
 }
 
 // valueLen is the length of key's value.
 func (x *index) valueLen(key []byte) (int, bool, error) {
-	_, n, ok, err := x.peek(x.hash(key), key)
-	return n, ok, err
+	st, n, ok, err := x.peek(x.hash(key), key)
+	return n, ok && !st.tombstone(), err
 }
 
-// peek is the record that key's value came from, and the value's length.
-func (x *index) peek(hash uint64, key []byte) (v version, valueLen int, ok bool, err error) {
+// peek is what is held of key, a tombstone included, and the value's length.
+func (x *index) peek(hash uint64, key []byte) (st state, valueLen int, ok bool, err error) {
 	s := x.shard(hash)
 	s.mu.RLock()
 	defer s.mu.RUnlock()
 	if s.closed {
-		return v, 0, false, ErrClosed
+		return st, 0, false, ErrClosed
 	}
 	i, ok := s.find(hash, key)
 	if !ok {
-		return v, 0, false, nil
+		return st, 0, false, nil
 	}
 	sl := &s.table.slots[i]
-	_, value := s.record(sl.location())
-	return sl.version(), len(value), true, nil
+	_, value := s.entry(sl)
+	return s.state(sl), len(value), true, nil
 }
 
 // touch reads the home slots of the hashes, so that what is looked up next is in the processor's cache: here the misses
@@ -103,22 +108,71 @@ func (x *index) touch(hashes []uint64) {
 	x.touched = sum
 }
 
-// put sets key's value. Key and value are copied.
-func (x *index) put(hash uint64, key, value []byte, v version) error {
-	created, err := x.shard(hash).put(hash, key, value, v)
-	if created {
-		x.n.Add(1)
+// put sets what is held of key, and gives what was held before. Key and value are copied.
+func (x *index) put(hash uint64, key, value []byte, st state) (was state, existed bool, err error) {
+	was, existed, err = x.shard(hash).put(hash, key, value, &st)
+	if err == nil {
+		x.count(&was, existed, &st, true)
 	}
-	return err
+	return was, existed, err
 }
 
-// remove takes key out, where it is there.
-func (x *index) remove(hash uint64, key []byte) error {
-	removed, err := x.shard(hash).remove(hash, key)
-	if removed {
-		x.n.Add(-1)
+// reflag sets and clears slotSplit and slotMet of key, where it is there.
+func (x *index) reflag(hash uint64, key []byte, set, clear uint64) (was state, existed bool, err error) {
+	was, existed, err = x.shard(hash).reflag(hash, key, set, clear)
+	if err == nil && existed {
+		now := was
+		now.flags = was.flags&^clear | set
+		x.count(&was, true, &now, true)
 	}
-	return err
+	return was, existed, err
+}
+
+// remove takes key out, where it is there, and gives what was held.
+func (x *index) remove(hash uint64, key []byte) (was state, existed bool, err error) {
+	was, existed, err = x.shard(hash).remove(hash, key)
+	if existed {
+		x.count(&was, true, &state{}, false)
+	}
+	return was, existed, err
+}
+
+// counts are numbers of keys.
+type counts struct {
+	tombstones   atomic.Int64 // whose only claim is a tombstone
+	split        atomic.Int64 // with claims in the side table beside the winner
+	splitDeleted atomic.Int64 // of those, whose winner is a tombstone
+}
+
+// count keeps the numbers of entries and keys over a change.
+func (x *index) count(was *state, existed bool, now *state, exists bool) {
+	live := func(st *state, there bool) int64 {
+		if there && !st.tombstone() {
+			return 1
+		}
+		return 0
+	}
+	if d := live(now, exists) - live(was, existed); d != 0 {
+		x.n.Add(d)
+	}
+	if (was.flags|now.flags)&(slotTombstone|slotSplit) == 0 {
+		return
+	}
+	for _, c := range []struct {
+		n           *atomic.Int64
+		mask, value uint64
+	}{
+		{&x.counts.tombstones, slotTombstone | slotSplit, slotTombstone},
+		{&x.counts.split, slotSplit, slotSplit},
+		{&x.counts.splitDeleted, slotTombstone | slotSplit, slotTombstone | slotSplit},
+	} {
+		if existed && was.flags&c.mask == c.value {
+			c.n.Add(-1)
+		}
+		if exists && now.flags&c.mask == c.value {
+			c.n.Add(1)
+		}
+	}
 }
 
 func (x *index) len() int64 { return x.n.Load() }
@@ -134,24 +188,38 @@ func (x *index) randomKey(dst []byte) ([]byte, bool, error) {
 				s.mu.RUnlock()
 				return dst, false, ErrClosed
 			}
-			if rest >= int64(s.n) {
-				rest -= int64(s.n)
+			if rest >= int64(s.live) {
+				rest -= int64(s.live)
 				s.mu.RUnlock()
 				continue
 			}
-			for { // at least a fifth of the slots are taken, or the table is one page
-				sl := &s.table.slots[rand.IntN(len(s.table.slots))]
-				if !sl.empty() {
-					key, _ := s.record(sl.location())
-					dst = append(dst, key...)
-					s.mu.RUnlock()
-					return dst, true, nil
-				}
-			}
+			key, _ := s.entry(s.randomSlot())
+			dst = append(dst, key...)
+			s.mu.RUnlock()
+			return dst, true, nil
 		}
 		// Keys were removed meanwhile.
 	}
 	return dst, false, nil
+}
+
+// randomSlot is the slot of an entry, of which there is one. At least a fifth of the slots are taken, or the table is one
+// page; where nearly all of them are tombstones, entries are counted instead of guessed.
+func (s *shard) randomSlot() *slot {
+	for range 1000 {
+		if sl := &s.table.slots[rand.IntN(len(s.table.slots))]; !sl.empty() && !sl.tombstone() {
+			return sl
+		}
+	}
+	rest := rand.IntN(s.live)
+	for i := range s.table.slots {
+		if sl := &s.table.slots[i]; !sl.empty() && !sl.tombstone() {
+			if rest--; rest < 0 {
+				return sl
+			}
+		}
+	}
+	panic("store: a shard counts entries that it does not have")
 }
 
 // close unmaps everything. Calls at the same time finish first, or answer ErrClosed.
@@ -160,11 +228,19 @@ func (x *index) close() {
 		x.shards[i].close()
 	}
 	x.n.Store(0)
+	for _, n := range []*atomic.Int64{&x.counts.tombstones, &x.counts.split, &x.counts.splitDeleted} {
+		n.Store(0)
+	}
 }
 
 // stats adds up the shards' sizes.
 func (x *index) stats() Stats {
-	st := Stats{Entries: x.len()}
+	st := Stats{
+		Entries:      x.len(),
+		Tombstones:   x.counts.tombstones.Load(),
+		SplitKeys:    x.counts.split.Load(),
+		SplitDeleted: x.counts.splitDeleted.Load(),
+	}
 	for i := range x.shards {
 		s := &x.shards[i]
 		s.writer.Lock()

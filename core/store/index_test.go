@@ -10,14 +10,14 @@ import (
 
 func mustPut(t testing.TB, x *index, key, value []byte, offset int64) {
 	t.Helper()
-	if err := x.put(x.hash(key), key, value, version{1, offset}); err != nil {
+	if _, _, err := x.put(x.hash(key), key, value, state{version: version{1, offset}}); err != nil {
 		t.Fatal(err)
 	}
 }
 
 func mustRemove(t testing.TB, x *index, key []byte) {
 	t.Helper()
-	if err := x.remove(x.hash(key), key); err != nil {
+	if _, _, err := x.remove(x.hash(key), key); err != nil {
 		t.Fatal(err)
 	}
 }
@@ -67,12 +67,16 @@ func TestSlot(t *testing.T) {
 		v    version
 	}{
 		{0, makeLocation(1, 0), version{0, 0}},
-		{1<<56 - 1, makeLocation(maxChunks-1, (1<<placeBits-1)*placeUnit), version{1<<31 - 1, 1<<63 - 1}},
+		{1<<56 - 1, makeLocation(maxChunks-1, (1<<placeBits-1)*placeUnit), version{1<<31 - 1, maxOffset}},
 		{0x0123456789abcd, makeLocation(0x1234, 0x56789c), version{77, 1 << 40}},
 	} {
-		s := makeSlot(c.hash|0xab<<56, c.l, c.v)
-		if s.empty() || s.hash() != c.hash || s.location() != c.l || s.version() != c.v {
-			t.Errorf("%+v: %x, %x, %v, empty %v", c, s.hash(), s.location(), s.version(), s.empty())
+		for _, flags := range []uint64{0, slotTombstone, slotSplit | slotMet, slotDerived | slotMet, slotFlags} {
+			made := makeSlot(c.hash|0xab<<56, makeLocation(7, 8), &state{version: c.v, flags: flags})
+			for _, s := range []slot{makeSlot(c.hash|0xab<<56, c.l, &state{version: c.v, flags: flags}), made.moved(c.l)} {
+				if s.empty() || s.hash() != c.hash || s.location() != c.l || s.version() != c.v || s.mark&slotFlags != flags {
+					t.Errorf("%+v: %x, %x, %v, empty %v, flags %x", c, s.hash(), s.location(), s.version(), s.empty(), s.mark&slotFlags)
+				}
+			}
 		}
 	}
 	if (&slot{}).empty() == false {
@@ -272,10 +276,10 @@ func TestClosedIndex(t *testing.T) {
 	x := newIndex(^uint64(0))
 	mustPut(t, x, []byte("k"), []byte("v"), 1)
 	x.close()
-	if err := x.put(x.hash([]byte("k")), []byte("k"), nil, version{}); !errors.Is(err, ErrClosed) {
+	if _, _, err := x.put(x.hash([]byte("k")), []byte("k"), nil, state{}); !errors.Is(err, ErrClosed) {
 		t.Error(err)
 	}
-	if err := x.remove(x.hash([]byte("k")), []byte("k")); !errors.Is(err, ErrClosed) {
+	if _, _, err := x.remove(x.hash([]byte("k")), []byte("k")); !errors.Is(err, ErrClosed) {
 		t.Error(err)
 	}
 	if n := x.memory.mapped.Load(); n != 0 {

@@ -28,6 +28,10 @@ func (s *Store) load() error {
 	if err := s.loadTrails(); err != nil {
 		return fmt.Errorf("load trails: %w", err)
 	}
+	for _, a := range s.checkpoints.list() {
+		s.account.of(a.Partition).logStart = a.LogStart
+		s.partitions.remembers(a.Partition)
+	}
 	bounds, err := s.splits(min(runtime.GOMAXPROCS(0), 8))
 	if err != nil {
 		return fmt.Errorf("load entries: %w", err)
@@ -41,6 +45,10 @@ func (s *Store) load() error {
 	if err := errors.Join(errs...); err != nil {
 		return fmt.Errorf("load entries: %w", err)
 	}
+	if err := s.loadClaims(); err != nil {
+		return fmt.Errorf("load claims: %w", err)
+	}
+	s.remembered.seal(s.opts.now())
 	return nil
 }
 
@@ -135,6 +143,12 @@ func (s *Store) loadEntries(lower, upper []byte) (err error) {
 		return err
 	}
 	defer func() { err = errors.Join(err, it.Close()) }()
+	var counted account
+	defer func() {
+		s.account.mu.Lock()
+		defer s.account.mu.Unlock()
+		s.account.merge(&counted)
+	}()
 	var headers []Header
 	for ok := it.First(); ok; ok = it.Next() {
 		b, err := it.ValueAndErr()
@@ -148,13 +162,82 @@ func (s *Store) loadEntries(lower, upper []byte) (err error) {
 		if e.Headers != nil {
 			headers = e.Headers
 		}
-		if e.noValue {
+		if e.noValue || e.tombstone {
 			return fmt.Errorf("%w: entry without a value", ErrCorrupt)
 		}
 		key := it.Key()[1:]
-		if err := s.index.put(s.index.hash(key), key, e.value, version{e.Partition, e.Offset}); err != nil {
+		st := state{version: version{e.Partition, e.Offset}}
+		if e.Source != nil {
+			st.flags, st.head = slotDerived, sourceHash(e.Source)
+		}
+		hash := s.index.hash(key)
+		if _, _, err := s.index.put(hash, key, e.value, st); err != nil {
 			return err
 		}
+		counted.add(hash, st.source(), st.version, false)
 	}
 	return it.Error()
+}
+
+// loadClaims brings the side table into the index, which has the entries: what is split, and whose winner is a tombstone.
+func (s *Store) loadClaims() (err error) {
+	it, err := s.db.NewIter(&pebble.IterOptions{LowerBound: []byte{spaceClaims}, UpperBound: []byte{spaceClaims + 1}})
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, it.Close()) }()
+	s.account.mu.Lock()
+	defer s.account.mu.Unlock()
+	var last []byte
+	var of claims
+	for ok := it.First(); ok; ok = it.Next() {
+		key, c, err := parseClaim(it)
+		if err != nil {
+			return err
+		}
+		if len(of) > 0 && !bytes.Equal(key, last) {
+			if err := s.loadKeysClaims(last, of); err != nil {
+				return err
+			}
+			of = of[:0]
+		}
+		c.value = nil
+		last, of = append(last[:0], key...), append(of, c)
+	}
+	if err := it.Error(); err != nil || len(of) == 0 {
+		return err
+	}
+	return s.loadKeysClaims(last, of)
+}
+
+func (s *Store) loadKeysClaims(key []byte, cs claims) error {
+	hash := s.index.hash(key)
+	_, _, held, err := s.index.peek(hash, key)
+	if err != nil {
+		return err
+	}
+	if held {
+		_, _, err = s.index.reflag(hash, key, slotSplit, 0)
+	} else {
+		w := &cs[cs.winner()]
+		if !w.tombstone {
+			return fmt.Errorf("%w: a claim wins that is not the entry", ErrCorrupt)
+		}
+		st := w.state()
+		if len(cs) > 1 {
+			st.flags |= slotSplit
+		}
+		_, _, err = s.index.put(hash, key, nil, st)
+	}
+	if err != nil {
+		return err
+	}
+	for i := range cs {
+		c := &cs[i]
+		s.account.add(hash, c.source(), c.version(), c.tombstone)
+		if c.tombstone {
+			s.remembered.add(hash, c.version())
+		}
+	}
+	return nil
 }

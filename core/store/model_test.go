@@ -72,48 +72,173 @@ type modelEntry struct {
 	meta  Meta
 }
 
-// model is what a store must tell, kept in the simplest way.
+// modelClaim is what one source of one partition says of a key.
+type modelClaim struct {
+	modelEntry
+	tombstone bool
+}
+
+// model is what a store must tell, kept in the simplest way: every claim of every key. A slice of claims is never changed, so
+// that clones share them.
 type model struct {
 	entries map[string]modelEntry
+	claims  map[string][]modelClaim
 	next    map[int32]int64
 }
 
-func newModel() *model { return &model{entries: map[string]modelEntry{}, next: map[int32]int64{}} }
+func newModel() *model {
+	return &model{entries: map[string]modelEntry{}, claims: map[string][]modelClaim{}, next: map[int32]int64{}}
+}
 
-func (m *model) clone() *model { return &model{maps.Clone(m.entries), maps.Clone(m.next)} }
+func (m *model) clone() *model {
+	return &model{maps.Clone(m.entries), maps.Clone(m.claims), maps.Clone(m.next)}
+}
+
+// wins says that a beats b: the newer of a partition, then the greater (timestamp, partition).
+func (a modelClaim) wins(b modelClaim) bool {
+	if a.meta.Partition == b.meta.Partition {
+		return a.meta.Offset > b.meta.Offset
+	}
+	return a.meta.Timestamp > b.meta.Timestamp || a.meta.Timestamp == b.meta.Timestamp && a.meta.Partition > b.meta.Partition
+}
+
+// winner goes through all claims for each partition, and then through the newest of each.
+func winnerOf(claims []modelClaim) (winner modelClaim, ok bool) {
+	newest := map[int32]modelClaim{}
+	for _, c := range claims {
+		if n, ok := newest[c.meta.Partition]; !ok || c.wins(n) {
+			newest[c.meta.Partition] = c
+		}
+	}
+	for _, c := range newest {
+		if !ok || c.wins(winner) {
+			winner, ok = c, true
+		}
+	}
+	return winner, ok
+}
+
+func sameSource(a, b []byte) bool { return bytes.Equal(a, b) && (a == nil) == (b == nil) }
+
+// set gives a key other claims.
+func (m *model) set(key string, claims []modelClaim) {
+	m.claims[key] = claims
+	if len(claims) == 0 {
+		delete(m.claims, key)
+	}
+	delete(m.entries, key)
+	if w, ok := winnerOf(claims); ok && !w.tombstone {
+		m.entries[key] = w.modelEntry
+	}
+}
 
 // apply gives the changes as an observer is to be told.
 func (m *model) apply(b *Batch) []Change {
 	var changes []Change
+	start := m.next[b.Partition]
+	m.next[b.Partition] = max(start, b.Next)
 	for i, x := range b.Mutations {
-		e, exists := m.entries[string(x.Key)]
-		c := Change{Index: i}
-		newer := x.Offset >= m.next[b.Partition]
-		if newer && exists && e.meta.Partition != b.Partition {
-			newer = x.Timestamp > e.meta.Timestamp || x.Timestamp == e.meta.Timestamp && b.Partition > e.meta.Partition
-		}
-		switch {
-		case !newer:
-			c.Kind = Superseded
-		case x.Tombstone && exists:
-			c.Kind, c.Old = Deleted, e.value
-			delete(m.entries, string(x.Key))
-		case x.Tombstone:
-			c.Kind = Absent
-		default:
-			c.Kind = Created
-			if exists {
-				c.Kind, c.Old = Updated, e.value
-				if bytes.Equal(e.value, x.Value) {
-					c.Kind = Unchanged
-				}
-			}
-			m.entries[string(x.Key)] = modelEntry{append([]byte{}, x.Value...), Meta{b.Partition, x.Offset, x.Timestamp, x.Source, x.Headers}}
+		c := Change{Index: i, Kind: Superseded, Partition: b.Partition, Offset: x.Offset, Timestamp: x.Timestamp}
+		if x.Offset >= start {
+			m.mutate(b.Partition, &x, &c)
 		}
 		changes = append(changes, c)
 	}
-	m.next[b.Partition] = max(m.next[b.Partition], b.Next)
+	if len(m.next) == 1 {
+		for _, x := range b.Mutations {
+			m.prune(string(x.Key))
+		}
+	}
 	return changes
+}
+
+func (m *model) mutate(partition int32, x *Mutation, c *Change) {
+	key := string(x.Key)
+	old, had := m.entries[key]
+	var claims []modelClaim
+	for _, e := range m.claims[key] {
+		if e.meta.Partition != partition || !sameSource(e.meta.Source, x.Source) {
+			claims = append(claims, e)
+		}
+	}
+	e := modelClaim{modelEntry{append([]byte{}, x.Value...), Meta{partition, x.Offset, x.Timestamp, x.Source, x.Headers}}, x.Tombstone}
+	if x.Tombstone {
+		e.value, e.meta.Headers = nil, nil
+	}
+	if !x.Tombstone || x.Source == nil {
+		claims = append(claims, e)
+	}
+	m.set(key, claims)
+	now, has := m.entries[key]
+	same := had && has && now.meta.Partition == old.meta.Partition && now.meta.Offset == old.meta.Offset && sameSource(now.meta.Source, old.meta.Source)
+	mine := has && !x.Tombstone && now.meta.Partition == partition && now.meta.Offset == x.Offset && sameSource(now.meta.Source, x.Source)
+	switch {
+	case same && !mine:
+	case !had && !has:
+		if x.Tombstone {
+			c.Kind = Absent
+		}
+	case !has:
+		c.Kind, c.Old = Deleted, old.value
+	default:
+		c.Kind, c.Value = Created, now.value
+		c.Partition, c.Offset, c.Timestamp = now.meta.Partition, now.meta.Offset, now.meta.Timestamp
+		if had {
+			c.Kind, c.Old = Updated, old.value
+			if bytes.Equal(old.value, now.value) {
+				c.Kind = Unchanged
+			}
+		}
+	}
+}
+
+// prune takes out the tombstones of a key that hide no value.
+func (m *model) prune(key string) {
+	m.filter(key, func(t modelClaim, claims []modelClaim) bool {
+		return !t.tombstone || slices.ContainsFunc(claims, func(c modelClaim) bool { return !c.tombstone && t.wins(c) })
+	})
+}
+
+func (m *model) filter(key string, keep func(modelClaim, []modelClaim) bool) (values int) {
+	var kept []modelClaim
+	for _, c := range m.claims[key] {
+		if keep(c, m.claims[key]) {
+			kept = append(kept, c)
+		} else if !c.tombstone {
+			values++
+		}
+	}
+	if len(kept) != len(m.claims[key]) {
+		m.set(key, kept)
+	}
+	return values
+}
+
+// remove takes out claims, and gives the number of values, and what is to be told of each key.
+func (m *model) remove(gone func(key string, c modelClaim) bool) (values int, removals map[string]Removal) {
+	removals = map[string]Removal{}
+	for _, key := range slices.Sorted(maps.Keys(m.claims)) {
+		old, had := m.entries[key]
+		values += m.filter(key, func(c modelClaim, _ []modelClaim) bool { return !gone(key, c) })
+		if len(m.next) == 1 {
+			m.prune(key)
+		}
+		now, has := m.entries[key]
+		r := Removal{Key: []byte(key)}
+		switch {
+		case !had && !has || had && has && bytes.Equal(old.value, now.value):
+			continue
+		case !has:
+			r.Kind, r.Old, r.Partition, r.Offset = Deleted, old.value, old.meta.Partition, old.meta.Offset
+		default:
+			r.Kind, r.Value, r.Partition, r.Offset, r.Timestamp = Created, now.value, now.meta.Partition, now.meta.Offset, now.meta.Timestamp
+			if had {
+				r.Kind, r.Old = Updated, old.value
+			}
+		}
+		removals[key] = r
+	}
+	return values, removals
 }
 
 // generator makes random batches over a small set of keys.
@@ -146,8 +271,8 @@ func (g *generator) batch(mutations int) *Batch {
 				m.Value[i] = byte(g.Uint32())
 			}
 		}
-		if g.IntN(5) == 0 {
-			m.Source = []byte(fmt.Sprint("source", g.IntN(9)))
+		if offset%5 == 0 { // all that a record yields is of one source
+			m.Source = []byte(fmt.Sprint("source", offset/5%9))
 		}
 		if g.IntN(5) == 0 {
 			m.Headers = []Header{{Key: []byte("h"), Value: []byte("v")}, {Key: []byte{}, Value: nil}, {Key: []byte("e"), Value: []byte{}}}
@@ -199,6 +324,12 @@ func TestModel(t *testing.T) {
 				} else {
 					applyObserved(t, s, b, want)
 				}
+				switch r.IntN(40) {
+				case 0:
+					removeBelowModel(t, s, m, r)
+				case 1:
+					verifyModel(t, s, m, g)
+				}
 				if i%20 == 19 {
 					checkModel(t, s, m, g)
 				}
@@ -227,8 +358,9 @@ func applyObserved(t *testing.T, s *Store, b *Batch, want []Change) {
 	i := 0
 	err := s.Apply(b, func(c Change) {
 		w := want[i]
-		if c.Index != w.Index || c.Kind != w.Kind || !bytes.Equal(c.Old, w.Old) || (c.Old == nil) != (w.Old == nil) {
-			t.Fatalf("change %d of key %q: %v (old %d bytes), want %v (old %d bytes)", i, b.Mutations[i].Key, c.Kind, len(c.Old), w.Kind, len(w.Old))
+		if c.Index != w.Index || c.Kind != w.Kind || !sameSource(c.Old, w.Old) || !sameSource(c.Value, w.Value) ||
+			c.Partition != w.Partition || c.Offset != w.Offset || c.Timestamp != w.Timestamp {
+			t.Fatalf("change %d of key %q: %+v, want %+v", i, b.Mutations[i].Key, c, w)
 		}
 		i++
 	})
@@ -261,6 +393,7 @@ func checkModel(t *testing.T, s *Store, m *model, g *generator) {
 			t.Fatalf("partition %d: next %d, want %d", c.Partition, c.Next, m.next[c.Partition])
 		}
 	}
+	checkClaims(t, s, m)
 	checkScan(t, s, m, 1+g.IntN(100))
 	var lower, upper []byte
 	if g.IntN(2) == 0 {

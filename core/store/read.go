@@ -41,8 +41,8 @@ func (s *Store) meta(key []byte) (Meta, bool, error) {
 }
 
 func (s *Store) tryMeta(key []byte) (m Meta, ok, agree bool, err error) {
-	v, _, ok, err := s.index.peek(s.index.hash(key), key)
-	if err != nil || !ok {
+	st, _, ok, err := s.index.peek(s.index.hash(key), key)
+	if err != nil || !ok || st.tombstone() {
 		return Meta{}, false, true, err
 	}
 	b, closer, err := s.db.Get(appendEntryKey(nil, key))
@@ -57,7 +57,7 @@ func (s *Store) tryMeta(key []byte) (m Meta, ok, agree bool, err error) {
 	if err = errors.Join(err, closer.Close()); err != nil {
 		return Meta{}, false, false, err
 	}
-	return m, true, v == version{m.Partition, m.Offset}, nil
+	return m, true, st.version == version{m.Partition, m.Offset}, nil
 }
 
 func cloneMeta(m Meta) Meta {
@@ -66,23 +66,6 @@ func cloneMeta(m Meta) Meta {
 		m.Headers[i] = Header{bytes.Clone(h.Key), bytes.Clone(h.Value)}
 	}
 	return m
-}
-
-// timestamp is that of key's entry, for the applier. Where keys live in several partitions a load goes on in commits.
-func (s *Store) timestamp(key []byte) (int64, error) {
-	if err := s.endLoadLocked(); err != nil {
-		return 0, err
-	}
-	b, closer, err := s.db.Get(appendEntryKey(nil, key))
-	if err != nil {
-		return 0, fmt.Errorf("read entry: %w", err)
-	}
-	r, err := entryReader(b)
-	_, _, timestamp := r.version()
-	if err == nil && r.bad {
-		err = fmt.Errorf("%w: entry of %d bytes", ErrCorrupt, len(b))
-	}
-	return timestamp, errors.Join(err, closer.Close())
 }
 
 // Range calls fn for the entries with lower <= key < upper in the order of the keys' bytes until it returns false; nil is

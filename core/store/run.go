@@ -23,11 +23,12 @@ const runBytes = 64 << 20
 type run struct {
 	mem  []byte
 	used int
-	refs []runRef
+	refs []runRef // entries
+	side []runRef // claims, which follow the entries in Pebble's order
 }
 
-// runRef is where a record of a run begins: the lengths of key and value (4 bytes each, the value's plus one, 0 for a
-// tombstone), the Pebble key, the value.
+// runRef is where a record of a run begins: the lengths of key and value (4 bytes each, the value's plus one, 0 where
+// the key is removed), the Pebble key, the value.
 type runRef struct {
 	prefix uint64 // the key's first 8 bytes, the space left out
 	pos    int
@@ -50,25 +51,30 @@ func (r *run) release() {
 	}
 }
 
-func (r *run) reset() { r.used, r.refs = 0, r.refs[:0] }
+func (r *run) reset() { r.used, r.refs, r.side = 0, r.refs[:0], r.side[:0] }
 
-// runSize is what a mutation takes in a run.
-func runSize(m *Mutation, e *entry) int {
-	n := runHeader + 1 + len(m.Key)
-	if !m.Tombstone {
+// runSize is what a key takes in a run, e being nil where it is removed.
+func runSize(key []byte, e *entry) int {
+	n := runHeader + 1 + len(key)
+	if e != nil {
 		n += e.size()
 	}
 	return n
 }
 
-// add appends a mutation, for which there must be room.
-func (r *run) add(m *Mutation, e *entry) {
-	r.refs = append(r.refs, runRef{keyPrefix(m.Key), r.used})
+// add appends what becomes of a key, for which there must be room; e is nil where it is removed.
+func (r *run) add(space byte, key []byte, e *entry) {
+	ref := runRef{keyPrefix(key), r.used}
+	if space == spaceEntries {
+		r.refs = append(r.refs, ref)
+	} else {
+		r.side = append(r.side, ref)
+	}
 	b := r.mem[r.used:]
-	binary.LittleEndian.PutUint32(b, uint32(1+len(m.Key)))
-	b[runHeader] = spaceEntries
-	n := runHeader + 1 + copy(b[runHeader+1:], m.Key)
-	if m.Tombstone {
+	binary.LittleEndian.PutUint32(b, uint32(1+len(key)))
+	b[runHeader] = space
+	n := runHeader + 1 + copy(b[runHeader+1:], key)
+	if e == nil {
 		binary.LittleEndian.PutUint32(b[4:], 0)
 	} else {
 		size := e.size()
@@ -80,7 +86,7 @@ func (r *run) add(m *Mutation, e *entry) {
 }
 
 // at is the record at pos.
-func (r *run) at(pos int) (key, value []byte, tombstone bool) {
+func (r *run) at(pos int) (key, value []byte, removed bool) {
 	b := r.mem[pos:]
 	k, v := int(binary.LittleEndian.Uint32(b)), int(binary.LittleEndian.Uint32(b[4:]))
 	key = b[runHeader : runHeader+k]
@@ -92,14 +98,6 @@ func (r *run) at(pos int) (key, value []byte, tombstone bool) {
 
 // write makes the run a table: the positions and trails first, then what each key came to.
 func (r *run) write(fs vfs.FS, path string, o sstable.WriterOptions, positions []applied) (err error) {
-	slices.SortFunc(r.refs, func(x, y runRef) int {
-		if x.prefix != y.prefix {
-			return cmp.Compare(x.prefix, y.prefix)
-		}
-		kx, _, _ := r.at(x.pos)
-		ky, _, _ := r.at(y.pos)
-		return cmp.Or(bytes.Compare(kx, ky), cmp.Compare(x.pos, y.pos))
-	})
 	f, err := fs.Create(path, vfs.WriteCategoryUnspecified)
 	if err != nil {
 		return err
@@ -119,14 +117,30 @@ func (r *run) write(fs vfs.FS, path string, o sstable.WriterOptions, positions [
 			return err
 		}
 	}
-	for i, ref := range r.refs {
-		key, value, tombstone := r.at(ref.pos)
-		if i+1 < len(r.refs) && r.refs[i+1].prefix == ref.prefix {
-			if next, _, _ := r.at(r.refs[i+1].pos); bytes.Equal(key, next) {
+	if err := r.writeSorted(w, r.refs); err != nil {
+		return err
+	}
+	return r.writeSorted(w, r.side)
+}
+
+// writeSorted writes what each key of one space came to.
+func (r *run) writeSorted(w *sstable.Writer, refs []runRef) (err error) {
+	slices.SortFunc(refs, func(x, y runRef) int {
+		if x.prefix != y.prefix {
+			return cmp.Compare(x.prefix, y.prefix)
+		}
+		kx, _, _ := r.at(x.pos)
+		ky, _, _ := r.at(y.pos)
+		return cmp.Or(bytes.Compare(kx, ky), cmp.Compare(x.pos, y.pos))
+	})
+	for i, ref := range refs {
+		key, value, removed := r.at(ref.pos)
+		if i+1 < len(refs) && refs[i+1].prefix == ref.prefix {
+			if next, _, _ := r.at(refs[i+1].pos); bytes.Equal(key, next) {
 				continue // a later one of that key follows
 			}
 		}
-		if tombstone {
+		if removed {
 			err = w.Delete(key)
 		} else {
 			err = w.Set(key, value)
@@ -190,11 +204,7 @@ func (s *Store) endLoadLocked() error {
 // loadPlan is commitPlan while the store loads.
 func (s *Store) loadPlan(b *Batch) error {
 	need := 0
-	for _, r := range s.plan.results {
-		m := &b.Mutations[r.mutation]
-		e := s.entry(b, m)
-		need += runSize(m, &e)
-	}
+	s.eachWrite(b, func(_ byte, key []byte, e *entry) { need += runSize(key, e) })
 	l := &s.loading
 	if l.active != nil && len(l.active.mem)-l.active.used < need {
 		if err := s.cutRun(); err != nil {
@@ -204,12 +214,31 @@ func (s *Store) loadPlan(b *Batch) error {
 	if err := l.provide(max(need, s.opts.runBytes)); err != nil {
 		return err
 	}
-	for _, r := range s.plan.results {
-		m := &b.Mutations[r.mutation]
-		e := s.entry(b, m)
-		l.active.add(m, &e)
-	}
+	s.eachWrite(b, l.active.add)
 	return s.updateIndex(b)
+}
+
+// eachWrite calls fn for each key of the plan, with its space apart, and nil where the key is removed.
+func (s *Store) eachWrite(b *Batch, fn func(space byte, key []byte, e *entry)) {
+	for i := range s.plan.results {
+		r := &s.plan.results[i]
+		m := &b.Mutations[r.mutation]
+		switch {
+		case r.act == actPut:
+			e := s.entry(b, m)
+			fn(spaceEntries, m.Key, &e)
+		case r.entry:
+			fn(spaceEntries, m.Key, nil)
+		}
+	}
+	for i := range s.plan.writes {
+		w := &s.plan.writes[i]
+		if w.remove {
+			fn(w.key[0], w.key[1:], nil)
+		} else {
+			fn(w.key[0], w.key[1:], &w.entry)
+		}
+	}
 }
 
 // provide makes a run of at least n bytes active where there is none.

@@ -51,14 +51,14 @@ func (s *shard) scan(number, from uint64, count int, fn func(key []byte)) (met i
 	last := uint64(1 << cursorBits) // no prefix
 	for i := s.table.home(first); i < len(s.table.slots); i++ {
 		sl := &s.table.slots[i]
-		if sl.empty() || sl.hash() < first {
+		if sl.empty() || sl.hash() < first || sl.tombstone() {
 			continue
 		}
 		prefix := (number<<56 | sl.hash()) >> prefixShift
 		if met >= count && prefix != last {
 			return met, prefix, true, nil
 		}
-		key, _ := s.record(sl.location())
+		key, _ := s.entry(sl)
 		fn(key)
 		met++
 		last = prefix

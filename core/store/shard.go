@@ -2,6 +2,7 @@ package store
 
 import (
 	"bytes"
+	"encoding/binary"
 	"fmt"
 	"sync"
 )
@@ -13,7 +14,8 @@ import (
 type shard struct {
 	mu     sync.RWMutex
 	closed bool
-	n      int // entries
+	n      int // slots that are taken
+	live   int // of those, entries: not tombstones
 	table  table
 	data   [][]byte // the chunks' bytes by number; nil where the number is free, as number 0 always is
 
@@ -75,89 +77,149 @@ func (s *shard) record(l location) (key, value []byte) {
 	return readRecord(s.data[l.chunk()][l.pos():])
 }
 
-// put sets key's value and reports whether the key is new.
-func (s *shard) put(hash uint64, key, value []byte, v version) (created bool, err error) {
+// entry is a slot's key and value.
+func (s *shard) entry(sl *slot) (key, value []byte) {
+	key, value = s.record(sl.location())
+	if sl.mark&slotHead != 0 {
+		value = value[headBytes:]
+	}
+	return key, value
+}
+
+// state is what a slot says.
+func (s *shard) state(sl *slot) state {
+	st := state{version: sl.version(), flags: sl.mark & slotFlags}
+	if sl.mark&slotHead != 0 {
+		_, value := s.record(sl.location())
+		st.head = binary.BigEndian.Uint64(value)
+	}
+	return st
+}
+
+// put sets what the index holds of key, and gives what it held before.
+func (s *shard) put(hash uint64, key, value []byte, st *state) (was state, existed bool, err error) {
 	s.writer.Lock()
 	defer s.writer.Unlock()
 	if s.closed {
-		return false, ErrClosed
+		return state{}, false, ErrClosed
+	}
+	var buf [headBytes]byte
+	var head []byte
+	if st.flags&slotHead != 0 {
+		binary.BigEndian.PutUint64(buf[:], st.head)
+		head = buf[:]
+	}
+	alive := 1
+	if st.tombstone() {
+		alive = 0
 	}
 	i, ok := s.find(hash, key)
-	size := recordSize(len(key), len(value))
+	size := recordSize(len(key), len(head)+len(value))
 	if ok {
-		old := s.table.slots[i].location()
+		sl := &s.table.slots[i]
+		was = s.state(sl)
+		if !was.tombstone() {
+			alive--
+		}
+		old := sl.location()
 		oldKey, oldValue := s.record(old)
 		oldSize := recordSize(len(oldKey), len(oldValue))
 		if oldSize == size && size <= rewriteLimit {
 			s.mu.Lock()
-			writeRecord(s.data[old.chunk()][old.pos():], key, value)
-			s.table.slots[i] = makeSlot(hash, old, v)
+			writeRecord(s.data[old.chunk()][old.pos():], key, head, value)
+			s.table.slots[i] = makeSlot(hash, old, st)
+			s.live += alive
 			s.mu.Unlock()
-			return false, nil
+			return was, true, nil
 		}
-		l, err := s.append(key, value, size)
+		l, err := s.append(key, head, value, size)
 		if err != nil {
-			return false, err
+			return was, true, err
 		}
 		s.mu.Lock()
-		s.table.slots[i] = makeSlot(hash, l, v)
+		s.table.slots[i] = makeSlot(hash, l, st)
+		s.live += alive
 		s.mu.Unlock()
 		s.drop(old, oldSize)
-		return false, s.collectAfter(oldSize)
+		return was, true, s.collectAfter(oldSize)
 	}
 	if s.n+1 > int(s.table.homes)*17/20 {
 		if err := s.grow(); err != nil {
-			return false, err
+			return was, false, err
 		}
 		i, _ = s.find(hash, key)
 	}
-	l, err := s.append(key, value, size)
+	l, err := s.append(key, head, value, size)
 	if err != nil {
-		return false, err
+		return was, false, err
 	}
 	for {
 		s.mu.Lock()
-		done := s.table.insert(i, makeSlot(hash, l, v))
+		done := s.table.insert(i, makeSlot(hash, l, st))
 		if done {
 			s.n++
+			s.live += alive
 		}
 		s.mu.Unlock()
 		if done {
-			return true, nil
+			return was, false, nil
 		}
 		if err := s.grow(); err != nil {
 			s.drop(l, size)
-			return false, err
+			return was, false, err
 		}
 		i, _ = s.find(hash, key)
 	}
 }
 
-// remove takes key out and reports whether it was there.
-func (s *shard) remove(hash uint64, key []byte) (removed bool, err error) {
+// reflag changes flags of key's slot that have no head, and gives what was held before.
+func (s *shard) reflag(hash uint64, key []byte, set, clear uint64) (was state, existed bool, err error) {
 	s.writer.Lock()
 	defer s.writer.Unlock()
 	if s.closed {
-		return false, ErrClosed
+		return state{}, false, ErrClosed
 	}
 	i, ok := s.find(hash, key)
 	if !ok {
-		return false, nil
+		return state{}, false, nil
 	}
+	sl := &s.table.slots[i]
+	was = s.state(sl)
+	s.mu.Lock()
+	sl.mark = sl.mark&^clear | set
+	s.mu.Unlock()
+	return was, true, nil
+}
+
+// remove takes key out, and gives what was held.
+func (s *shard) remove(hash uint64, key []byte) (was state, existed bool, err error) {
+	s.writer.Lock()
+	defer s.writer.Unlock()
+	if s.closed {
+		return state{}, false, ErrClosed
+	}
+	i, ok := s.find(hash, key)
+	if !ok {
+		return state{}, false, nil
+	}
+	was = s.state(&s.table.slots[i])
 	l := s.table.slots[i].location()
 	k, v := s.record(l)
 	size := recordSize(len(k), len(v))
 	s.mu.Lock()
 	s.table.remove(i)
 	s.n--
+	if !was.tombstone() {
+		s.live--
+	}
 	s.mu.Unlock()
 	s.drop(l, size)
 	if len(s.table.mem) > pageSize && s.n < int(s.table.homes)/4 {
 		if err := s.resize(s.n + s.n/2); err != nil {
-			return true, err
+			return was, true, err
 		}
 	}
-	return true, s.collectAfter(size)
+	return was, true, s.collectAfter(size)
 }
 
 // grow swaps the table for one with a quarter more slots.
@@ -183,7 +245,7 @@ func (s *shard) resize(n int) error {
 }
 
 // append writes a record that no slot points to yet, and counts it as live.
-func (s *shard) append(key, value []byte, size int) (location, error) {
+func (s *shard) append(key, head, value []byte, size int) (location, error) {
 	n := s.active
 	own := false
 	if n == 0 || len(s.data[n])-s.chunks[n].used < size {
@@ -200,7 +262,7 @@ func (s *shard) append(key, value []byte, size int) (location, error) {
 	}
 	c := &s.chunks[n]
 	pos := c.used
-	writeRecord(s.data[n][pos:], key, value)
+	writeRecord(s.data[n][pos:], key, head, value)
 	c.used += size
 	c.live += size
 	s.sizes.live += size
@@ -279,7 +341,7 @@ func (s *shard) close() {
 	s.mu.Lock()
 	data, mem := s.data, s.table.mem
 	s.closed = true
-	s.n, s.table, s.data = 0, table{}, nil
+	s.n, s.live, s.table, s.data = 0, 0, table{}, nil
 	s.mu.Unlock()
 	s.chunks, s.active, s.free, s.sizes, s.collect = nil, 0, nil, sizes{}, collection{}
 	for _, b := range data {

@@ -12,7 +12,7 @@ const (
 	spacePositions = 0x02 // partition (4 bytes, big-endian) → checkpoint
 	spaceTrails    = 0x03 // partition (4 bytes, big-endian) → trail
 	spaceEntries   = 0x10 // key → entry
-	spaceClaims    = 0x20 // key, partition, source → a value or tombstone that is not the key's entry; not used yet
+	spaceClaims    = 0x20 // key, partition, source → a value or tombstone that is not the key's entry
 	spaceDerived   = 0x30 // source → the keys that its record yielded; not used yet
 	spaceOffsets   = 0x40 // partition, offset → key: entries in the log's order; not used yet
 	spaceDigest    = 0x50 // partition, offset → digest; not used yet

@@ -6,6 +6,9 @@ import "github.com/cockroachdb/pebble/v2"
 // touched are counted though they cost nothing.
 type Stats struct {
 	Entries      int64
+	SplitKeys    int64           // keys that have another claim beside their winner
+	SplitDeleted int64           // of those, keys whose winner is a tombstone
+	Tombstones   int64           // keys whose only claim is a tombstone, see Store.SetPartitions
 	TableBytes   int64           // the index's tables
 	ChunkBytes   int64           // chunks mapped for keys and values
 	LiveBytes    int64           // of those, what entries occupy

@@ -33,7 +33,8 @@ type Options struct {
 	tune     func(*pebble.Options)
 	runBytes int // 0: runBytes
 	health   *health
-	hashMask uint64 // 0: all bits
+	hashMask uint64           // 0: all bits
+	now      func() time.Time // nil: time.Now
 }
 
 func (o Options) withDefaults() Options {
@@ -55,6 +56,9 @@ func (o Options) withDefaults() Options {
 	o.health = &health{log: o.Logger}
 	if o.runBytes == 0 {
 		o.runBytes = runBytes
+	}
+	if o.now == nil {
+		o.now = time.Now
 	}
 	if o.hashMask == 0 {
 		o.hashMask = ^uint64(0)
@@ -82,9 +86,16 @@ type Store struct {
 	commit sync.RWMutex
 
 	checkpoints checkpoints
-	flushing    sync.Mutex  // one flush at a time, so that none returns before the one that it relies on
-	dirty       atomic.Bool // something is not flushed
-	flusher     sync.WaitGroup
+	partitions  partitions
+	account     account    // changed under apply
+	remembered  remembered // under apply
+
+	verifying    atomic.Bool // one verification at a time
+	verification atomic.Pointer[Verification]
+
+	flushing sync.Mutex  // one flush at a time, so that none returns before the one that it relies on
+	dirty    atomic.Bool // something is not flushed
+	flusher  sync.WaitGroup
 }
 
 // Open opens the store, and fills the resident index from the directory before it returns. It makes the directory where

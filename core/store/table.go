@@ -11,30 +11,67 @@ import (
 type slot struct {
 	hashLoc uint64 // the low 56 bits of the hash, then the location's high 8 bits
 	partLoc uint64 // the partition, then the location's low 32 bits
-	mark    uint64 // the record's offset + 1; 0: empty
+	mark    uint64 // flags, then the record's offset + 1; 0: empty
 }
 
 const slotBytes = int(unsafe.Sizeof(slot{}))
 
-func makeSlot(hash uint64, l location, v version) slot {
+// The flags of a slot, and with them of a state.
+const (
+	slotTombstone = 1 << 63 // the winner is a tombstone: readers see no entry
+	slotSplit     = 1 << 62 // the side table has claims of the key beside the winner
+	slotDerived   = 1 << 61 // the winner has a source
+	slotMet       = 1 << 60 // a verification has met the winner in the log
+	slotFlags     = slotTombstone | slotSplit | slotDerived | slotMet
+	slotHead      = slotTombstone | slotDerived // the record's value begins with the state's head
+
+	// maxOffset is the greatest offset that a slot can hold.
+	maxOffset = 1<<60 - 2
+)
+
+func makeSlot(hash uint64, l location, st *state) slot {
 	return slot{
 		hashLoc: hash<<8 | uint64(l)>>32,
-		partLoc: uint64(uint32(v.partition))<<32 | uint64(l)&(1<<32-1),
-		mark:    uint64(v.offset) + 1,
+		partLoc: uint64(uint32(st.partition))<<32 | uint64(l)&(1<<32-1),
+		mark:    st.flags | uint64(st.offset) + 1,
 	}
 }
 
 func (s *slot) empty() bool        { return s.mark == 0 }
+func (s *slot) tombstone() bool    { return s.mark&slotTombstone != 0 }
 func (s *slot) hash() uint64       { return s.hashLoc >> 8 }
 func (s *slot) location() location { return location(s.hashLoc&0xff<<32 | s.partLoc&(1<<32-1)) }
 func (s *slot) version() version {
-	return version{partition: int32(s.partLoc >> 32), offset: int64(s.mark - 1)}
+	return version{partition: int32(s.partLoc >> 32), offset: int64(s.mark&^slotFlags) - 1}
+}
+
+// moved is the slot with its record at l.
+func (s *slot) moved(l location) slot {
+	return slot{hashLoc: s.hashLoc&^0xff | uint64(l)>>32, partLoc: s.partLoc&^(1<<32-1) | uint64(l)&(1<<32-1), mark: s.mark}
 }
 
 // version names the record that an entry came from.
 type version struct {
 	partition int32
 	offset    int64
+}
+
+// state is what the index holds of a key beside its value: the winner of its claims.
+type state struct {
+	version
+	flags uint64 // slotTombstone and so on
+	head  uint64 // with slotDerived the hash of the source, with slotTombstone the timestamp; otherwise 0
+}
+
+func (st *state) tombstone() bool { return st.flags&slotTombstone != 0 }
+func (st *state) split() bool     { return st.flags&slotSplit != 0 }
+
+// source is the hash of the winner's source, 0 where it has none.
+func (st *state) source() uint64 {
+	if st.flags&slotDerived == 0 {
+		return 0
+	}
+	return st.head
 }
 
 // A table is an open-addressing hash table whose occupied slots are in the order of their hashes. A hash's home is

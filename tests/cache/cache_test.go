@@ -305,9 +305,7 @@ func TestResumesFromTheDataDirectory(t *testing.T) {
 	// Other rules.
 	cfg.Topics[0].ValueEncoding = "binary"
 	c, topic = ready(t, cfg)
-	if s := topic.Status(); s.Applied == 0 {
-		t.Errorf("other rules were not applied to the log: %+v", s)
-	}
+	eventually(t, "other rules are applied to the log", func() bool { s := topic.Status(); return s.State == cache.Ready && s.Applied > 0 })
 	if err := c.Close(); err != nil {
 		t.Fatal(err)
 	}

@@ -1,0 +1,184 @@
+package cache
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/yolean/kafka-cache/core/kafka"
+	"github.com/yolean/kafka-cache/core/position"
+	"github.com/yolean/kafka-cache/core/store"
+)
+
+// generation is a store with what is known of its positions. A topic has one that is served, or that is to be as soon as it has caught up;
+// beside it there may be one that is being built to take its place.
+type generation struct {
+	id      position.TopicID
+	store   *store.Store
+	where   atomic.Pointer[tracker] // the topic's, but for the one that is built beside
+	disk    store.Generation        // nothing in memory
+	reason  string                  // why it was made anew; "" where it was not
+	since   time.Time               // when it was opened
+	trails  trails
+	digests digests
+}
+
+func newGeneration(id position.TopicID, st *store.Store, tr *tracker) *generation {
+	g := &generation{id: id, store: st, since: time.Now()}
+	g.where.Store(tr)
+	return g
+}
+
+// tracker is where the generation's positions are kept.
+func (g *generation) tracker() *tracker { return g.where.Load() }
+
+// trails remembers when the partitions' trails were last stored: they change with every record, and are only needed to be about right.
+type trails struct {
+	mu sync.Mutex
+	at map[int32]time.Time
+}
+
+// due is a partition's trail where it is time to store it, nil otherwise.
+func (ts *trails) due(t *tracker, partition int32) []byte {
+	ts.mu.Lock()
+	defer ts.mu.Unlock()
+	if time.Since(ts.at[partition]) < trailEvery {
+		return nil
+	}
+	trail := t.trail(partition)
+	if len(trail.Anchors) == 0 && len(trail.Epochs) == 0 {
+		return nil // nothing was applied before this batch
+	}
+	if ts.at == nil {
+		ts.at = map[int32]time.Time{}
+	}
+	ts.at[partition] = time.Now()
+	return trail.AppendBinary(nil)
+}
+
+// checkpoint is where a store lets its partitions go on.
+func checkpoint(st *store.Store) (map[int32]begun, error) {
+	start := map[int32]begun{}
+	for _, c := range st.Checkpoint() {
+		b := begun{next: c.Next, leaderEpoch: c.LeaderEpoch}
+		if len(c.Trail) > 0 {
+			var err error
+			if b.trail, err = kafka.ParseTrail(c.Trail); err != nil {
+				return nil, fmt.Errorf("%w: the trail of partition %d: %w", store.ErrCorrupt, c.Partition, err)
+			}
+		}
+		start[c.Partition] = b
+	}
+	return start, nil
+}
+
+// outside says why a checkpoint cannot be gone on from; "" where it can.
+func outside(points []store.Checkpoint, ends map[int32]kafka.Ends) string {
+	for _, c := range points {
+		end, ok := ends[c.Partition]
+		switch {
+		case !ok:
+			return rebuildTruncated // a partition that the log no longer has
+		case c.Next < end.LogStart:
+			return rebuildLogStart
+		case c.Next > end.HighWatermark:
+			return rebuildTruncated
+		}
+	}
+	return ""
+}
+
+// rules names everything, beside the log itself, that decides what a record means here and which ones are read.
+func (t *Topic) rules() string {
+	rules := "key=" + t.keyCodec.Name() + " value=" + t.valueCodec.Name()
+	if t.start.kind != startEarliest {
+		rules += " start=" + t.start.spec
+	}
+	return rules
+}
+
+// choose says which directory a generation is, or is to be, in. In memory it says nothing.
+func (t *Topic) choose(info kafka.TopicInfo, reason string) (store.Generation, error) {
+	var g store.Generation
+	if t.cache.cfg.DataDir == "" {
+		g.Reason = reason
+		return g, nil
+	}
+	g, err := store.ChooseGeneration(t.cache.cfg.DataDir, store.Identity{ClusterID: info.ClusterID, Topic: t.name, TopicID: info.ID, Rules: t.rules()})
+	if errors.Is(err, store.ErrOtherCluster) || errors.Is(err, store.ErrTopicName) {
+		return g, fmt.Errorf("%w: %w", ErrConfig, err)
+	}
+	if err != nil {
+		return g, fmt.Errorf("choose a generation in %s: %w", t.cache.cfg.DataDir, err)
+	}
+	if reason != "" && g.Reason == "" {
+		if g = g.Anew(reason); t.current == nil {
+			g.Previous = "" // not served, and of no use
+		}
+	}
+	return g, nil
+}
+
+// open makes or resumes the generation that choose said. tr is where its positions are kept.
+func (t *Topic) open(info kafka.TopicInfo, disk store.Generation, reason string, tr *tracker) (*generation, error) {
+	if disk.Reason != "" && disk.Reason != store.ReasonNew {
+		reason = disk.Reason
+	}
+	if disk.Dir != "" {
+		if err := disk.Prepare(); err != nil {
+			if errors.Is(err, store.ErrInUse) {
+				return nil, fmt.Errorf("%w: %w", ErrConfig, err)
+			}
+			return nil, fmt.Errorf("prepare %s: %w", disk.Dir, err)
+		}
+	}
+	if reason != "" {
+		t.rebuilding(reason, "the store is made anew from the log")
+	}
+	st, err := store.Open(store.Options{Dir: disk.Dir, CacheBytes: t.cache.blockCacheShare(), Logger: t.log, Load: true})
+	if err != nil {
+		switch {
+		case errors.Is(err, store.ErrInUse):
+			return nil, fmt.Errorf("%w: %w", ErrConfig, err)
+		case errors.Is(err, store.ErrCorrupt), errors.Is(err, store.ErrFormat):
+			t.rebuild = rebuildCorrupt // the log has it all
+		}
+		return nil, fmt.Errorf("open the store: %w", err)
+	}
+	g := newGeneration(info.ID, st, tr)
+	g.disk, g.reason = disk, reason
+	return g, nil
+}
+
+// rebuilding counts a rebuild or verification, and says so once.
+func (t *Topic) rebuilding(reason, what string) {
+	t.metrics.rebuilds.WithLabelValues(reason).Inc()
+	t.log.Warn(what, "reason", reason)
+	t.setState(Rebuilding, reason+": "+what)
+}
+
+// complete says on disk that a generation has all of the log, once the one before it, where there is one, is closed: it is removed.
+func (t *Topic) complete(g, before *generation) {
+	t.cache.background(func(context.Context) {
+		t.closeGeneration(before)
+		if g.disk.Dir == "" {
+			return
+		}
+		if err := g.disk.Complete(); err != nil {
+			t.log.Error("complete the generation", "directory", g.disk.Dir, "error", err)
+		}
+	})
+}
+
+// closeGeneration gives back a generation that is not read any more.
+func (t *Topic) closeGeneration(g *generation) {
+	if g == nil {
+		return
+	}
+	if err := g.store.Close(); err != nil && !errors.Is(err, store.ErrClosed) {
+		t.log.Warn("close the store", "error", err)
+	}
+}

@@ -1,0 +1,274 @@
+package cache
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"sync"
+	"time"
+
+	"github.com/yolean/kafka-cache/core/kafka"
+	"github.com/yolean/kafka-cache/core/position"
+	"github.com/yolean/kafka-cache/core/store"
+)
+
+// A key's records are in several partitions where partitions were added, or producers choose them otherwise than by murmur2. The
+// newest by timestamp is the key's value, and a write of ours must be the newest: it is given a timestamp above the others, and
+// tombstones just below it go to the other partitions, so that no instance, however late it reads, takes one of them for the value.
+
+// otherClaims are what partitions other than the one that a write of key goes to say of it; none for ordinary keys, at the cost of one
+// look-up in the index.
+func (t *Topic) otherClaims(key, encoded []byte) []store.Claim {
+	st := t.store.Load()
+	if st == nil {
+		return nil
+	}
+	partition, split, ok := st.Claimed(key)
+	if !ok {
+		return nil
+	}
+	to, known := t.cache.producer.PartitionOf(t.name, encoded)
+	if !split && (!known || partition == to) {
+		return nil
+	}
+	claims, err := st.Claims(key)
+	if err != nil {
+		return nil // the store is being closed; the write is an ordinary one
+	}
+	if !known {
+		return claims
+	}
+	var others []store.Claim
+	for _, c := range claims {
+		if c.Partition != to && c.Source == nil {
+			others = append(others, c)
+		}
+	}
+	return others
+}
+
+// produceSplit writes a record of a key that other partitions have records of. Where producers set timestamps all go at once: the tombstones are older than
+// the record, so there is no moment at which something else shows. Where the brokers do, the tombstones have to be there first.
+func (t *Topic) produceSplit(record kafka.ProduceRecord, others []store.Claim, apply time.Duration, finish func(Written, error)) {
+	record.Timestamp = time.Now().UnixMilli()
+	for _, c := range others {
+		record.Timestamp = max(record.Timestamp, c.Timestamp+2)
+	}
+	if t.appendTime.Load() {
+		t.cache.background(func(ctx context.Context) {
+			at, err := t.bury(ctx, record.Key, others, record.Timestamp-1)
+			if err != nil {
+				finish(Written{}, errors.Join(ErrUnknownOutcome, fmt.Errorf("write to all partitions that have the key: %w", err)))
+				return
+			}
+			time.Sleep(2 * time.Millisecond) // the brokers' clocks go past what they have just stamped
+			t.produce(record, 0, func(w Written, err error) {
+				w.Position, w.split = w.Position.Merge(at), true
+				if err != nil {
+					finish(Written{}, err)
+					return
+				}
+				t.applied(w, apply, finish)
+			})
+		})
+		return
+	}
+	parts := newParts(others)
+	all := &joined{pending: len(parts) + 1, done: func(w Written, err error) {
+		if err != nil {
+			finish(Written{}, err)
+			return
+		}
+		w.split = true
+		t.applied(w, apply, finish)
+	}}
+	t.produce(record, 0, func(w Written, err error) { all.add(w, err, true) })
+	for _, p := range parts {
+		t.produce(tombstone(record.Key, p, record.Timestamp-1), 0, func(w Written, err error) { all.add(w, err, false) })
+	}
+}
+
+// joined is what came of several records that are one write.
+type joined struct {
+	mu      sync.Mutex
+	pending int
+	written bool // some of them
+	all     Written
+	err     error
+	done    func(Written, error)
+}
+
+func (j *joined) add(w Written, err error, first bool) {
+	j.mu.Lock()
+	j.pending--
+	last := j.pending == 0
+	switch {
+	case err != nil:
+		j.err = errors.Join(j.err, err)
+	case first:
+		j.all.Partition, j.all.Offset = w.Partition, w.Offset
+		fallthrough
+	default:
+		j.written = true
+		j.all.Position = j.all.Position.Merge(w.Position)
+	}
+	all, err, written := j.all, j.err, j.written
+	j.mu.Unlock()
+	if !last {
+		return
+	}
+	if err != nil && written {
+		err = errors.Join(ErrUnknownOutcome, fmt.Errorf("write to all partitions that have the key: %w", err))
+	}
+	j.done(all, err)
+}
+
+// newParts are the partitions of the claims, each once.
+func newParts(claims []store.Claim) (parts []int32) {
+	for _, c := range claims {
+		if !slices.Contains(parts, c.Partition) {
+			parts = append(parts, c.Partition)
+		}
+	}
+	return parts
+}
+
+// tombstone is a record that removes what a partition says of a key.
+func tombstone(encoded []byte, partition int32, timestamp int64) kafka.ProduceRecord {
+	return kafka.ProduceRecord{Key: encoded, Partition: partition, ToPartition: true, Timestamp: max(timestamp, 1)}
+}
+
+// bury writes tombstones of a key to the partitions of the claims, and returns a position that covers them.
+func (t *Topic) bury(ctx context.Context, encoded []byte, claims []store.Claim, timestamp int64) (position.Position, error) {
+	type result struct {
+		Written
+		error
+	}
+	ch := make(chan result, 1)
+	parts := newParts(claims)
+	if len(parts) == 0 {
+		return position.Position{}, nil
+	}
+	all := &joined{pending: len(parts), done: func(w Written, err error) { ch <- result{w, err} }}
+	for _, p := range parts {
+		t.produce(tombstone(encoded, p, timestamp), 0, func(w Written, err error) { all.add(w, err, false) })
+	}
+	select {
+	case r := <-ch:
+		return r.Position, r.error
+	case <-ctx.Done():
+		return position.Position{}, errors.Join(ErrUnknownOutcome, ctx.Err())
+	}
+}
+
+// Repair writes tombstones to the partitions that hold outdated records of keys, so that no instance ever takes one of them for the key's value once the log has let go of
+// the newest. It looks at up to limit keys, all for 0, and returns how many it repaired. Instances may do so at the same time. ErrReadOnly, ErrNotReady, or what
+// a write can come to.
+func (t *Topic) Repair(ctx context.Context, limit int) (repaired int, err error) {
+	if !t.writable {
+		return 0, ErrReadOnly
+	}
+	st, err := t.reading()
+	if err != nil {
+		return 0, err
+	}
+	type split struct {
+		key    []byte
+		claims []store.Claim
+	}
+	var found []split
+	err = st.SplitKeys(func(key []byte, claims []store.Claim) bool {
+		if c := outdated(claims); len(c) > 0 {
+			found = append(found, split{append([]byte{}, key...), claims})
+		}
+		return limit == 0 || len(found) < limit
+	})
+	if err != nil {
+		return 0, readErr(err)
+	}
+	for _, f := range found {
+		if err := t.repair(ctx, st, f.key, f.claims); err != nil {
+			return repaired, fmt.Errorf("repair key %.100q: %w", f.key, err)
+		}
+		repaired++
+		t.metrics.repaired.Inc()
+	}
+	return repaired, nil
+}
+
+// outdated are a key's claims that are values and lost.
+func outdated(claims []store.Claim) (lost []store.Claim) {
+	for _, c := range claims {
+		if !c.Winner && !c.Tombstone && c.Source == nil {
+			lost = append(lost, c)
+		}
+	}
+	return lost
+}
+
+// repair buries a key's outdated records below its newest, or where the brokers set timestamps writes the newest again above them.
+func (t *Topic) repair(ctx context.Context, st *store.Store, key []byte, claims []store.Claim) error {
+	encoded, err := t.keyCodec.Encode(nil, key)
+	if err != nil {
+		return err
+	}
+	lost := outdated(claims)
+	if !t.appendTime.Load() {
+		for _, c := range claims {
+			if c.Winner {
+				_, err := t.bury(ctx, encoded, lost, c.Timestamp-1)
+				return err
+			}
+		}
+		return nil
+	}
+	value, ok, err := st.Get(nil, key)
+	if err != nil {
+		return readErr(err)
+	}
+	if !ok {
+		_, err := t.bury(ctx, encoded, lost, 0)
+		return err
+	}
+	ch := make(chan error, 1)
+	t.Submit(Write{Key: key, Value: value}, func(_ Written, err error) { ch <- err })
+	select {
+	case err := <-ch:
+		return err
+	case <-ctx.Done():
+		return ctx.Err()
+	}
+}
+
+// repairLoop repairs split keys without being asked.
+func (s *session) repairLoop(ctx context.Context) error {
+	ticker := time.NewTicker(repairEvery)
+	defer ticker.Stop()
+	for {
+		select {
+		case <-ctx.Done():
+			return ctx.Err()
+		case <-ticker.C:
+		}
+		t := s.topic
+		if st := t.store.Load(); !t.repairs || st == nil || st.Stats().SplitKeys == 0 {
+			continue
+		}
+		n, err := t.Repair(ctx, repairBatch)
+		switch {
+		case ctx.Err() != nil:
+			return ctx.Err()
+		case err != nil && !errors.Is(err, ErrNotReady):
+			t.log.Warn("repair split keys", "repaired", n, "error", err)
+		case n > 0:
+			t.log.Info("repaired split keys", "keys", n)
+		}
+	}
+}
+
+// repairEvery is how often split keys are looked for, and repairBatch how many are repaired each time.
+const (
+	repairEvery = 10 * time.Second
+	repairBatch = 1000
+)

@@ -1,0 +1,191 @@
+package cache
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"sync/atomic"
+	"time"
+
+	"golang.org/x/sync/errgroup"
+
+	"github.com/yolean/kafka-cache/core/kafka"
+	"github.com/yolean/kafka-cache/core/store"
+)
+
+// session reads one incarnation of a topic into one generation.
+type session struct {
+	topic     *Topic
+	info      kafka.TopicInfo
+	to        *generation
+	began     time.Time
+	points    map[int32]store.Checkpoint // as the session found them
+	freshness *freshness
+	atEnd     atomic.Bool   // every partition has been at its stable end
+	suspect   chan struct{} // a partition is to be verified
+}
+
+// run runs the fetcher, the loop that asks for ends and the one that verifies, until one of them cannot go on.
+func (s *session) run(ctx context.Context) error {
+	t := s.topic
+	a := newApplier(t, s.to, s.freshness, s.caughtUp)
+	fetcher, err := kafka.NewFetcher(kafka.FetcherConfig{
+		Kafka: t.cache.cfg.Kafka,
+		Topic: t.name,
+		ID:    s.info.ID,
+		Start: func(partition int32) int64 {
+			next, ok := s.to.tracker().next(partition)
+			switch {
+			case !ok:
+				return -1
+			case resumeAhead && s.to.reason == "" && next > s.points[partition].LogStart:
+				return next + 1
+			}
+			return next
+		},
+		Trail:        func(partition int32) kafka.Trail { return s.to.tracker().trail(partition) },
+		OnError:      s.fetchError,
+		OnPartitions: s.discovered,
+	})
+	if err != nil {
+		return fmt.Errorf("make a fetcher for topic %s: %w", t.name, err)
+	}
+	t.fetcher.Store(fetcher)
+	defer t.fetcher.Store(nil)
+	group, ctx := errgroup.WithContext(ctx)
+	group.Go(func() error {
+		if err := fetcher.Run(ctx, a.apply); err != nil {
+			return fmt.Errorf("read topic %s: %w", t.name, err)
+		}
+		return fmt.Errorf("read topic %s: the fetcher ended", t.name)
+	})
+	group.Go(func() error { return s.watchEnds(ctx) })
+	group.Go(func() error { return s.verifyLoop(ctx) })
+	if t.repairs {
+		group.Go(func() error { return s.repairLoop(ctx) })
+	}
+	return group.Wait()
+}
+
+func (s *session) fetchError(e kafka.FetchError) {
+	t := s.topic
+	t.metrics.fetchErrors.Inc()
+	if errors.Is(e.Err, kafka.ErrUnknownTopic) {
+		t.tracker.absent(goneAfter)
+	}
+	if suppressed, ok := t.metrics.complaints.allow(-1 - e.Leader); ok {
+		t.log.Warn("fetch", "leader", e.Leader, "partition", e.Partition, "error", e.Err, "unlogged", suppressed)
+	}
+}
+
+// discovered is told of all partitions whenever there are new ones.
+func (s *session) discovered(ids []int32) {
+	s.to.store.SetPartitions(ids)
+	s.to.tracker().discovered(ids)
+	if t := s.topic.tracker; t != s.to.tracker() {
+		t.discovered(ids)
+	}
+}
+
+// caughtUp is called once a session, when every partition has been at its stable end.
+func (s *session) caughtUp() error {
+	if err := s.to.store.EndLoad(); err != nil {
+		return err
+	}
+	s.atEnd.Store(true)
+	if err := s.removeBelow(); err != nil {
+		return err
+	}
+	if len(s.freshness.suspected()) > 0 {
+		s.suspected()
+		if !s.topic.serves(s.to) {
+			return nil // verified first
+		}
+	}
+	return s.serve()
+}
+
+// serve lets reads be answered from the session's generation.
+func (s *session) serve() error {
+	t := s.topic
+	var before *generation
+	if t.aside == s.to {
+		before = t.swap()
+	}
+	again, swapped := t.wasReady(), before != nil
+	wasServing := t.Ready()
+	t.startServing()
+	if swapped || again && !wasServing {
+		t.watchers.tell(Event{Kind: EventFlush}) // the contents were made anew
+	}
+	t.complete(s.to, before)
+	t.setState(Ready, "")
+	t.log.Info("ready", "keys", t.Len(), "took", time.Since(s.began).Round(time.Millisecond).String(), "position", t.Position().String())
+	return nil
+}
+
+// swap makes the generation that was built beside the one that is served. Reads find the new contents before positions say so.
+func (t *Topic) swap() (before *generation) {
+	t.mu.Lock()
+	old, g := t.current, t.aside
+	t.current, t.aside = g, nil
+	t.mu.Unlock()
+	t.store.Store(g.store)
+	t.tracker.adopt(g.tracker())
+	g.where.Store(t.tracker)
+	return old
+}
+
+// setCurrent makes g what reads are answered from, once they are.
+func (t *Topic) setCurrent(g *generation) {
+	t.mu.Lock()
+	t.current = g
+	t.mu.Unlock()
+	t.store.Store(g.store)
+}
+
+func (t *Topic) setAside(g *generation) {
+	t.mu.Lock()
+	t.aside = g
+	t.mu.Unlock()
+}
+
+// dropAside gives up what is being built beside the current generation.
+func (t *Topic) dropAside() {
+	t.mu.Lock()
+	g := t.aside
+	t.aside = nil
+	t.mu.Unlock()
+	t.closeGeneration(g)
+}
+
+// discard closes the current generation. Readers of it get ErrNotReady, and nothing counts as applied.
+func (t *Topic) discard() {
+	t.stopServing()
+	t.store.Store(nil)
+	t.mu.Lock()
+	g := t.current
+	t.current = nil
+	t.mu.Unlock()
+	t.closeGeneration(g)
+	t.tracker.forget()
+}
+
+// servedGeneration is the current generation, nil where there is none.
+func (t *Topic) servedGeneration() *generation {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	return t.current
+}
+
+// stores are the current generation's, and that of the one that is built beside it.
+func (t *Topic) stores() (all []*store.Store) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	for _, g := range []*generation{t.current, t.aside} {
+		if g != nil {
+			all = append(all, g.store)
+		}
+	}
+	return all
+}

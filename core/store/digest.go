@@ -1,0 +1,100 @@
+package store
+
+import (
+	"encoding/binary"
+	"fmt"
+
+	"github.com/cespare/xxhash/v2"
+)
+
+// Digest is a sum modulo 2^128, big-endian, of hashes of what a partition has: the order in which it came does not matter.
+// Two stores of the same log that have applied it up to the same offset have the same digest. It is no protection against
+// someone who forges records to collide.
+type Digest [16]byte
+
+func (s sum) digest() (d Digest) {
+	binary.BigEndian.PutUint64(d[:8], s.hi)
+	binary.BigEndian.PutUint64(d[8:], s.lo)
+	return d
+}
+
+// Digest is the sum over the partition's claims that are values, winners or not, of a hash of key, source, partition and
+// offset; claims is their number. It is kept as they change, so that it costs nothing to ask for.
+func (s *Store) Digest(partition int32) (d Digest, claims int64) {
+	s.account.mu.Lock()
+	defer s.account.mu.Unlock()
+	l, ok := s.account.byPartition[partition]
+	if !ok {
+		return Digest{}, 0
+	}
+	return l.sum.digest(), l.values
+}
+
+// FullDigest reads all entries while nothing is applied: for each partition that has one, the sum of a hash of key and value over the
+// entries whose winner it is, and the checkpoints of that moment. Applies wait for it, about a second for each few million entries.
+func (s *Store) FullDigest() (sums map[int32]Digest, at []Checkpoint, err error) {
+	if err := s.gate.enter(); err != nil {
+		return nil, nil, err
+	}
+	defer s.gate.leave()
+	s.apply.Lock()
+	defer s.apply.Unlock()
+	if s.err != nil {
+		return nil, nil, s.err
+	}
+	if sums, err = s.sumValues(); err != nil {
+		return nil, nil, fmt.Errorf("digest: %w", err)
+	}
+	return sums, s.Checkpoint(), nil
+}
+
+// sumValues goes through all entries. The caller holds apply.
+func (s *Store) sumValues() (sums map[int32]Digest, err error) {
+	total := map[int32]*sum{}
+	lo, hi := xxhash.NewWithSeed(1), xxhash.NewWithSeed(2)
+	for i := range s.index.shards {
+		if s.gate.isClosed() {
+			return nil, ErrClosed
+		}
+		if err := s.index.shards[i].sum(total, lo, hi); err != nil {
+			return nil, err
+		}
+	}
+	sums = make(map[int32]Digest, len(total))
+	for partition, t := range total {
+		sums[partition] = t.digest()
+	}
+	return sums, nil
+}
+
+// sum adds up the hashes of a shard's entries. Readers go on meanwhile.
+func (s *shard) sum(total map[int32]*sum, lo, hi *xxhash.Digest) error {
+	s.mu.RLock()
+	defer s.mu.RUnlock()
+	if s.closed {
+		return ErrClosed
+	}
+	var length [8]byte
+	for i := range s.table.slots {
+		sl := &s.table.slots[i]
+		if sl.empty() || sl.tombstone() {
+			continue
+		}
+		key, value := s.entry(sl)
+		binary.BigEndian.PutUint64(length[:], uint64(len(key)))
+		for seed, d := range [...]*xxhash.Digest{lo, hi} {
+			d.ResetWithSeed(uint64(seed) + 1)
+			d.Write(length[:])
+			d.Write(key)
+			d.Write(value)
+		}
+		partition := sl.version().partition
+		t := total[partition]
+		if t == nil {
+			t = new(sum)
+			total[partition] = t
+		}
+		t.add(sum{hi: hi.Sum64(), lo: lo.Sum64()})
+	}
+	return nil
+}
