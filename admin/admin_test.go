@@ -73,6 +73,13 @@ func TestPathsBeforeKafkaIsReached(t *testing.T) {
 		{"GET", "/metrics", 200, "text/plain; version=0.0.4; charset=utf-8; escaping=underscores", []string{"go_goroutines ", "process_cpu_seconds_total ",
 			`kafka_cache_instance_info{identity="test.cache-0",version="v0-test"} 1`, `kafka_cache_ready{topic="users"} 0`}},
 		{"GET", "/", 200, "text/html; charset=utf-8", []string{"<title>test.cache-0 · kafka-cache</title>", "No partition is known yet."}},
+		{"GET", "/api/v1/checksum", 400, "application/json", []string{"which topic?"}},
+		{"GET", "/api/v1/checksum?full", 400, "application/json", []string{"which topic?"}},
+		{"GET", "/api/v1/checksum?topic=users&full=maybe", 400, "application/json", []string{"full is true or false"}},
+		{"GET", "/api/v1/checksum?topic=orders", 404, "application/json", []string{`"error": "cache: topic is not configured: \"orders\""`}},
+		{"GET", "/api/v1/checksum?topic=users", 503, "application/json", []string{`"error": "topic users is not served: Starting: `, `"state": "Starting"`, `"reason": "`}},
+		{"GET", "/api/v1/checksum?topic=users&full", 503, "application/json", []string{`"state": "Starting"`}},
+		{"POST", "/api/v1/checksum?topic=users", 405, "application/json", nil},
 		{"GET", "/nope", 404, "application/json", []string{`"error": "no such path"`}},
 		{"GET", "/api/v1/", 404, "application/json", []string{`"error"`}},
 		{"POST", "/nope", 404, "application/json", nil},
@@ -96,6 +103,25 @@ func TestPathsBeforeKafkaIsReached(t *testing.T) {
 		}
 		if tt.code == 405 && resp.Header.Get("Allow") != "GET, HEAD" {
 			t.Errorf("%s %s: Allow is %q", tt.method, tt.path, resp.Header.Get("Allow"))
+		}
+	}
+}
+
+// Of sums that go through all values there is one at a time; the others go on.
+func TestOneFullSumAtATime(t *testing.T) {
+	s, _ := newServer(t)
+	s.checksums.full <- struct{}{}
+	resp, body := get(t, s.Handler(), "GET", "/api/v1/checksum?topic=users&full")
+	if resp.StatusCode != 429 || resp.Header.Get("Retry-After") == "" || !strings.Contains(body, "one at a time") {
+		t.Errorf("while another is under way: %d %s", resp.StatusCode, body)
+	}
+	if resp, _ := get(t, s.Handler(), "GET", "/api/v1/checksum?topic=users"); resp.StatusCode != 503 {
+		t.Errorf("without the values: %d", resp.StatusCode)
+	}
+	<-s.checksums.full
+	for range 3 { // each gives its turn back
+		if resp, _ := get(t, s.Handler(), "GET", "/api/v1/checksum?topic=users&full=1"); resp.StatusCode != 503 {
+			t.Errorf("one after the other: %d", resp.StatusCode)
 		}
 	}
 }
@@ -210,12 +236,18 @@ func TestPage(t *testing.T) {
 	status := sample(0.1)
 	status.Identity = `<script>alert("x")</script>`
 	status.Topics[0].Reason = "broker said <b>no</b>"
+	blocked := time.Unix(1500, 0)
+	status.Topics[0].Partitions[0].BlockedSince = &blocked
+	status.Topics[0].Rebuild = &cache.RebuildStatus{Reason: "expired", Since: time.Unix(1400, 0), Verifying: true, Serving: true}
+	status.Topics[0].SplitKeys, status.Topics[0].SplitKeysDeleted, status.Topics[0].Start, status.Topics[0].NotComparable = 7, 2, "-24h", "start -24h is relative"
 	html, err := renderPage(status, time.Unix(2000, 0))
 	if err != nil {
 		t.Fatal(err)
 	}
 	page := string(html)
-	for _, want := range []string{"<td>812</td><td>815</td><td>3</td><td>1.2</td>", "<td>unknown</td>", "&lt;script&gt;alert", "&lt;b&gt;no"} {
+	for _, want := range []string{"<td>812</td><td>815</td><td>3</td><td>1.2</td>", "<td>unknown</td>", "&lt;script&gt;alert", "&lt;b&gt;no",
+		`<time datetime="1970-01-01T00:25:00Z">1970-01-01T00:25:00Z</time></td>`, "<td>–</td>", "expired: what is there is compared with the log, since ", "answered meanwhile",
+		"7 with records in several partitions, 2 of them deleted", "<dd>-24h</dd>", "no: start -24h is relative"} {
 		if !strings.Contains(page, want) {
 			t.Errorf("no %q in\n%s", want, page)
 		}

@@ -89,8 +89,8 @@ func verbose(status cache.Status, reasons []string) string {
 		}
 		fmt.Fprintf(&b, "%stopic %s database %d: %s\n", mark, t.Name, t.Database, stateText(t))
 		for _, p := range t.Partitions {
-			fmt.Fprintf(&b, "   partition %d: position %s end %s lag %s lagSeconds %s fetchAgeSeconds %s\n", p.Partition,
-				number(p.Position), number(p.End), lag(p), seconds(p.LagSeconds), seconds(p.FetchAgeSeconds))
+			fmt.Fprintf(&b, "   partition %d: position %s end %s lag %s lagSeconds %s fetchAgeSeconds %s%s\n", p.Partition,
+				number(p.Position), number(p.End), lag(p), seconds(p.LagSeconds), seconds(p.FetchAgeSeconds), blocked(p))
 		}
 	}
 	if len(reasons) == 0 {
@@ -121,6 +121,14 @@ func lag(p cache.PartitionStatus) string {
 		return unknown
 	}
 	return fmt.Sprint(p.Lag)
+}
+
+// blocked is there only while an open transaction holds back what follows.
+func blocked(p cache.PartitionStatus) string {
+	if p.BlockedSince == nil {
+		return ""
+	}
+	return " blockedSince " + p.BlockedSince.UTC().Format(time.RFC3339)
 }
 
 func seconds(s float64) string {

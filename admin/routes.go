@@ -22,12 +22,13 @@ func (s *Server) routes(registry *prometheus.Registry, errorLog *log.Logger) htt
 	}))
 	mux := http.NewServeMux()
 	for path, h := range map[string]http.Handler{
-		"/metrics":       metrics,
-		"/livez":         http.HandlerFunc(livez),
-		"/readyz":        http.HandlerFunc(s.readyz),
-		"/healthz":       http.HandlerFunc(livez),
-		"/api/v1/status": http.HandlerFunc(s.status),
-		"/{$}":           http.HandlerFunc(s.page),
+		"/metrics":         metrics,
+		"/livez":           http.HandlerFunc(livez),
+		"/readyz":          http.HandlerFunc(s.readyz),
+		"/healthz":         http.HandlerFunc(livez),
+		"/api/v1/status":   http.HandlerFunc(s.status),
+		"/api/v1/checksum": s.checksums,
+		"/{$}":             http.HandlerFunc(s.page),
 	} {
 		mux.Handle(path, readOnly(h))
 	}

@@ -46,6 +46,7 @@ type Server struct {
 	maxStaleness time.Duration
 	handler      http.Handler
 	http         *http.Server
+	checksums    *checksums
 	stopped      chan struct{} // Shutdown is through
 }
 
@@ -72,7 +73,7 @@ func New(c Config) (*Server, error) {
 		c.Logger = slog.New(slog.DiscardHandler)
 	}
 	errorLog := slog.NewLogLogger(c.Logger.Handler(), slog.LevelWarn)
-	s := &Server{cache: c.Cache, maxStaleness: c.MaxStaleness, stopped: make(chan struct{})}
+	s := &Server{cache: c.Cache, maxStaleness: c.MaxStaleness, checksums: newChecksums(c.Cache), stopped: make(chan struct{})}
 	s.handler = s.routes(c.Registry, errorLog)
 	s.http = &http.Server{
 		Handler:           s.handler,
@@ -106,5 +107,5 @@ func (s *Server) Shutdown(ctx context.Context) error {
 	if err := s.http.Shutdown(ctx); err != nil {
 		return errors.Join(err, s.http.Close())
 	}
-	return nil
+	return s.checksums.wait(ctx)
 }
