@@ -81,10 +81,11 @@ func (d *daemon) open() error {
 	registry := prometheus.NewRegistry()
 	topics := make([]cache.TopicConfig, len(cfg.Topics))
 	for i, t := range cfg.Topics {
-		topics[i] = cache.TopicConfig{Name: t.Name, Writable: !t.ReadOnly, KeyEncoding: t.KeyEncoding, ValueEncoding: t.ValueEncoding}
+		topics[i] = cache.TopicConfig{Name: t.Name, Writable: !t.ReadOnly, KeyEncoding: t.KeyEncoding, ValueEncoding: t.ValueEncoding,
+			Start: t.Start, DeleteRetention: t.DeleteRetention, RepairSplitKeys: t.RepairSplitKeys}
 	}
 	d.cache, err = cache.New(cache.Config{
-		Kafka:          kafka.Config{Bootstrap: bootstrap, TLS: m.kafkaTLS, SASL: m.kafkaSASL, Logger: log},
+		Kafka:          kafka.Config{Bootstrap: bootstrap, TLS: m.kafkaTLS, SASL: m.kafkaSASL, RefreshInterval: cfg.MetadataRefresh, Logger: log},
 		Topics:         topics,
 		DataDir:        cfg.DataDir,
 		Identity:       cfg.Identity,

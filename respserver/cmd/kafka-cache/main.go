@@ -28,8 +28,9 @@ const usage = `Usage: kafka-cache COMMAND
 Commands:
   serve     serve Kafka topics over the Redis protocol (--dev: without Kafka, with sample data)
   config    check the configuration that serve would have, and print what is in effect
+  compare   tell whether two instances hold the same
   version   print the version
-  help      print this; "help serve" prints the options
+  help      print this; "help serve" and "help compare" print their options
 `
 
 func command(args, environ []string, stdout, stderr io.Writer) int {
@@ -37,11 +38,14 @@ func command(args, environ []string, stdout, stderr io.Writer) int {
 		return fail(stderr, configError{errors.New(`no command is given: see "kafka-cache help"`)})
 	}
 	var err error
+	status := exitOK
 	switch name, rest := args[0], args[1:]; name {
 	case "serve":
 		err = serveCommand(rest, environ, stdout, stderr)
 	case "config":
 		err = configCommand(rest, environ, stdout, stderr)
+	case "compare":
+		status, err = compareCommand(rest, stdout)
 	case "version", "--version":
 		err = noArguments(rest, func() error {
 			_, err := fmt.Fprintln(stdout, "kafka-cache", versionText())
@@ -52,6 +56,10 @@ func command(args, environ []string, stdout, stderr io.Writer) int {
 	case "help", "--help", "-h":
 		if len(rest) == 1 && (rest[0] == "serve" || rest[0] == "config") {
 			err = config.WriteHelp(stdout)
+			break
+		}
+		if len(rest) == 1 && rest[0] == "compare" {
+			_, err = io.WriteString(stdout, compareUsage)
 			break
 		}
 		err = noArguments(rest, func() error {
@@ -65,9 +73,9 @@ func command(args, environ []string, stdout, stderr io.Writer) int {
 		err = config.WriteHelp(stdout)
 	}
 	if err != nil {
-		return fail(stderr, err)
+		return max(status, fail(stderr, err))
 	}
-	return exitOK
+	return status
 }
 
 func noArguments(args []string, f func() error) error {

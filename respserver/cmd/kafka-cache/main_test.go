@@ -236,6 +236,7 @@ func TestConfigurationErrors(t *testing.T) {
 		{"no certificate", with("--resp-tls-cert="+file, "--resp-tls-key="+file), "--resp-tls-cert and --resp-tls-key: "},
 		{"no CA", with("--kafka-tls", "--kafka-tls-ca="+file), "has no certificate in PEM"},
 		{"file", with("--config=" + yaml), yaml + ":3: resolver: not supported by this version yet"},
+		{"start", with("--start=-24"), `--start: cache: configuration: topic "t": start "-24": `},
 		{"dev and topic", []string{"serve", "--dev", "--topic=t"}, "--topic: --dev has"},
 		{"arguments of version", []string{"version", "x"}, `unexpected argument "x"`},
 	}
@@ -329,7 +330,7 @@ func TestHelpAndVersion(t *testing.T) {
 		want string
 	}{
 		{[]string{"help"}, "Commands:"}, {[]string{"--help"}, "Commands:"}, {[]string{"serve", "--help"}, "--kafka-bootstrap HOST:PORT"},
-		{[]string{"help", "serve"}, "KCACHE_MEMORY_LIMIT"}, {[]string{"config", "-h"}, "--topic NAME"}, {[]string{"version"}, "kafka-cache "},
+		{[]string{"help", "serve"}, "KCACHE_MEMORY_LIMIT"}, {[]string{"help", "compare"}, "kafka-cache compare A B"}, {[]string{"config", "-h"}, "--topic NAME"}, {[]string{"version"}, "kafka-cache "},
 	} {
 		var stdout, stderr strings.Builder
 		if code := command(tt.args, nil, &stdout, &stderr); code != 0 || !strings.Contains(stdout.String(), tt.want) || stderr.Len() > 0 {

@@ -17,6 +17,7 @@ type Config struct {
 	Identity              string   // the consumer group; never empty
 	CommitOffsets         bool
 	StartupTimeout        time.Duration // 0: for ever
+	MetadataRefresh       time.Duration
 	KafkaTLS              bool
 	KafkaTLSCA            string // paths of PEM files
 	KafkaTLSCert          string
@@ -25,9 +26,13 @@ type Config struct {
 	KafkaSASLUser         string
 	KafkaSASLPasswordFile string
 
-	ReadOnly      bool // what a topic takes that does not say; so are the two encodings
-	KeyEncoding   string
-	ValueEncoding string
+	// What a topic takes that does not say.
+	ReadOnly        bool
+	KeyEncoding     string
+	ValueEncoding   string
+	Start           string
+	DeleteRetention time.Duration // 0: as Kafka says
+	RepairSplitKeys bool          // of a topic that is writable
 
 	WriteReply   string // Applied or Acknowledged
 	ApplyTimeout time.Duration
@@ -65,10 +70,13 @@ const (
 
 // Topic is one topic with its own settings, those of the whole where it has none.
 type Topic struct {
-	Name          string
-	ReadOnly      bool
-	KeyEncoding   string
-	ValueEncoding string
+	Name            string
+	ReadOnly        bool
+	KeyEncoding     string
+	ValueEncoding   string
+	Start           string        // as cache.TopicConfig has it
+	DeleteRetention time.Duration // 0: as Kafka says
+	RepairSplitKeys bool          // never with ReadOnly
 }
 
 // ErrHelp is Load's error where the arguments ask for help.

@@ -6,6 +6,7 @@ import (
 	"io"
 	"os"
 	"strings"
+	"time"
 
 	"go.yaml.in/yaml/v3"
 )
@@ -27,6 +28,11 @@ type fileTopic struct {
 	readOnly    *bool
 	keyEncoding *string
 	valEncoding *string
+	start       *string
+	retention   *time.Duration
+	repair      *bool
+	startAt     string // sources of start and repair
+	repairAt    string
 }
 
 func readFile(path string) (*file, error) {
@@ -122,8 +128,16 @@ func (f *file) parseTopics(path, source string, n *yaml.Node) error {
 			case "value-encoding":
 				t.valEncoding = new(string)
 				err = encoding{t.valEncoding}.parse(s)
+			case "start":
+				t.start, t.startAt = &s, source
+			case "delete-retention":
+				t.retention = new(time.Duration)
+				err = duration{t.retention, 0}.parse(s)
+			case "repair-split-keys":
+				t.repair, t.repairAt = new(bool), source
+				err = boolean{t.repair}.parse(s)
 			default:
-				return fmt.Errorf("%s: unknown key (a topic has name, read-only, key-encoding, value-encoding)", source)
+				return fmt.Errorf("%s: unknown key (a topic has name, read-only, key-encoding, value-encoding, start, delete-retention, repair-split-keys)", source)
 			}
 			if err != nil {
 				return fmt.Errorf("%s: %w", source, err)

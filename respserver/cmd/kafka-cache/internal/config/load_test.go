@@ -33,11 +33,12 @@ func mustLoad(t *testing.T, args, environ []string) *Config {
 func TestPrecedence(t *testing.T) {
 	// Two values of each kind that differ from the default and from each other; a boolean has but one, and then the default.
 	values := map[string][3]string{
-		"kafka-bootstrap": {"f:1", "e:1", "g:1"}, "identity": {"f", "e", "g"}, "startup-timeout": {"1s", "2s", "3s"},
+		"kafka-bootstrap": {"f:1", "e:1", "g:1"}, "identity": {"f", "e", "g"}, "startup-timeout": {"1s", "2s", "3s"}, "metadata-refresh": {"1s", "2s", "3s"},
 		"kafka-tls-ca": {"f", "e", "g"}, "kafka-tls-cert": {"f", "e", "g"}, "kafka-tls-key": {"f", "e", "g"},
 		"kafka-sasl-mechanism": {"PLAIN", "SCRAM-SHA-256", "SCRAM-SHA-512"}, "kafka-sasl-user": {"f", "e", "g"},
 		"kafka-sasl-password-file": {"f", "e", "g"}, "topic": {"f", "e", "g"}, "key-encoding": {"json", "binary", "json"},
-		"value-encoding": {"utf-8", "binary", "utf-8"}, "write-reply": {"acknowledged", "applied", "acknowledged"},
+		"value-encoding": {"utf-8", "binary", "utf-8"}, "start": {"-24h", "offset:1", "timestamp:2026-01-02T15:04:05Z"},
+		"delete-retention": {"1s", "2s", "3s"}, "write-reply": {"acknowledged", "applied", "acknowledged"},
 		"apply-timeout": {"2s", "3s", "4s"}, "resp-addr": {":1", ":2", ":3"}, "resp-password-file": {"f", "e", "g"},
 		"resp-tls-cert": {"f", "e", "g"}, "resp-tls-key": {"f", "e", "g"}, "resp-tls-client-ca": {"f", "e", "g"},
 		"resp-maxclients": {"1", "2", "3"}, "resp-idle-timeout": {"1s", "2s", "3s"}, "admin-addr": {":1", ":2", ":3"},
@@ -62,7 +63,7 @@ func TestPrecedence(t *testing.T) {
 			t.Errorf("%s has no values in this test", o.name)
 			continue
 		}
-		base := []string{"--topic", "t", "--kafka-tls", "--kafka-tls-cert=c", "--kafka-tls-key=k", "--kafka-sasl-mechanism=PLAIN",
+		base := []string{"--topic", "t", "--read-only=false", "--kafka-tls", "--kafka-tls-cert=c", "--kafka-tls-key=k", "--kafka-sasl-mechanism=PLAIN",
 			"--kafka-sasl-user=u", "--kafka-sasl-password-file=p", "--resp-tls-cert=c", "--resp-tls-key=k"}
 		var without []string // of this option, so that the file and the environment can be seen
 		for j := 0; j < len(base); j++ {
@@ -110,18 +111,23 @@ topics:
     value-encoding: json
   - name: organizations
     key-encoding: binary
+    start: offset:12
+    delete-retention: 1h
+start: -90m
+delete-retention: 2h
+repair-split-keys: true
 `)
-	users := Topic{Name: "users", ReadOnly: false, KeyEncoding: "utf-8", ValueEncoding: "json"}
-	organizations := Topic{Name: "organizations", ReadOnly: true, KeyEncoding: "binary", ValueEncoding: "utf-8"}
-	plain := Topic{Name: "plain", ReadOnly: true, KeyEncoding: "utf-8", ValueEncoding: "utf-8"}
+	users := Topic{Name: "users", ReadOnly: false, KeyEncoding: "utf-8", ValueEncoding: "json", Start: "-90m", DeleteRetention: 2 * time.Hour, RepairSplitKeys: true}
+	organizations := Topic{Name: "organizations", ReadOnly: true, KeyEncoding: "binary", ValueEncoding: "utf-8", Start: "offset:12", DeleteRetention: time.Hour}
+	plain := Topic{Name: "plain", ReadOnly: true, KeyEncoding: "utf-8", ValueEncoding: "utf-8", Start: "-90m", DeleteRetention: 2 * time.Hour}
 	tests := []struct {
 		args, environ []string
 		want          []Topic
 	}{
 		{nil, nil, []Topic{users, organizations}},
 		{[]string{"--topic", "plain", "--topic=users"}, nil, []Topic{plain, users}},
-		{nil, []string{"KCACHE_TOPIC=plain,organizations"}, []Topic{plain, organizations}},
-		{[]string{"--topic=plain"}, []string{"KCACHE_TOPIC=users"}, []Topic{plain}},
+		{nil, []string{"KCACHE_TOPIC=users,organizations"}, []Topic{users, organizations}},
+		{[]string{"--topic=plain", "--repair-split-keys=false"}, []string{"KCACHE_TOPIC=users"}, []Topic{plain}},
 	}
 	for _, tt := range tests {
 		c := mustLoad(t, append(tt.args, "--config", path), tt.environ)
@@ -221,7 +227,14 @@ func TestErrors(t *testing.T) {
 
 		{"unknown key", nil, nil, "topics:\n  - name: t\nread-onyl: true\n", "FILE:3: read-onyl: unknown key (did you mean read-only?)"},
 		{"unknown topic key", nil, nil, "topics:\n  - name: t\n    readonly: true\n", "FILE:3: readonly: unknown key"},
-		{"start", nil, nil, "topics:\n  - name: t\n    start: earliest\n", "FILE:3: start: not supported by this version yet"},
+		{"start", nil, nil, "topics:\n  - name: t\n    start: yesterday\n", `FILE:3: start: cache: configuration: topic "t": start "yesterday": want "earliest", "offset:N"`},
+		{"start offset", nil, nil, "topics:\n  - name: a\n  - name: t\n    start: offset:-1\n", `FILE:4: start: cache: configuration: topic "t": start "offset:-1": an offset is not below 0`},
+		{"start flag", []string{"--topic=t", "--start=24h"}, nil, "", `--start: cache: configuration: topic "t": start "24h": want "earliest"`},
+		{"start variable", []string{"--topic=t"}, []string{"KCACHE_START=timestamp:now"}, "", `KCACHE_START: cache: configuration: topic "t": start "timestamp:now"`},
+		{"retention", nil, nil, "topics:\n  - name: t\n    delete-retention: 86400000\n", `FILE:3: delete-retention: "86400000" is not a duration`},
+		{"repair", nil, nil, "topics:\n  - name: t\n    repair-split-keys: true\n", `FILE:3: repair-split-keys: topic "t" is read-only`},
+		{"repair flag", []string{"--topic=t", "--repair-split-keys"}, nil, "", "--repair-split-keys: every topic is read-only"},
+		{"refresh", []string{"--topic=t", "--metadata-refresh=0"}, nil, "", "--metadata-refresh: 0 is less than 10ms"},
 		{"resolver", nil, nil, "topics:\n  - name: t\n    resolver: u.jq\n", "FILE:3: resolver: not supported"},
 		{"validate", nil, nil, "topics:\n  - name: t\n    validate: {read: {schema: s}}\n", "FILE:3: validate: not supported"},
 		{"dead letters", nil, nil, "topics:\n  - name: t\n    dead-letter-topic: d\n", "FILE:3: dead-letter-topic: not supported"},

@@ -1,6 +1,10 @@
 package config
 
-import "strings"
+import (
+	"strings"
+
+	"github.com/yolean/kafka-cache/core/cache"
+)
 
 // option is one line of the table.
 type option struct {
@@ -36,6 +40,10 @@ var options = []option{
 	{name: "startup-timeout", arg: "DURATION", section: "Kafka", def: "0s",
 		help:  "Exit with 1 when brokers or a topic are still out of reach after this long. 0: try for ever.",
 		value: func(c *Config) value { return duration{&c.StartupTimeout, 0} }},
+	{name: "metadata-refresh", arg: "DURATION", section: "Kafka", def: "5s",
+		help: "How often leaders, new partitions and the topics' ids are asked for. A new partition is read within this time; a leader that " +
+			"moves is looked for at once.",
+		value: func(c *Config) value { return duration{&c.MetadataRefresh, 10 * time1ms} }},
 	{name: "kafka-tls", section: "Kafka", def: "false",
 		help:  "Use TLS towards the brokers.",
 		value: func(c *Config) value { return boolean{&c.KafkaTLS} }},
@@ -71,6 +79,19 @@ var options = []option{
 	{name: "value-encoding", arg: "NAME", section: "Topics", def: "json",
 		help:  "Encoding of values in the log, where a topic does not say: " + encodingNames() + ".",
 		value: func(c *Config) value { return encoding{&c.ValueEncoding} }},
+	{name: "start", arg: "WHERE", section: "Topics", def: cache.DefaultStart,
+		help: "Where reading begins without a checkpoint in the data directory, where a topic does not say: earliest, offset:N (in every partition), " +
+			"timestamp: and a time as in RFC 3339 (timestamp:2026-01-02T15:04:05Z), or how long ago (-24h, -90m). Keys whose newest record is older are " +
+			"not there. It belongs to a checkpoint: with another value the topic is read anew.",
+		value: func(c *Config) value { return text{&c.Start} }},
+	{name: "delete-retention", arg: "DURATION", section: "Topics", def: "0s",
+		help: "What delete.retention.ms of a topic is, where a topic does not say and Kafka's ACLs do not let this instance read it (DescribeConfigs on the " +
+			"topic). It is needed there, and not looked at elsewhere. 0: not known.",
+		value: func(c *Config) value { return duration{&c.DeleteRetention, 0} }},
+	{name: "repair-split-keys", section: "Topics", def: "false",
+		help: "Write tombstones to the partitions that hold outdated records of a key whose newest record is in another partition, as KAFKA.REPAIR does, " +
+			"every few seconds, where a topic does not say and is writable.",
+		value: func(c *Config) value { return boolean{&c.RepairSplitKeys} }},
 
 	{name: "write-reply", arg: "WHEN", section: "Writes", def: Applied,
 		help: "When a write is answered: applied (it is in the log, and every connection to this instance reads it) or acknowledged " +
@@ -155,7 +176,7 @@ var later = map[string]bool{
 
 // laterTopicKeys are such names under topics.
 var laterTopicKeys = map[string]bool{
-	"start": true, "resolver": true, "validate": true, "dead-letter-topic": true, "repair-split-keys": true,
+	"resolver": true, "validate": true, "dead-letter-topic": true,
 }
 
 func find(name string) *option {

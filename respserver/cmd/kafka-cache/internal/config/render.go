@@ -129,11 +129,38 @@ topics:                                      # the n-th is Redis database n
     read-only: false
     key-encoding: utf-8
     value-encoding: json
+    start: earliest                          # offset:N | timestamp:2026-01-02T15:04:05Z | -24h
+    delete-retention: 24h                    # where Kafka does not let it be read
+    repair-split-keys: true                  # needs read-only: false
   - name: organizations
 ` + "```" + `
 
 What a topic does not say it takes from the option of the same name. Where ` + "`--topic` or `KCACHE_TOPIC`" + ` is given, its list replaces the
 file's; a topic that is in both keeps its settings.
+
+## Comparing instances
+
+` + "`kafka-cache compare A B`" + ` asks two instances, by their admin addresses, whether they hold the same: instances of any age do, of topics with the same settings. They
+are compared at offsets that both have passed, so writers need not stop. ` + "`--full`" + ` compares the values too, ` + "`--topic NAME`" + ` chooses, ` + "`--timeout 30s`" + ` bounds it.
+
+` + "```console" + `
+$ kafka-cache compare cache-0:8080 cache-1:8080
+users: agree (12 partitions)
+organizations: differ
+  partition 3: the digests differ at offset 40960
+$ echo $?
+1
+` + "```" + `
+
+| Exit status | |
+| --- | --- |
+| 0 | every topic agrees |
+| 1 | a topic differs |
+| 2 | the arguments cannot be used |
+| 3 | none differs, but a topic could not be compared in time, or cannot be as it is configured: its line says why |
+
+` + "`GET /api/v1/checksum?topic=NAME`" + ` (and ` + "`&full`" + `) of the admin address is what it asks: for each partition a sum over (key, partition, offset) of what is held, with those that were
+noted at earlier offsets.
 `
 
 // WriteEffective writes the configuration as a file that would yield it, each option with where its value comes from.
@@ -155,8 +182,9 @@ func (c *Config) WriteEffective(w io.Writer) error {
 	if !c.Dev {
 		fmt.Fprintf(&b, "topics: # %s\n", strings.TrimSuffix(c.sources["topic"], ": topics"))
 		for _, t := range c.Topics {
-			fmt.Fprintf(&b, "  - name: %s\n    read-only: %t\n    key-encoding: %s\n    value-encoding: %s\n",
-				quote(t.Name), t.ReadOnly, t.KeyEncoding, t.ValueEncoding)
+			fmt.Fprintf(&b, "  - name: %s\n    read-only: %t\n    key-encoding: %s\n    value-encoding: %s\n    start: %s\n"+
+				"    delete-retention: %s\n    repair-split-keys: %t\n",
+				quote(t.Name), t.ReadOnly, t.KeyEncoding, t.ValueEncoding, quote(t.Start), t.DeleteRetention, t.RepairSplitKeys)
 		}
 	}
 	_, err := io.WriteString(w, b.String())

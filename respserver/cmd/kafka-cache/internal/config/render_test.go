@@ -10,14 +10,14 @@ import (
 
 // What config prints, given back as the file, is the same configuration.
 func TestEffectiveRoundTrip(t *testing.T) {
-	path := writeFile(t, "topics:\n  - name: \"null\"\n    read-only: false\n  - name: users\n    value-encoding: binary\ndata-dir: \"/a b/#c: \\\"d\\\"\"\n")
+	path := writeFile(t, "topics:\n  - name: \"null\"\n    read-only: false\n  - name: users\n    value-encoding: binary\n    start: timestamp:2026-01-02T15:04:05Z\n    read-only: false\n    repair-split-keys: true\ndata-dir: \"/a b/#c: \\\"d\\\"\"\n")
 	c := mustLoad(t, []string{"--config", path, "--kafka-bootstrap=a:1,b:2", "--memory-limit=2Gi", "--resp-idle-timeout=90s"},
 		[]string{"KCACHE_LOG_FORMAT=json"})
 	var b strings.Builder
 	if err := c.WriteEffective(&b); err != nil {
 		t.Fatal(err)
 	}
-	for _, want := range []string{"# --kafka-bootstrap\n", "# KCACHE_LOG_FORMAT\n", "# " + path + ":6\n", "# default\n",
+	for _, want := range []string{"# --kafka-bootstrap\n", "# KCACHE_LOG_FORMAT\n", "# " + path + ":9\n", "# default\n",
 		"# POD_NAMESPACE and POD_NAME\n", "topics: # " + path + ":1\n"} {
 		if !strings.Contains(b.String(), want) {
 			t.Errorf("no %q in\n%s", want, b.String())

@@ -1,9 +1,13 @@
 package config
 
 import (
+	"cmp"
 	"fmt"
 	"regexp"
+	"slices"
 
+	"github.com/yolean/kafka-cache/core/cache"
+	"github.com/yolean/kafka-cache/core/kafka"
 	"github.com/yolean/kafka-cache/core/sample"
 )
 
@@ -52,7 +56,8 @@ func (c *Config) resolveTopics(f *file) error {
 	}
 	seen := map[string]bool{}
 	for _, name := range names {
-		t := Topic{Name: name, ReadOnly: c.ReadOnly, KeyEncoding: c.KeyEncoding, ValueEncoding: c.ValueEncoding}
+		t := Topic{Name: name, ReadOnly: c.ReadOnly, KeyEncoding: c.KeyEncoding, ValueEncoding: c.ValueEncoding, Start: c.Start,
+			DeleteRetention: c.DeleteRetention}
 		ft, fromFile := byName[name]
 		at := source
 		if fromFile {
@@ -60,7 +65,11 @@ func (c *Config) resolveTopics(f *file) error {
 			set(&t.ReadOnly, ft.readOnly)
 			set(&t.KeyEncoding, ft.keyEncoding)
 			set(&t.ValueEncoding, ft.valEncoding)
+			set(&t.Start, ft.start)
+			set(&t.DeleteRetention, ft.retention)
 		}
+		t.RepairSplitKeys = c.RepairSplitKeys && !t.ReadOnly
+		set(&t.RepairSplitKeys, ft.repair)
 		if !topicName.MatchString(name) || name == "." || name == ".." {
 			return fmt.Errorf("%s: %.64q is not a legal topic name (1 to 249 of a-z, A-Z, 0-9, '.', '_', '-')", at, name)
 		}
@@ -68,9 +77,22 @@ func (c *Config) resolveTopics(f *file) error {
 			return fmt.Errorf("%s: topic %.64q is given twice", at, name)
 		}
 		seen[name] = true
+		if t.RepairSplitKeys && t.ReadOnly {
+			return fmt.Errorf("%s: topic %q is read-only, and split keys are repaired by writing: it needs read-only: false", ft.repairAt, name)
+		}
+		startAt := cmp.Or(ft.startAt, c.sources["start"], "--start")
+		if err := checkStart(t); err != nil {
+			return fmt.Errorf("%s: %w", startAt, err)
+		}
 		c.Topics = append(c.Topics, t)
 	}
 	return nil
+}
+
+// checkStart asks the library, which alone knows what a start may look like; the error names the topic, the value, and what is allowed.
+func checkStart(t Topic) error {
+	c := cache.Config{Kafka: kafka.Config{Bootstrap: []string{"kafka:9092"}}, Topics: []cache.TopicConfig{{Name: t.Name, Start: t.Start}}}
+	return c.Validate()
 }
 
 func set[T any](dst, src *T) {
@@ -90,6 +112,9 @@ func (c *Config) validate() error {
 			}
 		}
 		c.KafkaBootstrap = nil
+	}
+	if c.RepairSplitKeys && !slices.ContainsFunc(c.Topics, func(t Topic) bool { return !t.ReadOnly }) {
+		return fmt.Errorf("%s: every topic is read-only, and split keys are repaired by writing: it needs --read-only=false", c.sources["repair-split-keys"])
 	}
 	needs := []struct {
 		given    string // option that was set …
