@@ -176,15 +176,22 @@ func writeTopic(b *strings.Builder, t *cache.TopicStatus, topic *cache.Topic) {
 			lagSeconds = max(lagSeconds, p.LagSeconds)
 		}
 	}
-	fmt.Fprintf(b, "topic%d:name=%s,id=%s,state=%s,serving=%d,writable=%d,keys=%d,partitions=%d,lag=%d,lag_seconds=%.3f,key_encoding=%s,value_encoding=%s\r\n",
+	fmt.Fprintf(b, "topic%d:name=%s,id=%s,state=%s,serving=%d,writable=%d,keys=%d,partitions=%d,lag=%d,lag_seconds=%.3f,key_encoding=%s,value_encoding=%s,"+
+		"start=%s,split_keys=%d,split_keys_deleted=%d,comparable=%d\r\n",
 		t.Database, t.Name, t.ID, t.State, map[bool]int{true: 1}[t.Serving], map[bool]int{true: 1}[t.Writable], t.Keys, len(t.Partitions), lag, lagSeconds,
-		topic.KeyEncoding(), topic.ValueEncoding())
+		topic.KeyEncoding(), topic.ValueEncoding(), t.Start, t.SplitKeys, t.SplitKeysDeleted, map[bool]int{true: 1}[t.Comparable])
 	if t.Reason != "" {
 		fmt.Fprintf(b, "topic%d_reason:%s\r\n", t.Database, line(t.Reason))
 	}
+	if r := t.Rebuild; r != nil {
+		fmt.Fprintf(b, "topic%d_rebuild:reason=%s,since=%d,verifying=%d,serving=%d\r\n", t.Database, line(r.Reason), r.Since.Unix(), map[bool]int{true: 1}[r.Verifying],
+			map[bool]int{true: 1}[r.Serving])
+	}
 	for _, p := range t.Partitions {
-		fmt.Fprintf(b, "topic%d_partition%d:position=%d,end=%d,high_watermark=%d,log_start=%d,lag=%d,lag_seconds=%.3f,leader_epoch=%d,fetch_age_seconds=%.3f\r\n",
-			t.Database, p.Partition, p.Position, p.End, p.HighWatermark, p.LogStart, p.Lag, p.LagSeconds, p.LeaderEpoch, p.FetchAgeSeconds)
+		fmt.Fprintf(b, "topic%d_partition%d:position=%d,end=%d,high_watermark=%d,log_start=%d,lag=%d,lag_seconds=%.3f,leader_epoch=%d,fetch_age_seconds=%.3f,"+
+			"lag_high_watermark=%d,blocked_seconds=%.3f\r\n",
+			t.Database, p.Partition, p.Position, p.End, p.HighWatermark, p.LogStart, p.Lag, p.LagSeconds, p.LeaderEpoch, p.FetchAgeSeconds,
+			p.LagHighWatermark, p.BlockedSeconds)
 	}
 }
 

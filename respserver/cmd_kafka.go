@@ -26,6 +26,8 @@ func kafkaCommands() []*command {
 			summary: "Returns partition, offset, timestamp and headers of the record that gave a key its value.", run: runKafkaMeta},
 		{name: "kafka.range", arity: -3, flags: reads, group: g, since: "7.4.0", complexity: "O(N)",
 			summary: "Returns keys in the order of their bytes, from start to below end; an empty bound is open.", run: runKafkaRange},
+		{name: "kafka.repair", arity: -1, flags: write | needsWrites, group: g, since: "7.4.0", complexity: "O(N) in the topic's split keys",
+			summary: "Writes tombstones to the partitions that hold outdated records of keys, and returns of how many keys.", run: runKafkaRepair},
 	}
 }
 

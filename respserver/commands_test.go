@@ -55,14 +55,16 @@ func TestHello(t *testing.T) {
 
 func TestWhileLoading(t *testing.T) {
 	p := start(t, nil).dial()
-	loading := "-LOADING kafka-cache is loading topic a, state Starting\r\n"
+	loading := "-LOADING kafka-cache is loading topic a, state Starting: not started\r\n"
 	p.ask("-LOADING kafka-cache has not caught up with its topics yet\r\n", "ping")
 	for _, c := range [][]string{{"get", "k"}, {"mget", "k", "l"}, {"exists", "k"}, {"scan", "0"}, {"keys", "*"}, {"dbsize"}, {"randomkey"}, {"set", "k", "1"}, {"del", "k"},
-		{"mset", "k", "1", "l", "2"}, {"ttl", "k"}, {"type", "k"}, {"strlen", "k"}, {"getrange", "k", "0", "1"}, {"kafka.meta", "k"}, {"kafka.range", "", ""}, {"memory", "usage", "k"}} {
+		{"mset", "k", "1", "l", "2"}, {"ttl", "k"}, {"type", "k"}, {"strlen", "k"}, {"getrange", "k", "0", "1"}, {"kafka.meta", "k"}, {"kafka.range", "", ""}, {"memory", "usage", "k"}, {"kafka.repair"},
+		{"kafka.repair", "count", "5"}} {
 		p.ask(loading, c...)
 	}
 	p.ask("+OK\r\n", "select", "1")
 	p.ask("-READONLY topic b is read-only here; --read-only=false, or read-only: false of the topic, allows writes\r\n", "set", "k", "v")
+	p.ask("-READONLY topic b is read-only here; --read-only=false, or read-only: false of the topic, allows writes\r\n", "kafka.repair")
 	p.send(frame("info", "persistence"))
 	head, err := p.r.ReadString('\n')
 	if err != nil {
@@ -105,6 +107,11 @@ func TestErrorTexts(t *testing.T) {
 		{"-ERR syntax error\r\n", []string{"set", "k", "v", "foo"}},
 		{"-ERR SET option NX is not supported: a log has no compare-and-set\r\n", []string{"set", "k", "v", "nx"}},
 		{"-ERR SET option EX is not supported: records do not expire\r\n", []string{"set", "k", "v", "EX", "10"}},
+		{"-ERR syntax error\r\n", []string{"kafka.repair", "count"}},
+		{"-ERR syntax error\r\n", []string{"kafka.repair", "limit", "1"}},
+		{"-ERR syntax error\r\n", []string{"kafka.repair", "count", "0"}},
+		{"-ERR value is not an integer or out of range\r\n", []string{"kafka.repair", "count", "1x"}},
+		{"-ERR value is not an integer or out of range\r\n", []string{"kafka.repair", "count", "4294967296"}},
 		{"-ERR SETNX is not supported: a log has no compare-and-set\r\n", []string{"SETNX", "k", "v"}},
 		{"-ERR FLUSHALL is not supported: it would write a tombstone for every key; --resp-allow-flush allows it, for test suites\r\n", []string{"flushall"}},
 		{"-ERR MULTI is not supported: transactions are not offered yet; with redis-py use pipeline(transaction=False), with rueidis Do instead of DoCache\r\n", []string{"multi"}},

@@ -74,7 +74,7 @@ func (c *conn) execute(cmd *command, args [][]byte) {
 		return
 	}
 	if cmd.flags&needsTopic != 0 && !c.topic.Ready() {
-		c.refuse(cmd, c.loadingText())
+		c.refuse(cmd, c.srv.loadingText(c.topic))
 		return
 	}
 	if c.refusedMulti != 0 && cmd.flags&write != 0 && c.inRefusedMulti() {
@@ -225,11 +225,6 @@ func clip(b []byte, n int) string {
 		b = b[:i]
 	}
 	return string(b)
-}
-
-// loadingText is what data commands are answered with while their topic has not caught up.
-func (c *conn) loadingText() string {
-	return "LOADING kafka-cache is loading topic " + c.topic.Name() + ", state " + c.topic.State().String()
 }
 
 // select makes database n the connection's.

@@ -3,6 +3,7 @@ package respserver
 import (
 	"errors"
 	"fmt"
+	"strings"
 
 	"github.com/yolean/kafka-cache/core/cache"
 	"github.com/yolean/kafka-cache/respserver/resp"
@@ -31,7 +32,7 @@ func (c *conn) errorText(t *cache.Topic, err error) string {
 	case errors.Is(err, cache.ErrUnknownOutcome):
 		return "UNKNOWN the outcome of the write to topic " + t.Name() + " is not known, it may or may not be in the log: " + err.Error()
 	case errors.Is(err, cache.ErrNotReady):
-		return "LOADING kafka-cache is loading topic " + t.Name() + ", state " + t.State().String()
+		return c.srv.loadingText(t)
 	case errors.Is(err, cache.ErrReadOnly):
 		return "READONLY topic " + t.Name() + " is read-only here; --read-only=false, or read-only: false of the topic, allows writes"
 	case errors.Is(err, cache.ErrEmptyKey):
@@ -48,6 +49,9 @@ func (c *conn) errorText(t *cache.Topic, err error) string {
 	case errors.Is(err, cache.ErrUnavailable):
 		return "TRYAGAIN Kafka is not reachable, nothing was written to topic " + t.Name() + ": " + err.Error()
 	case errors.Is(err, cache.ErrOtherTopic):
+		if why, more := strings.CutPrefix(err.Error(), cache.ErrOtherTopic.Error()+": "); more { // of this topic, whose log was cut
+			return "ERR the token is not of the log that topic " + t.Name() + " has now: " + why
+		}
 		return "ERR the token belongs to another topic, or to an earlier topic of the same name as " + t.Name()
 	case errors.Is(err, cache.ErrClosed):
 		return "ERR the instance is shutting down"

@@ -29,6 +29,15 @@ func TestErrorCodes(t *testing.T) {
 			t.Errorf("%v: %q", k.err, got)
 		}
 	}
+	// A token is of another topic, or of what this topic's log has lost.
+	for err, want := range map[error]string{
+		cache.ErrOtherTopic: "ERR the token belongs to another topic, or to an earlier topic of the same name as a",
+		fmt.Errorf("%w: partition 0 lost the record", cache.ErrOtherTopic): "ERR the token is not of the log that topic a has now: partition 0 lost the record",
+	} {
+		if got := c.errorText(topic, err); got != want {
+			t.Errorf("%v: %q", err, got)
+		}
+	}
 	// An outcome that is not known is not known even where Kafka was also out of reach.
 	if got := c.errorText(topic, errors.Join(cache.ErrUnavailable, cache.ErrUnknownOutcome)); !strings.HasPrefix(got, "UNKNOWN ") {
 		t.Error(got)

@@ -43,6 +43,9 @@ type Server struct {
 	draining atomic.Bool
 	wasReady atomic.Bool
 	tracking trackingTable
+	repairs  *repairs
+
+	loadingReplies []loadingReply // by topic
 
 	mu        sync.Mutex
 	conns     map[int64]*conn
@@ -50,7 +53,7 @@ type Server struct {
 	closed    bool
 	cronDone  chan struct{} // nil while there is no cron
 	cronStop  chan struct{}
-	goroutine sync.WaitGroup // connections
+	goroutine sync.WaitGroup // connections, and repairs that they began
 }
 
 // NewServer makes a Server that does nothing until Serve. It registers its metrics.
@@ -72,6 +75,8 @@ func NewServer(cfg Config) (*Server, error) {
 	s.runID = hex.EncodeToString(id[:])
 	s.table = newTable(cfg.AllowFlush)
 	s.tracking.srv = s
+	s.repairs = newRepairs(len(s.topics))
+	s.loadingReplies = make([]loadingReply, len(s.topics))
 	if err := newMetrics(s, cfg.Registerer); err != nil {
 		return nil, fmt.Errorf("respserver: register metrics: %w", err)
 	}
@@ -296,6 +301,7 @@ func (s *Server) Shutdown(ctx context.Context) error {
 	already := s.closed
 	s.closed = true
 	s.draining.Store(true)
+	s.repairs.stop()
 	for l := range s.listeners {
 		_ = l.Close()
 	}

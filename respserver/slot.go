@@ -31,6 +31,7 @@ type slot struct {
 	pending  int // acknowledged and not applied here in time
 	err      error
 	written  cache.Written // of the last outcome
+	count    int           // of a repair
 	position position.Position
 }
 

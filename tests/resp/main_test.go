@@ -41,7 +41,8 @@ type fixture struct {
 	addr    string
 }
 
-func start(t testing.TB, change func(*respserver.Config)) *fixture {
+// start waits for the three topics, and not for more, which follow them.
+func start(t testing.TB, change func(*respserver.Config), more ...cache.TopicConfig) *fixture {
 	t.Helper()
 	cluster, err := kfake.NewCluster(kfake.NumBrokers(1), kfake.SeedTopics(3, "a"), kfake.SeedTopics(1, "b", "c"))
 	if err != nil {
@@ -55,7 +56,7 @@ func start(t testing.TB, change func(*respserver.Config)) *fixture {
 	t.Cleanup(client.Close)
 	c, err := cache.Open(context.Background(), cache.Config{
 		Kafka: kafka.Config{Bootstrap: cluster.ListenAddrs(), MaxWait: 100 * time.Millisecond}, NoCommit: true, Identity: "test",
-		Topics: []cache.TopicConfig{{Name: "a", Writable: true, ValueEncoding: "binary", KeyEncoding: "binary"}, {Name: "b", Writable: true}, {Name: "c"}},
+		Topics: append([]cache.TopicConfig{{Name: "a", Writable: true, ValueEncoding: "binary", KeyEncoding: "binary"}, {Name: "b", Writable: true}, {Name: "c"}}, more...),
 	})
 	if err != nil {
 		t.Fatal(err)
@@ -91,7 +92,7 @@ func start(t testing.TB, change func(*respserver.Config)) *fixture {
 	})
 	ctx, cancel := context.WithTimeout(context.Background(), patience)
 	defer cancel()
-	for _, topic := range c.Topics() {
+	for _, topic := range c.Topics()[:3] {
 		if err := topic.WaitReady(ctx); err != nil {
 			t.Fatalf("topic %s: %v", topic.Name(), err)
 		}
