@@ -19,17 +19,41 @@ func compareArgs(args ...string) (code int, stdout, stderr string) {
 	return code, out.String(), errs.String()
 }
 
+// broker is the address of a --dev daemon's broker.
+func (p *process) broker() string {
+	p.t.Helper()
+	line := p.await("broker=")
+	m := regexp.MustCompile(`broker="?([0-9.:]+)`).FindStringSubmatch(line)
+	if m == nil {
+		p.t.Fatalf("no address in %s", line)
+	}
+	return m[1]
+}
+
+// A start outside the log ends the process with both bounds, though it only shows once Kafka has been asked.
+func TestStartOutsideTheLog(t *testing.T) {
+	dev := start(t, nil, onFreePorts...)
+	dev.await("msg=ready identity=")
+	p := start(t, nil, "serve", "--kafka-bootstrap", dev.broker(), "--topic=organizations", "--start=offset:1000000", "--resp-addr=127.0.0.1:0", "--admin-addr=127.0.0.1:0")
+	if code := p.exit(); code != 2 {
+		t.Errorf("exit status %d, want 2", code)
+	}
+	p.await(`^kafka-cache: topic organizations: .*start offset:1000000: .*partition [0-9]+ has the offsets 0 to [1-9][0-9]*`)
+	p = start(t, nil, "serve", "--kafka-bootstrap", dev.broker(), "--topic=organizations", "--start=timestamp:2100-01-01T00:00:00Z", "--resp-addr=127.0.0.1:0",
+		"--admin-addr=127.0.0.1:0", "--shutdown-grace=0s")
+	respAddr := p.addr("resp listening")
+	p.await("msg=ready identity=") // a time past the last record starts at the end
+	if got := redis(t, dial(t, respAddr), "DBSIZE"); got[0] != ":0" {
+		t.Errorf("%q keys", got)
+	}
+}
+
 // Two daemons that tail the same topics agree, while these change; a third that begins elsewhere cannot be compared with them.
 func TestCompareDaemons(t *testing.T) {
 	first := start(t, nil, onFreePorts...)
-	a := first.addr("admin listening")
-	line := first.await("broker=")
-	broker := regexp.MustCompile(`broker="?([0-9.:]+)`).FindStringSubmatch(line)
-	if broker == nil {
-		t.Fatalf("no address in %s", line)
-	}
+	a, broker := first.addr("admin listening"), first.broker()
 	join := func(more ...string) string {
-		p := start(t, nil, append([]string{"serve", "--kafka-bootstrap", broker[1], "--topic", strings.Join(sample.Topics(), ","), "--shutdown-grace=0s",
+		p := start(t, nil, append([]string{"serve", "--kafka-bootstrap", broker, "--topic", strings.Join(sample.Topics(), ","), "--shutdown-grace=0s",
 			"--resp-addr=127.0.0.1:0", "--admin-addr=127.0.0.1:0", "--identity=test.cache-1", "--metadata-refresh=1s"}, more...)...)
 		return p.addr("admin listening")
 	}
