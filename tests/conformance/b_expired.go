@@ -73,7 +73,7 @@ func deletedWhileStopped(ctx context.Context, r *Run, retention time.Duration, a
 		r.NotRebuilt(ctx, second)
 	} else {
 		r.Rebuilt(ctx, second, reason, 1)
-		r.Measures(ctx, second, 5*time.Second, positive, "kafka_cache_verified_removed_total")
+		r.verifiedRemoved(ctx, second)
 	}
 	r.AtEnd(ctx, second, topic)
 	r.sameAsFresh(ctx, second, topic)
@@ -192,7 +192,7 @@ func deletedWhilePaused(ctx context.Context, r *Run, retention time.Duration, ex
 		r.AtEnd(ctx, i, topic)
 		r.Rebuilt(ctx, i, "expired", 1)
 		r.loggedState(i, "Rebuilding", "expired")
-		r.Measures(ctx, i, 5*time.Second, positive, "kafka_cache_verified_removed_total")
+		r.verifiedRemoved(ctx, i)
 	} else {
 		r.NotRebuilt(ctx, i)
 	}

@@ -76,7 +76,7 @@ func startPassedPosition(ctx context.Context, r *Run, stopped bool) error {
 // retained checks that n entries are counted as removed by retention, and that this was no rebuild.
 func (r *Run) retained(ctx context.Context, i Instance, topic string, n float64) {
 	r.Measures(ctx, i, 10*time.Second, func(v float64, ok bool) bool { return ok && v == n }, "kafka_cache_retention_removed_total")
-	r.Says(ctx, i, 5*time.Second, fmt.Sprintf("that retention has removed %v", n), func(s TopicStatus) bool { return float64(s.Removed) == n })
+	r.Says(ctx, i, 5*time.Second, fmt.Sprintf("that retention has removed %v", n), func(s TopicStatus) bool { return float64(s.RetentionRemoved) == n })
 	start := r.Cluster.Ends(r, topic)[0].Start
 	r.Says(ctx, i, 10*time.Second, fmt.Sprintf("that the log starts at %d", start), func(s TopicStatus) bool {
 		return len(s.Partitions) > 0 && s.Partitions[0].LogStart == start

@@ -44,7 +44,7 @@ type TopicStatus struct {
 	Rebuild                                        *RebuildStatus
 	SplitKeys, SplitKeysDeleted                    int64
 	Rebuilds                                       map[string]uint64
-	Removed                                        uint64
+	RetentionRemoved, VerifiedRemoved              uint64
 	Comparable                                     bool
 	NotComparable                                  string
 	Partitions                                     []PartitionStatus

@@ -142,3 +142,9 @@ func (r *Run) loggedState(i Instance, state, reason string) {
 	}
 	r.Errorf("no line of the log says state %s, reason %s", state, reason)
 }
+
+// verifiedRemoved checks that what a verification has removed is counted.
+func (r *Run) verifiedRemoved(ctx context.Context, i Instance) {
+	r.Measures(ctx, i, 5*time.Second, positive, "kafka_cache_verified_removed_total")
+	r.Says(ctx, i, 5*time.Second, "that a verification has removed something", func(s TopicStatus) bool { return s.VerifiedRemoved > 0 })
+}
