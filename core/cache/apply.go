@@ -59,7 +59,7 @@ func (a *applier) apply(ctx context.Context, b *kafka.Batch) error {
 		taken := s.take(t, b.Partition, records, true)
 		records = records[taken:]
 		last := len(records) == 0
-		s.batch.Partition, s.batch.LeaderEpoch, s.batch.FreshAt, s.batch.Trail = b.Partition, b.LeaderEpoch, time.Time{}, nil
+		s.batch.Partition, s.batch.FreshAt, s.batch.Trail = b.Partition, time.Time{}, nil
 		if last {
 			s.batch.Next = b.Next
 			if b.Last && b.Next >= b.LastStable {
@@ -68,6 +68,7 @@ func (a *applier) apply(ctx context.Context, b *kafka.Batch) error {
 		} else {
 			s.batch.Next = records[0].Offset // gaps before it are the log's
 		}
+		s.batch.LeaderEpoch = epochBefore(b, s.batch.Next)
 		observe, watched := a.observer(&s.batch)
 		if a.worthCommitting(&s.batch, taken) {
 			if publishBeforeCommit {

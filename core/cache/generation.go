@@ -63,7 +63,7 @@ func (ts *trails) due(t *tracker, partition int32) []byte {
 func checkpoint(st *store.Store) (map[int32]begun, error) {
 	start := map[int32]begun{}
 	for _, c := range st.Checkpoint() {
-		b := begun{next: c.Next, leaderEpoch: c.LeaderEpoch}
+		b := begun{next: c.Next, leaderEpoch: c.LeaderEpoch, freshAt: c.FreshAt}
 		if len(c.Trail) > 0 {
 			var err error
 			if b.trail, err = kafka.ParseTrail(c.Trail); err != nil {

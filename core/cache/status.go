@@ -77,7 +77,8 @@ type PartitionStatus struct {
 	// BlockedSince is since when an open transaction holds back what is above the position, and BlockedSeconds for how long.
 	BlockedSince   *time.Time `json:"blockedSince,omitempty"`
 	BlockedSeconds float64    `json:"blockedSeconds"`
-	// LagSeconds is the time since the position last covered a freshly asked high watermark; 0 while it covers the newest.
+	// LagSeconds is the time since the position last covered a freshly asked high watermark; 0 while it covers the newest. Before it has covered one it
+	// counts from the checkpoint's, or without one from when the load began.
 	LagSeconds float64 `json:"lagSeconds"`
 	// LeaderEpoch is that of the last record that was read, -1 where it is not known.
 	LeaderEpoch int32 `json:"leaderEpoch"`
@@ -161,8 +162,10 @@ func (p *partition) status(now time.Time, endsInterval time.Duration) PartitionS
 	s.Lag = max(0, s.End-max(p.next, s.LogStart)) // what retention removed cannot be read any more
 	s.LagHighWatermark = max(s.Lag, s.HighWatermark-max(p.next, s.LogStart))
 	switch {
+	case p.coveredAt.IsZero() && p.uncovered.IsZero():
+		// A partition that was found a moment ago.
 	case p.coveredAt.IsZero():
-		// Never at an end yet.
+		s.LagSeconds = now.Sub(p.uncovered).Seconds()
 	case p.coveredAt.Equal(p.ends.AskedAt) && now.Sub(p.coveredAt) < 3*endsInterval:
 		s.LagSeconds = 0
 	default:

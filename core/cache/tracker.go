@@ -46,6 +46,7 @@ type partition struct {
 	trail       kafka.Trail // anchors and leader epochs of what was applied
 	ends        kafka.Ends  // as last asked for
 	coveredAt   time.Time   // our clock before the request for the newest end that next has covered
+	uncovered   time.Time   // where it has covered none yet: since when, as far as is known
 	fetchedAt   time.Time   // our clock when the last successful fetch was applied
 	heldAt      int64       // the stable end that an open transaction holds back, where blocked is set
 	blocked     time.Time   // since when
@@ -88,7 +89,7 @@ func (t *tracker) forget() {
 
 func (p *partition) forget() {
 	p.next, p.leaderEpoch, p.coveredAt = unread, position.UnknownEpoch, time.Time{}
-	p.logStart, p.trail, p.blocked = 0, kafka.Trail{}, time.Time{}
+	p.logStart, p.trail, p.blocked, p.uncovered = 0, kafka.Trail{}, time.Time{}, time.Time{}
 }
 
 // fail ends all waits with err, now and from now on.
@@ -140,8 +141,14 @@ func (t *tracker) begin(ends map[int32]kafka.Ends, start map[int32]begun, forget
 		p := t.get(id)
 		p.known, p.target, p.ends = true, e.LastStable, e
 		p.logStart = max(p.logStart, e.LogStart)
+		if p.uncovered.IsZero() {
+			p.uncovered = e.AskedAt
+		}
 		if o, ok := start[id]; ok && o.next > p.next {
 			p.next, p.leaderEpoch, p.trail = o.next, o.leaderEpoch, o.trail
+			if !o.freshAt.IsZero() {
+				p.uncovered = o.freshAt
+			}
 		}
 	}
 	t.behind = len(ends)
@@ -152,6 +159,7 @@ type begun struct {
 	next        int64
 	leaderEpoch int32
 	trail       kafka.Trail
+	freshAt     time.Time
 }
 
 // discovered adds partitions that Kafka has got since the load began. They do not make a ready topic less ready.
@@ -186,11 +194,8 @@ func (t *tracker) publish(b *kafka.Batch, next int64, last bool) (r published) {
 	p := t.get(b.Partition)
 	p.known = true
 	p.logStart = max(p.logStart, b.LogStart)
-	if next > p.next {
-		p.next = next
-	}
-	if b.LeaderEpoch != position.UnknownEpoch {
-		p.leaderEpoch = b.LeaderEpoch
+	if epoch := epochBefore(b, next); next > p.next || epoch != position.UnknownEpoch {
+		p.next, p.leaderEpoch = max(next, p.next), epoch
 	}
 	if last {
 		p.trail.Add(b)
@@ -210,6 +215,20 @@ func (t *tracker) publish(b *kafka.Batch, next int64, last bool) (r published) {
 		w.done(nil)
 	}
 	return r
+}
+
+// epochBefore is the leader epoch of what lies right before next in the log, which is where the batch was applied up to; a token says so, and a wrong
+// one would be refused elsewhere.
+func epochBefore(b *kafka.Batch, next int64) int32 {
+	if next >= b.Next {
+		return b.LeaderEpoch
+	}
+	for _, e := range b.Epochs {
+		if e.First < next && next <= e.Last+1 {
+			return e.Epoch
+		}
+	}
+	return position.UnknownEpoch
 }
 
 // holdBack notes whether an open transaction holds the stable end back where the position is (KIP-98), and since when it is

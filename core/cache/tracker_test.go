@@ -217,12 +217,12 @@ func TestLagSeconds(t *testing.T) {
 		_, s := tr.status(2 * time.Second)
 		return s[0]
 	}
-	if s := lag(); s.LagSeconds != -1 {
+	if s := lag(); s.LagSeconds < 0 || s.LagSeconds > 60 {
 		t.Fatalf("lag in seconds before any end was reached: %v", s.LagSeconds)
 	}
 	ask(10)
 	tr.publish(batch(0, 10), 10, true)
-	if s := lag(); s.Lag != 0 || s.LagSeconds != -1 {
+	if s := lag(); s.Lag != 0 || s.LagSeconds <= 0 {
 		t.Fatalf("below the high watermark: %+v", s)
 	}
 	tr.publish(batch(0, 11), 11, true)
