@@ -164,8 +164,11 @@ func putWrites(w *pebble.Batch, writes []write) error {
 	return nil
 }
 
-// commitAnd commits a batch, and then what it means to the index.
+// commitAnd commits a batch once Pebble has room for it, and then what it means to the index. The caller holds Store.apply.
 func (s *Store) commitAnd(w *pebble.Batch, update func() error) error {
+	if err := s.await(w.Len()); err != nil {
+		return err
+	}
 	s.commit.Lock()
 	defer s.commit.Unlock()
 	if err := w.Commit(pebble.NoSync); err != nil {

@@ -32,7 +32,7 @@ func engineOptions(o Options) *pebble.Options {
 		MemTableStopWritesThreshold: 4,
 		MaxOpenFiles:                256,
 		BytesPerSync:                1 << 20,
-		Logger:                      engineLogger{o.Logger},
+		Logger:                      engineLogger{o.health},
 		EventListener:               o.health.listener(),
 		CompactionConcurrencyRange:  func() (int, int) { return 1, 1 },
 	}
@@ -53,6 +53,7 @@ func engineOptions(o Options) *pebble.Options {
 	if o.tune != nil {
 		o.tune(p)
 	}
+	o.backlog.takeOver(p)
 	return p
 }
 
@@ -124,20 +125,28 @@ func lockEngine(fs vfs.FS, dir string) (*pebble.Lock, error) {
 	return nil, fmt.Errorf("lock %s: %w", dir, err)
 }
 
-// engineLogger passes Pebble's messages on. What Pebble calls fatal is a state that it must not go on from, such as a
-// manifest that cannot be written: it ends the process.
-type engineLogger struct{ l *slog.Logger }
+// engineLogger passes Pebble's messages on.
+type engineLogger struct{ health *health }
 
 func (e engineLogger) Infof(format string, args ...any) {
-	if e.l.Enabled(context.Background(), slog.LevelDebug) {
-		e.l.Debug("pebble", "message", fmt.Sprintf(format, args...))
+	if l := e.health.log; l.Enabled(context.Background(), slog.LevelDebug) {
+		l.Debug("pebble", "message", fmt.Sprintf(format, args...))
 	}
 }
 
 func (e engineLogger) Errorf(format string, args ...any) {
-	e.l.Error("pebble", "message", fmt.Sprintf(format, args...))
+	e.health.log.Error("pebble", "message", fmt.Sprintf(format, args...))
 }
 
+// Fatalf is what Pebble calls where it must not go on. A manifest that could not be written, which is so because of the disk, does
+// not end the process: nothing may be changed any more, so that whatever Pebble does from here on stays in memory, and Pebble
+// gives the fault to whoever asked for the change. Everything else is a state that cannot be, from which nothing that follows can be
+// relied on.
 func (e engineLogger) Fatalf(format string, args ...any) {
-	panic("store: pebble cannot go on: " + fmt.Sprintf(format, args...))
+	text := fmt.Sprintf(format, args...)
+	if strings.HasPrefix(text, "MANIFEST ") && strings.Contains(text, " failed") { // Pebble's own texts; it has no sentinel for them
+		e.health.fail(errors.New(text))
+		return
+	}
+	panic("store: pebble cannot go on: " + text)
 }

@@ -1,6 +1,7 @@
 package store
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"io"
@@ -29,18 +30,45 @@ const (
 type health struct {
 	log *slog.Logger
 
+	fence *fence // shut once Pebble cannot go on
+
+	pause    time.Duration // retryPause
+	patience time.Duration // flushPatience
+
 	mu       sync.Mutex
+	failed   error // ErrFailed with the reason, for good; nil: it goes on
 	flush    error // why the last flush failed; nil: it did not
 	ended    error // what the last flush ended with; one of nothing ends with an error that is none
 	loggedAt time.Time
 	unlogged int
 }
 
+func newHealth(o Options) *health {
+	h := &health{log: o.Logger, pause: cmp.Or(o.pause, retryPause), patience: cmp.Or(o.patience, flushPatience)}
+	h.fence = &fence{FS: o.fs, fail: h.fail}
+	return h
+}
+
 // failing is why Pebble cannot write now, nil where it can.
 func (h *health) failing() error {
 	h.mu.Lock()
 	defer h.mu.Unlock()
+	if h.failed != nil {
+		return h.failed
+	}
 	return h.flush
+}
+
+// fail keeps Pebble from changing anything any more. It may be called with any of Pebble's locks held.
+func (h *health) fail(why error) {
+	failed := fmt.Errorf("%w: %w", ErrFailed, why)
+	h.fence.close(failed)
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	if h.failed == nil {
+		h.failed = failed
+		h.log.Error("store cannot go on until it is opened again", "error", why)
+	}
 }
 
 // complain logs a fault, or counts it where one was logged a moment ago.
@@ -66,7 +94,7 @@ func (h *health) listener() *pebble.EventListener {
 			}
 			h.mu.Unlock()
 			h.complain("background work", err)
-			time.Sleep(retryPause)
+			time.Sleep(h.pause)
 		},
 		DataCorruption: func(info pebble.DataCorruptionInfo) {
 			h.complain("damaged file", errors.New(info.String()))
@@ -81,25 +109,32 @@ func (h *health) listener() *pebble.EventListener {
 	}
 }
 
-// flushed waits for a flush that was begun, as long as it does not go on failing.
+// flushed waits for a flush that was begun, or for Pebble to recover where done is nil, as long as it does not go on failing.
 func (h *health) flushed(done <-chan struct{}) error {
-	tick := time.NewTicker(retryPause)
+	tick := time.NewTicker(h.pause)
 	defer tick.Stop()
 	var since time.Time
 	for {
-		select {
-		case <-done:
-			return nil
-		case <-tick.C:
-		}
 		err := h.failing()
 		switch {
+		case errors.Is(err, ErrFailed):
+			return err
+		case err == nil && done == nil:
+			return nil
 		case err == nil:
 			since = time.Time{}
 		case since.IsZero():
 			since = time.Now()
-		case time.Since(since) >= flushPatience:
+		case time.Since(since) >= h.patience:
 			return err
+		}
+		select {
+		case <-done:
+			if err := h.failing(); errors.Is(err, ErrFailed) {
+				return err // Pebble may not know
+			}
+			return nil
+		case <-tick.C:
 		}
 	}
 }

@@ -77,6 +77,16 @@ func (g Generation) Complete() error {
 
 // describe makes the directory with its generation.json.
 func (g Generation) describe() error {
+	// The generation, the topic, the layout and the data directory may all be new, or be what an attempt left that did not
+	// come to syncing them; what is above them is new where it is not there yet.
+	dataDir := filepath.Dir(filepath.Dir(filepath.Dir(g.Dir)))
+	top := filepath.Dir(dataDir)
+	for filepath.Dir(top) != top {
+		if _, err := g.fs.Stat(top); err == nil {
+			break
+		}
+		top = filepath.Dir(top)
+	}
 	if err := g.fs.MkdirAll(g.Dir, 0o755); err != nil {
 		return err
 	}
@@ -94,11 +104,13 @@ func (g Generation) describe() error {
 	if err := g.writeDescription(d); err != nil {
 		return err
 	}
-	// The generation, the topic, the layout and the data directory may all be new.
-	dir := g.Dir
-	for range 3 {
+	for dir := g.Dir; dir != top; {
 		dir = filepath.Dir(dir)
-		if err := syncDir(g.fs, dir); err != nil {
+		err := syncDir(g.fs, dir)
+		if dir == top && errors.Is(err, os.ErrPermission) {
+			return nil // it may be somebody else's, who made the data directory in it
+		}
+		if err != nil {
 			return err
 		}
 	}

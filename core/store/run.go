@@ -305,11 +305,17 @@ func (s *Store) awaitRun() (err error) {
 func (s *Store) ingestRun() error {
 	l := &s.loading
 	path := s.opts.fs.PathJoin(s.opts.Dir, runFile)
+	if err := s.opts.health.failing(); err != nil {
+		return err
+	}
 	if err := l.busy.write(s.opts.fs, path, s.tables, l.positions); err != nil {
 		return errors.Join(err, s.removeRun())
 	}
 	if err := s.db.Ingest(context.Background(), []string{path}); err != nil {
 		return errors.Join(err, s.removeRun())
+	}
+	if err := s.opts.health.failing(); errors.Is(err, ErrFailed) {
+		return err // Pebble may not know
 	}
 	return nil
 }

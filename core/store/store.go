@@ -33,6 +33,9 @@ type Options struct {
 	tune     func(*pebble.Options)
 	runBytes int // 0: runBytes
 	health   *health
+	backlog  *backlog
+	pause    time.Duration    // 0: retryPause
+	patience time.Duration    // 0: flushPatience
 	hashMask uint64           // 0: all bits
 	now      func() time.Time // nil: time.Now
 }
@@ -53,7 +56,9 @@ func (o Options) withDefaults() Options {
 	if o.Dir == "" {
 		o.fs = vfs.NewMem()
 	}
-	o.health = &health{log: o.Logger}
+	o.health = newHealth(o)
+	o.fs = o.health.fence
+	o.backlog = new(backlog)
 	if o.runBytes == 0 {
 		o.runBytes = runBytes
 	}
@@ -108,6 +113,9 @@ func Open(o Options) (*Store, error) {
 	db, lock, err := openEngine(o)
 	if err != nil {
 		return nil, fmt.Errorf("open store: %w", openErr(err))
+	}
+	if err := o.health.failing(); err != nil {
+		return nil, errors.Join(fmt.Errorf("open store: %w", err), db.Close(), closeLock(lock))
 	}
 	s := &Store{opts: o, gate: newGate(), db: db, lock: lock, index: newIndex(o.hashMask)}
 	s.tables = tableOptions(o, db.TableFormat())
@@ -216,9 +224,14 @@ func (s *Store) flushLoading() (bool, error) {
 func (s *Store) flushDirty() error {
 	s.flushing.Lock()
 	defer s.flushing.Unlock()
-	if !s.dirty.Swap(false) {
+	if !s.dirty.Load() {
 		return nil
 	}
+	// Each call makes Pebble begin a memtable, so there must not be many while it cannot write.
+	if err := s.opts.health.flushed(nil); err != nil {
+		return fmt.Errorf("flush: %w", err)
+	}
+	s.dirty.Store(false)
 	done, err := s.db.AsyncFlush()
 	if err == nil {
 		err = s.opts.health.flushed(done)
@@ -277,11 +290,16 @@ func (s *Store) release() error {
 	s.loading = loading{}
 	s.index.close()
 	err := errors.Join(written, s.db.Close())
-	if s.lock != nil {
-		err = errors.Join(err, s.lock.Close())
-	}
+	err = errors.Join(err, closeLock(s.lock))
 	if err != nil {
 		return fmt.Errorf("close store: %w", err)
 	}
 	return nil
+}
+
+func closeLock(lock *pebble.Lock) error {
+	if lock == nil {
+		return nil
+	}
+	return lock.Close()
 }
