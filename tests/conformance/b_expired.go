@@ -4,6 +4,8 @@ import (
 	"context"
 	"fmt"
 	"time"
+
+	"github.com/twmb/franz-go/pkg/kgo"
 )
 
 // Tombstones may be missed by whoever is away from the end for longer than delete.retention.ms, D. kafka-cache takes D − D/10 − 5 s
@@ -53,6 +55,13 @@ func seed(r *Run, topic string) {
 // change deletes a key, changes one and writes one.
 func change(r *Run, topic string) {
 	r.Produce(tombstone(topic, "gone"), record(topic, "changed", "2"), record(topic, "new", "1"))
+}
+
+// wake answers the fetch that a paused instance has under way, so that it does not find there what comes next.
+func (r *Run) wake(topic string) {
+	for p := range r.Cluster.Ends(r, topic) {
+		r.Cluster.ProduceTo(r, &kgo.Record{Topic: topic, Partition: int32(p), Key: []byte(compactionKey + fmt.Sprint(p)), Value: []byte("wake")})
+	}
 }
 
 func deletedWhileStopped(ctx context.Context, r *Run, retention time.Duration, away func(context.Context, *Run, string), reason string) error {
@@ -182,6 +191,7 @@ func deletedWhilePaused(ctx context.Context, r *Run, retention time.Duration, ex
 	r.Has(ctx, i, r.Truth(ctx, topic), 10*time.Second)
 	r.AtEnd(ctx, i, topic)
 	i.Pause()
+	r.wake(topic)
 	change(r, topic)
 	if expired {
 		compactedAway(ctx, r, topic)
@@ -189,8 +199,7 @@ func deletedWhilePaused(ctx context.Context, r *Run, retention time.Duration, ex
 	i.Resume()
 	r.Has(ctx, i, r.Truth(ctx, topic), 20*time.Second)
 	if expired {
-		r.AtEnd(ctx, i, topic)
-		r.Rebuilt(ctx, i, "expired", 1)
+		r.rebuiltOften(ctx, i, "expired")
 		r.loggedState(i, "Rebuilding", "expired")
 		r.verifiedRemoved(ctx, i)
 	} else {
@@ -212,6 +221,7 @@ func servesWhileVerified(ctx context.Context, r *Run) error {
 	r.Ready(ctx, i)
 	r.AtEnd(ctx, i, topic)
 	i.Pause()
+	r.wake(topic)
 	change(r, topic)
 	compactedAway(ctx, r, topic)
 	r.Throttle(ctx, slowRate)
@@ -231,7 +241,7 @@ func servesWhileVerified(ctx context.Context, r *Run) error {
 	r.Throttle(ctx, 0)
 	r.Says(ctx, i, 30*time.Second, "that it is verified", func(s TopicStatus) bool { return s.State == "Ready" && s.Rebuild == nil })
 	r.Has(ctx, i, r.Truth(ctx, topic), 10*time.Second)
-	r.Rebuilt(ctx, i, "expired", 1)
+	r.rebuiltOften(ctx, i, "expired")
 	r.AtEnd(ctx, i, topic)
 	r.sameAsFresh(ctx, i, topic)
 	r.Sawf("Rebuilding and serving until the log was read again")

@@ -50,6 +50,7 @@ func startPassedPosition(ctx context.Context, r *Run, stopped bool) error {
 		}
 	} else {
 		i.Pause()
+		r.wake(topic)
 	}
 	change(r, topic)
 	r.Produce(records(topic, "later", 5, "1")...)

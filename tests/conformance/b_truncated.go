@@ -16,6 +16,7 @@ func init() {
 	b6("truncated while stopped, and grown past the position again", durable, func(ctx context.Context, r *Run, t *twoReplicas) error {
 		return truncated(ctx, r, t, true, 300)
 	})
+	b6("truncated while stopped, after what is lost was applied bit by bit", durable, truncatedAfterTail)
 	b6("truncated below the position while stopped", durable, func(ctx context.Context, r *Run, t *twoReplicas) error {
 		return truncated(ctx, r, t, true, 10)
 	})
@@ -74,6 +75,38 @@ func truncated(ctx context.Context, r *Run, t *twoReplicas, stopped bool, grow i
 	r.AtEnd(ctx, i, t.topic)
 	r.sameAsFresh(ctx, i, t.topic)
 	r.Sawf("the %d keys of the log as it is now, and none that was lost", len(want))
+	return nil
+}
+
+// truncatedAfterTail: what is lost came in single records to an instance that was ready, so that whatever it keeps for
+// recognising the log must be as new as its position.
+func truncatedAfterTail(ctx context.Context, r *Run, t *twoReplicas) error {
+	dir := r.TempDir()
+	r.Produce(records(t.topic, "kept", 50, "1")...)
+	i := r.Start(ctx, Spec{Topic: t.topic, DataDir: dir})
+	r.Ready(ctx, i)
+	r.Produce(record(t.topic, "kept1", "2"))
+	r.Gets(ctx, i, "kept1", "2", 10*time.Second)
+	t.leaveBehind(ctx)
+	for n := range 20 {
+		r.Produce(record(t.topic, fmt.Sprintf("lost%d", n), "1"))
+		r.Gets(ctx, i, fmt.Sprintf("lost%d", n), "1", 10*time.Second)
+	}
+	if err := i.Stop(ctx); err != nil {
+		return err
+	}
+	t.truncate(ctx)
+	r.Produce(records(t.topic, "regrown", 100, "2")...)
+	if end := r.Cluster.Ends(r, t.topic)[0].HighWatermark; end != 151 {
+		return fmt.Errorf("the log ends at %d, not at 151: it was not truncated", end)
+	}
+	i = r.Start(ctx, Spec{Topic: t.topic, DataDir: dir})
+	r.Ready(ctx, i)
+	r.HasNow(ctx, i, r.Truth(ctx, t.topic), "when ready")
+	r.Rebuilt(ctx, i, "truncated", 1)
+	r.AtEnd(ctx, i, t.topic)
+	r.sameAsFresh(ctx, i, t.topic)
+	r.Sawf("none of the 20 keys that were lost")
 	return nil
 }
 
