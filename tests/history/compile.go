@@ -26,6 +26,27 @@ type reach struct {
 	event     *Event
 }
 
+// reaches are all of one partition and instance, by call.
+type reaches struct {
+	reach []reach
+	upTo  []int64 // the greatest next of each and those before it
+}
+
+func (r *reaches) sort() {
+	slices.SortFunc(r.reach, func(a, b reach) int { return cmp.Compare(a.call, b.call) })
+	greatest := int64(0)
+	for _, one := range r.reach {
+		greatest = max(greatest, one.next)
+		r.upTo = append(r.upTo, greatest)
+	}
+}
+
+// beyond are those from the first that is behind an offset on.
+func (r *reaches) beyond(offset int64) []reach {
+	i, _ := slices.BinarySearch(r.upTo, offset+1)
+	return r.reach[i:]
+}
+
 // keyHistory is one key's operations.
 type keyHistory struct {
 	key   string
@@ -41,14 +62,14 @@ type compiler struct {
 	byValue map[string]map[string][]int
 	writes  map[*Event]resolved
 	claims  map[string][]int // how many writes claim each version of a key
-	reaches map[int32]*[most][]reach
+	reaches map[int32]*[most]reaches
 	keys    map[string]*keyHistory
 }
 
 // compile makes the histories of all keys, in the order of their names.
 func compile(events [][]Event, log Log) []*keyHistory {
 	c := &compiler{log: log, events: events, byValue: map[string]map[string][]int{}, writes: map[*Event]resolved{}, claims: map[string][]int{},
-		reaches: map[int32]*[most][]reach{}, keys: map[string]*keyHistory{}}
+		reaches: map[int32]*[most]reaches{}, keys: map[string]*keyHistory{}}
 	for key, k := range log {
 		versions := map[string][]int{}
 		for i, r := range k.Records {
@@ -78,16 +99,16 @@ func compile(events [][]Event, log Log) []*keyHistory {
 		if e.Outcome == OK {
 			for _, n := range c.promised(e) {
 				if c.reaches[n.Partition] == nil {
-					c.reaches[n.Partition] = new([most][]reach)
+					c.reaches[n.Partition] = new([most]reaches)
 				}
 				all := &c.reaches[n.Partition][e.Instance]
-				*all = append(*all, reach{call: e.Call, ret: e.Return, next: n.Offset, event: e})
+				all.reach = append(all.reach, reach{call: e.Call, ret: e.Return, next: n.Offset, event: e})
 			}
 		}
 	})
 	for _, of := range c.reaches {
 		for i := range of {
-			slices.SortFunc(of[i], func(a, b reach) int { return cmp.Compare(a.call, b.call) })
+			of[i].sort()
 		}
 	}
 	var all []*keyHistory
@@ -263,7 +284,7 @@ func (c *compiler) reached(h *keyHistory) {
 		}
 		var recent []known // those kept that had not returned when the last one was called
 		sure := 0          // the newest version of those that had
-		for _, r := range of[i] {
+		for _, r := range of[i].beyond(h.log.Records[0].Offset) {
 			v := h.log.versions(Next{Partition: h.log.Partition, Offset: r.next})
 			if v <= sure {
 				continue

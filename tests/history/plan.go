@@ -20,12 +20,14 @@ func NewPlan(seed uint64, brokers int, long bool) *Plan {
 }
 
 // Shape of a run. A key is in use for two phases or so, so that its history stays small enough to be searched, and every
-// later read of it must still find what was last written. A few keys live throughout.
+// later read of it must still find what was last written. A few keys live throughout. One write in onceEvery is the only one of its
+// key: where an instance misses a record, no later one hides it.
 const (
 	clients     = 6
 	phase       = 4 * time.Second
 	keysAPhase  = 6
 	livingKeys  = 4
+	onceEvery   = 6
 	partitions  = 4
 	instances   = 2
 	valueLength = 8 // of what follows the client and the number in a value
@@ -56,6 +58,9 @@ const (
 var weights = [actions]int{actGet: 26, actMeta: 4, actSet: 12, actDel: 5, actKafkaSet: 4, actKafkaDel: 2, actSetGet: 8, actDelGet: 4, actWaitGet: 5,
 	actTokenGet: 10, actTokenDelGet: 4, actLastWriteGet: 5, actPosition: 5, actCut: 1}
 
+// writesValue are the actions that write a value.
+var writesValue = [actions]bool{actSet: true, actKafkaSet: true, actSetGet: true, actWaitGet: true, actTokenGet: true, actLastWriteGet: true, actCut: true}
+
 // step is one step of a client: what to do with a key, and with others where the action has several.
 type step struct {
 	action   action
@@ -71,6 +76,7 @@ type steps struct {
 	rnd    *rand.Rand
 	client int
 	phase  int
+	once   int // keys of one write so far
 }
 
 // steps are a client's steps in a phase, from the first.
@@ -98,8 +104,12 @@ func (s *steps) next() step {
 	for range 2 {
 		st.others = append(st.others, s.key())
 	}
-	if (a == actGet || a == actMeta) && s.rnd.IntN(8) == 0 {
-		st.key = keyName(s.rnd.IntN(s.phase+1), s.rnd.IntN(keysAPhase)) // an old one: it must not have changed
+	switch old, once := s.rnd.IntN(8) == 0, s.rnd.IntN(onceEvery) == 0; {
+	case (a == actGet || a == actMeta) && old:
+		st.key = keyName(s.rnd.IntN(s.phase+1), s.rnd.IntN(keysAPhase)) // it must not have changed
+	case writesValue[a] && once:
+		s.once++
+		st.key = fmt.Sprintf("once-%d-%d-%d", s.phase, s.client, s.once)
 	}
 	return st
 }
@@ -116,19 +126,6 @@ func (s *steps) key() string {
 }
 
 func keyName(phase, n int) string { return fmt.Sprintf("key-%d-%d", phase, n) }
-
-// keys are all that the steps of the first phases can name.
-func (p *Plan) keys(phases int) (all []string) {
-	for i := range livingKeys {
-		all = append(all, fmt.Sprintf("living-%d", i))
-	}
-	for ph := range phases {
-		for i := range keysAPhase {
-			all = append(all, keyName(ph, i))
-		}
-	}
-	return all
-}
 
 // FaultKind is what goes wrong.
 type FaultKind uint8
