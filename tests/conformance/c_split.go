@@ -195,7 +195,10 @@ func splitWritten(ctx context.Context, r *Run) error {
 			return fmt.Errorf("SET: %w", err)
 		}
 		if got, found, err := i.Get(ctx, k); err != nil || !found || got != "ours" {
-			return fmt.Errorf("after SET %s it is %q (there: %v, %w)", k, got, found, err)
+			for _, rec := range r.ReadLog(ctx, topic) {
+				r.Logf("partition %d offset %d %s: %s %q", rec.Partition, rec.Offset, rec.Timestamp.Format(time.StampMilli), rec.Key, rec.Value)
+			}
+			return fmt.Errorf("after SET %s it is %q (there: %v, %v)", k, got, found, err)
 		}
 		if n%2 == 1 {
 			if err := w.Delete(ctx, k); err != nil {
@@ -277,10 +280,10 @@ func splitRepaired(ctx context.Context, r *Run) error {
 	r.splitCounted(ctx, i, 10, 5)
 	redis := i.(RedisServer).Redis()
 	if n, err := redis.Do(ctx, "KAFKA.REPAIR", "COUNT", "3").Int(); err != nil || n != 3 {
-		return fmt.Errorf("KAFKA.REPAIR COUNT 3 replies %d, %w", n, err)
+		return fmt.Errorf("KAFKA.REPAIR COUNT 3 replies %d, %v", n, err)
 	}
 	if n, err := redis.Do(ctx, "KAFKA.REPAIR").Int(); err != nil || n != 7 {
-		return fmt.Errorf("KAFKA.REPAIR of what is left replies %d, %w", n, err)
+		return fmt.Errorf("KAFKA.REPAIR of what is left replies %d, %v", n, err)
 	}
 	if n := outdatedOf(r.ReadLog(ctx, topic)); n != 0 {
 		r.Errorf("after KAFKA.REPAIR the log has %d outdated values", n)
