@@ -147,7 +147,13 @@ func (h *keyHistory) explain(ops []porcupine.Operation, at int64) string {
 		return sb.String()
 	}
 	sb.WriteString(": no order explains what was seen up to here:\n")
-	ops = slices.DeleteFunc(slices.Clone(ops), func(o porcupine.Operation) bool { return o.Return > at })
+	var underWay []*op // writes that others have seen before they were answered
+	ops = slices.DeleteFunc(slices.Clone(ops), func(o porcupine.Operation) bool {
+		if q := o.Input.(*op); o.Return > at && o.Call <= at && q.kind != opEnd {
+			underWay = append(underWay, q)
+		}
+		return o.Return > at
+	})
 	slices.SortStableFunc(ops, func(a, b porcupine.Operation) int { return cmp.Compare(a.Return, b.Return) })
 	if len(ops) > lastShown {
 		ops = ops[len(ops)-lastShown:]
@@ -156,6 +162,9 @@ func (h *keyHistory) explain(ops []porcupine.Operation, at int64) string {
 	for _, o := range ops {
 		fmt.Fprintf(&sb, "  %v…%v client %d: %s\n", time.Duration(o.Call).Round(time.Microsecond), time.Duration(o.Return).Round(time.Microsecond), o.ClientId,
 			h.model.describe(o.Input.(*op)))
+	}
+	for _, o := range underWay {
+		fmt.Fprintf(&sb, "  not answered yet: client %d: %s\n", o.event.Client, h.model.describe(o))
 	}
 	return sb.String()
 }
