@@ -84,6 +84,12 @@ func severalTopics(ctx context.Context, r *Run) error {
 
 	stop := make(chan struct{})
 	var reading sync.WaitGroup
+	var once sync.Once
+	ended := func() {
+		once.Do(func() { close(stop) })
+		reading.Wait()
+	}
+	r.Cleanup(ended)
 	reads := 0
 	reading.Go(func() {
 		for {
@@ -123,8 +129,7 @@ func severalTopics(ctx context.Context, r *Run) error {
 	r.Produce(record(missing, "k", "1"))
 	r.topicIs(ctx, i, missing, "Ready")
 	r.Await(ctx, 10*time.Second, "the topic that was missing", func(ctx context.Context) error { return third.Get(ctx, "k").Err() })
-	close(stop)
-	reading.Wait()
+	ended()
 	r.Ready(ctx, i)
 	all, err := topicStatuses(ctx, i.(Reporter))
 	if err != nil {
