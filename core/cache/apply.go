@@ -59,7 +59,7 @@ func (a *applier) apply(ctx context.Context, b *kafka.Batch) error {
 		taken := s.take(t, b.Partition, records, true)
 		records = records[taken:]
 		last := len(records) == 0
-		s.batch.Partition, s.batch.FreshAt, s.batch.Trail = b.Partition, time.Time{}, nil
+		s.batch.Partition, s.batch.FreshAt, s.batch.Trail, s.batch.Mark = b.Partition, time.Time{}, nil, nil
 		if last {
 			s.batch.Next = b.Next
 			if b.Last && b.Next >= b.LastStable {
@@ -74,6 +74,7 @@ func (a *applier) apply(ctx context.Context, b *kafka.Batch) error {
 			if publishBeforeCommit {
 				a.to.tracker().publish(b, s.batch.Next, false)
 			}
+			s.batch.Mark = a.to.tracker().mark(b.Partition, b.Part(b.Records[:len(b.Records)-len(records)], s.batch.Next))
 			if taken > 0 {
 				s.batch.Trail = a.to.trails.due(a.to.tracker(), b.Partition)
 			}

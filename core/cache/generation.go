@@ -70,6 +70,11 @@ func checkpoint(st *store.Store) (map[int32]begun, error) {
 				return nil, fmt.Errorf("%w: the trail of partition %d: %w", store.ErrCorrupt, c.Partition, err)
 			}
 		}
+		mark, err := kafka.ParseTrail(c.Mark)
+		if err != nil {
+			return nil, fmt.Errorf("%w: the mark of partition %d: %w", store.ErrCorrupt, c.Partition, err)
+		}
+		b.trail.Join(mark)
 		start[c.Partition] = b
 	}
 	return start, nil

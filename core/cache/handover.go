@@ -89,6 +89,22 @@ func (t *tracker) trail(id int32) kafka.Trail {
 	return kafka.Trail{}
 }
 
+// mark is the end of a partition's trail once part is applied.
+func (t *tracker) mark(id int32, part *kafka.Batch) []byte {
+	t.mu.Lock()
+	var newest kafka.Trail
+	if p := t.partitions[id]; p != nil {
+		newest = p.trail.Newest()
+	}
+	t.mu.Unlock()
+	newest.Add(part)
+	newest = newest.Newest()
+	if len(newest.Anchors) == 0 && len(newest.Epochs) == 0 {
+		return nil
+	}
+	return newest.AppendBinary(nil)
+}
+
 // stableEnds is the position that covers the stable ends, as given.
 func stableEnds(id position.TopicID, ends map[int32]kafka.Ends) position.Position {
 	offsets := make([]position.Offset, 0, len(ends))

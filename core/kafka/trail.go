@@ -108,6 +108,51 @@ func (t *Trail) newestEpoch() int32 {
 	return t.Epochs[len(t.Epochs)-1].Epoch
 }
 
+// Newest is the end of the trail: its last anchor and its last epoch alone. Little as it is, it vouches for everything below the position that it is
+// kept with.
+func (t *Trail) Newest() Trail {
+	var n Trail
+	if i := len(t.Anchors); i > 0 {
+		n.Anchors = slices.Clone(t.Anchors[i-1:])
+	}
+	if i := len(t.Epochs); i > 0 {
+		n.Epochs = slices.Clone(t.Epochs[i-1:])
+	}
+	return n
+}
+
+// Part is what b had below the offset next, for [Trail.Add]; records are those of its Records that lie there.
+func (b *Batch) Part(records []Record, next int64) *Batch {
+	part := &Batch{Partition: b.Partition}
+	for _, e := range b.Epochs {
+		if e.First < next {
+			e.Last = min(e.Last, next-1)
+			part.Epochs = append(part.Epochs, e)
+		}
+	}
+	n := len(records)
+	if n == 0 {
+		return part
+	}
+	last := &records[n-1]
+	epoch := int32(position.UnknownEpoch)
+	for _, e := range part.Epochs {
+		if e.First <= last.Offset && last.Offset <= e.Last {
+			epoch = e.Epoch
+		}
+	}
+	part.Anchor, part.HasAnchor = anchorOf(last, epoch), true
+	return part
+}
+
+// Join adds what another trail of the same log has beyond t.
+func (t *Trail) Join(o Trail) {
+	for _, a := range o.Anchors {
+		t.Add(&Batch{Anchor: a, HasAnchor: true})
+	}
+	t.Add(&Batch{Epochs: o.Epochs})
+}
+
 // Clone is a copy that shares nothing with t.
 func (t Trail) Clone() Trail {
 	return Trail{Anchors: slices.Clone(t.Anchors), Epochs: slices.Clone(t.Epochs)}

@@ -266,5 +266,5 @@ func (s *Store) storeFreshness() error {
 // equal says that c and d are the same to Pebble.
 func (c Checkpoint) equal(d Checkpoint) bool {
 	return c.Partition == d.Partition && c.Next == d.Next && c.LeaderEpoch == d.LeaderEpoch && c.FreshAt.Equal(d.FreshAt) &&
-		c.Start == d.Start && c.LogStart == d.LogStart && bytes.Equal(c.Trail, d.Trail)
+		c.Start == d.Start && c.LogStart == d.LogStart && bytes.Equal(c.Trail, d.Trail) && bytes.Equal(c.Mark, d.Mark)
 }

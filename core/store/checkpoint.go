@@ -30,8 +30,8 @@ type applied struct {
 }
 
 // appendCheckpoint is a checkpoint as Pebble holds it: version, next offset (uvarint), leader epoch (varint), FreshAt in
-// nanoseconds since the epoch (varint), 0 where there is none, start and log start (uvarint). The trail has a key of its own, so
-// that it is not written with every position.
+// nanoseconds since the epoch (varint), 0 where there is none, start and log start (uvarint), the mark to the end. The trail has a key of its
+// own, so that it is not written with every position.
 func appendCheckpoint(dst []byte, c Checkpoint) []byte {
 	dst = append(dst, checkpointVersion)
 	dst = binary.AppendUvarint(dst, uint64(c.Next))
@@ -42,7 +42,8 @@ func appendCheckpoint(dst []byte, c Checkpoint) []byte {
 	}
 	dst = binary.AppendVarint(dst, fresh)
 	dst = binary.AppendUvarint(dst, uint64(c.Start))
-	return binary.AppendUvarint(dst, uint64(c.LogStart))
+	dst = binary.AppendUvarint(dst, uint64(c.LogStart))
+	return append(dst, c.Mark...)
 }
 
 func parseCheckpoint(key, b []byte) (Checkpoint, error) {
@@ -64,7 +65,10 @@ func parseCheckpoint(key, b []byte) (Checkpoint, error) {
 		c.FreshAt = time.Unix(0, fresh)
 	}
 	c.Start, c.LogStart = r.int63(math.MaxInt64), r.int63(math.MaxInt64)
-	if r.bad || len(r.b) > 0 || epoch < math.MinInt32 || epoch > math.MaxInt32 {
+	if len(r.b) > 0 && !r.bad {
+		c.Mark = append([]byte{}, r.b...)
+	}
+	if r.bad || epoch < math.MinInt32 || epoch > math.MaxInt32 {
 		return Checkpoint{}, fmt.Errorf("%w: checkpoint of %d bytes", ErrCorrupt, len(b))
 	}
 	c.LeaderEpoch = int32(epoch)
@@ -111,6 +115,9 @@ func (a applied) after(b *Batch, known bool) applied {
 	a.LogStart = max(a.LogStart, b.LogStart)
 	if b.Trail != nil {
 		a.Trail = append([]byte{}, b.Trail...)
+	}
+	if b.Mark != nil && b.Next >= a.Next {
+		a.Mark = append([]byte{}, b.Mark...)
 	}
 	switch {
 	case b.Next > a.Next:

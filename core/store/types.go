@@ -33,6 +33,8 @@ type Batch struct {
 	// Trail is kept with the position, for whoever reads the log to recognise it by. The store does not look into it; nil
 	// leaves what was known.
 	Trail []byte
+	// Mark is the end of the trail, small enough to be kept with every position; nil leaves what was known.
+	Mark []byte
 }
 
 // ChangeKind says what a mutation or a removal did to what readers see of its key.
@@ -129,4 +131,5 @@ type Checkpoint struct {
 	Start       int64     // where reading began
 	LogStart    int64     // the log's first offset as far as it is known here: RemoveBelow has removed what is below
 	Trail       []byte    // what the reader keeps with the position; nil: nothing. Not to be changed
+	Mark        []byte    // the end of the trail, as the batch had it that brought the position to Next or kept it there; nil: none
 }
