@@ -94,17 +94,38 @@ func openEngine(o Options) (*pebble.DB, *pebble.Lock, error) {
 	return openLocked(dir, p)
 }
 
-func openLocked(dir string, p *pebble.Options) (*pebble.DB, *pebble.Lock, error) {
-	lock, err := lockEngine(p.FS, dir)
-	if err != nil {
+func openLocked(dir string, p *pebble.Options) (db *pebble.DB, lock *pebble.Lock, err error) {
+	if lock, err = lockEngine(p.FS, dir); err != nil {
 		return nil, nil, err
 	}
 	p.Lock = lock
-	db, err := pebble.Open(dir, p)
+	if !p.ReadOnly {
+		err = removeLogs(p.FS, dir)
+	}
+	if err == nil {
+		db, err = pebble.Open(dir, p)
+	}
 	if err != nil {
 		return nil, nil, errors.Join(err, lock.Close())
 	}
 	return db, lock, nil
+}
+
+// removeLogs removes Pebble's write-ahead logs, which have nothing in them. Pebble would flush what it reads from them before Open
+// returns, and for as long as a disk does not let it, Open would not return.
+func removeLogs(fs vfs.FS, dir string) error {
+	names, err := fs.List(dir)
+	if err != nil {
+		return err
+	}
+	for _, name := range names {
+		if filepath.Ext(name) == ".log" {
+			if err := fs.Remove(fs.PathJoin(dir, name)); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
 }
 
 // engineDir is where Pebble lies in a generation's directory.
