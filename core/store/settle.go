@@ -105,7 +105,7 @@ func (s *Store) updateSettled(z *settled) error {
 		return err
 	}
 	if v := s.verification.Load(); v != nil && was.flags&slotMet != 0 && !z.keep {
-		v.note(claimHash(z.hash, was.source(), was.version))
+		v.note(metHash(z.key, was.source(), was.version))
 	}
 	for i := range z.gone {
 		if c := &z.gone[i]; c.stored != nowhere {

@@ -3,6 +3,8 @@ package store
 import (
 	"fmt"
 	"sync"
+
+	"github.com/cespare/xxhash/v2"
 )
 
 // Verification compares what the store has with a second reading of the log, so that keys go whose tombstone was compacted away before it
@@ -65,10 +67,16 @@ func (v *Verification) Met(b *Batch) error {
 			return err
 		}
 		if aside {
-			v.note(claimHash(hash, source, at))
+			v.note(metHash(m.Key, source, at))
 		}
 	}
 	return nil
+}
+
+// metHash stands for a claim among those that were met. It is of the whole hash of the key, also where the index leaves bits out: two keys of one record
+// are two claims.
+func metHash(key []byte, source uint64, v version) sum {
+	return claimHash(xxhash.Sum64(key), source, v)
 }
 
 // note keeps that a claim was met whose key has several.
@@ -120,7 +128,7 @@ func (v *Verification) Finish(upTo map[int32]int64, observe func(Removal)) (remo
 			if h.was.flags&slotMet != 0 && c.stored == asEntry {
 				return false
 			}
-			return !v.noted(claimHash(h.hash, c.source(), c.version()))
+			return !v.noted(metHash(h.key, c.source(), c.version()))
 		}, observe)
 	if err != nil {
 		return removed, fmt.Errorf("verify: %w", err)
