@@ -187,12 +187,21 @@ func (t *Topic) Repair(ctx context.Context, limit int) (repaired int, err error)
 	if err != nil {
 		return 0, readErr(err)
 	}
+	var at position.Position
 	for _, f := range found {
-		if err := t.repair(ctx, st, f.key, f.claims); err != nil {
+		p, err := t.repair(ctx, st, f.key, f.claims)
+		if err != nil {
 			return repaired, fmt.Errorf("repair key %.100q: %w", f.key, err)
 		}
+		at = at.Merge(p)
 		repaired++
 		t.metrics.repaired.Inc()
+	}
+	// What is in the log is repaired; that it is applied here as well spares the next call the same keys.
+	applied, cancel := context.WithTimeout(ctx, repairPatience)
+	defer cancel()
+	if err := t.WaitFor(applied, at); err != nil && !errors.Is(err, context.DeadlineExceeded) {
+		return repaired, err
 	}
 	return repaired, nil
 }
@@ -208,37 +217,29 @@ func outdated(claims []store.Claim) (lost []store.Claim) {
 }
 
 // repair buries a key's outdated records below its newest, or where the brokers set timestamps writes the newest again above them.
-func (t *Topic) repair(ctx context.Context, st *store.Store, key []byte, claims []store.Claim) error {
+func (t *Topic) repair(ctx context.Context, st *store.Store, key []byte, claims []store.Claim) (at position.Position, err error) {
 	encoded, err := t.keyCodec.Encode(nil, key)
 	if err != nil {
-		return err
+		return at, err
 	}
 	lost := outdated(claims)
 	if !t.appendTime.Load() {
 		for _, c := range claims {
 			if c.Winner {
-				_, err := t.bury(ctx, encoded, lost, c.Timestamp-1)
-				return err
+				return t.bury(ctx, encoded, lost, c.Timestamp-1)
 			}
 		}
-		return nil
+		return at, nil
 	}
 	value, ok, err := st.Get(nil, key)
 	if err != nil {
-		return readErr(err)
+		return at, readErr(err)
 	}
 	if !ok {
-		_, err := t.bury(ctx, encoded, lost, 0)
-		return err
+		return t.bury(ctx, encoded, lost, 0)
 	}
-	ch := make(chan error, 1)
-	t.Submit(Write{Key: key, Value: value}, func(_ Written, err error) { ch <- err })
-	select {
-	case err := <-ch:
-		return err
-	case <-ctx.Done():
-		return ctx.Err()
-	}
+	w, err := t.await(ctx, Write{Key: key, Value: value})
+	return w.Position, err
 }
 
 // repairLoop repairs split keys without being asked.
@@ -270,5 +271,7 @@ func (s *session) repairLoop(ctx context.Context) error {
 // repairEvery is how often split keys are looked for, and repairBatch how many are repaired each time.
 const (
 	repairEvery = 10 * time.Second
-	repairBatch = 1000
+	// repairPatience is how long a repair is waited for to be applied here.
+	repairPatience = 10 * time.Second
+	repairBatch    = 1000
 )
