@@ -160,10 +160,7 @@ func (t *table) all(w http.ResponseWriter, _ *http.Request) {
 			if err != nil {
 				return err
 			}
-			b, ok := value.([]byte)
-			if !ok {
-				continue
-			}
+			b, _ := value.([]byte) // nil for an empty value, whose key is named all the same
 			fmt.Fprintf(&lines, "%x %x\n", it.Key(), b)
 		}
 		if err := it.Err(); err != nil {
