@@ -19,29 +19,36 @@ import (
 
 // otherClaims are what partitions other than the one that a write of key goes to say of it; none for ordinary keys, at the cost of one
 // look-up in the index.
-func (t *Topic) otherClaims(key, encoded []byte) []store.Claim {
+func (t *Topic) otherClaims(key, encoded []byte) (others []store.Claim, to int32) {
 	st := t.store.Load()
 	if st == nil {
-		return nil
+		return nil, notKnown
 	}
 	partition, split, ok := st.Claimed(key)
 	if !ok {
-		return nil
+		return nil, notKnown
 	}
 	to, known := t.cache.producer.PartitionOf(t.name, encoded)
-	if !split && (!known || partition == to) {
-		return nil
+	if !known {
+		to = notKnown
+	}
+	if !split && partition == to {
+		return nil, to
 	}
 	claims, err := st.Claims(key)
 	if err != nil {
-		return nil // the store is being closed; the write is an ordinary one
+		return nil, to // the store is being closed; the write is an ordinary one
 	}
-	if !known {
-		return claims
-	}
-	var others []store.Claim
+	return elsewhere(claims, to), to
+}
+
+// notKnown stands for the partition that a write goes to before the producer has looked the topic up.
+const notKnown int32 = -1
+
+// elsewhere are the claims of other partitions than one.
+func elsewhere(claims []store.Claim, partition int32) (others []store.Claim) {
 	for _, c := range claims {
-		if c.Partition != to && c.Source == nil {
+		if c.Partition != partition && c.Source == nil {
 			others = append(others, c)
 		}
 	}
@@ -50,13 +57,19 @@ func (t *Topic) otherClaims(key, encoded []byte) []store.Claim {
 
 // produceSplit writes a record of a key that other partitions have records of. Where producers set timestamps all go at once: the tombstones are older than
 // the record, so there is no moment at which something else shows. Where the brokers do, the tombstones have to be there first.
-func (t *Topic) produceSplit(record kafka.ProduceRecord, others []store.Claim, apply time.Duration, finish func(Written, error)) {
+func (t *Topic) produceSplit(record kafka.ProduceRecord, others []store.Claim, to int32, apply time.Duration, finish func(Written, error)) {
 	record.Timestamp = time.Now().UnixMilli()
 	for _, c := range others {
 		record.Timestamp = max(record.Timestamp, c.Timestamp+2)
 	}
 	if t.appendTime.Load() {
 		t.cache.background(func(ctx context.Context) {
+			to, err := t.partitionOf(ctx, record.Key)
+			if err != nil {
+				finish(Written{}, err)
+				return
+			}
+			others := elsewhere(others, to)
 			at, err := t.bury(ctx, record.Key, others, record.Timestamp-1)
 			if err != nil {
 				finish(Written{}, errors.Join(ErrUnknownOutcome, fmt.Errorf("write to all partitions that have the key: %w", err)))
@@ -74,8 +87,7 @@ func (t *Topic) produceSplit(record kafka.ProduceRecord, others []store.Claim, a
 		})
 		return
 	}
-	parts := newParts(others)
-	all := &joined{pending: len(parts) + 1, done: func(w Written, err error) {
+	all := &joined{pending: 1, done: func(w Written, err error) {
 		if err != nil {
 			finish(Written{}, err)
 			return
@@ -83,9 +95,43 @@ func (t *Topic) produceSplit(record kafka.ProduceRecord, others []store.Claim, a
 		w.split = true
 		t.applied(w, apply, finish)
 	}}
-	t.produce(record, 0, func(w Written, err error) { all.add(w, err, true) })
-	for _, p := range parts {
-		t.produce(tombstone(record.Key, p, record.Timestamp-1), 0, func(w Written, err error) { all.add(w, err, false) })
+	buryElsewhere := func(to int32) {
+		parts := newParts(elsewhere(others, to))
+		all.expect(len(parts))
+		for _, p := range parts {
+			t.produce(tombstone(record.Key, p, record.Timestamp-1), 0, func(w Written, err error) { all.add(w, err, false) })
+		}
+	}
+	if to != notKnown {
+		all.expect(1) // until the tombstones are on their way
+	}
+	t.produce(record, 0, func(w Written, err error) {
+		if err == nil && to == notKnown {
+			buryElsewhere(w.Partition) // a tombstone in the record's own partition would come after it
+		}
+		all.add(w, err, true)
+	})
+	if to != notKnown {
+		buryElsewhere(to)
+		all.add(Written{}, nil, false)
+	}
+}
+
+// partitionOf is where a record of the key goes, once the producer knows.
+func (t *Topic) partitionOf(ctx context.Context, encoded []byte) (int32, error) {
+	ctx, cancel := context.WithTimeout(ctx, repairPatience)
+	defer cancel()
+	ticker := time.NewTicker(10 * time.Millisecond)
+	defer ticker.Stop()
+	for {
+		if to, known := t.cache.producer.PartitionOf(t.name, encoded); known {
+			return to, nil
+		}
+		select {
+		case <-ticker.C:
+		case <-ctx.Done():
+			return 0, fmt.Errorf("%w: the partitions of topic %s are not known", ErrUnavailable, t.name)
+		}
 	}
 }
 
@@ -99,6 +145,13 @@ type joined struct {
 	done    func(Written, error)
 }
 
+// expect says that n more are coming.
+func (j *joined) expect(n int) {
+	j.mu.Lock()
+	defer j.mu.Unlock()
+	j.pending += n
+}
+
 func (j *joined) add(w Written, err error, first bool) {
 	j.mu.Lock()
 	j.pending--
@@ -106,10 +159,10 @@ func (j *joined) add(w Written, err error, first bool) {
 	switch {
 	case err != nil:
 		j.err = errors.Join(j.err, err)
-	case first:
-		j.all.Partition, j.all.Offset = w.Partition, w.Offset
-		fallthrough
-	default:
+	case !w.Position.IsZero(): // it is zero at the end of the list
+		if first {
+			j.all.Partition, j.all.Offset = w.Partition, w.Offset
+		}
 		j.written = true
 		j.all.Position = j.all.Position.Merge(w.Position)
 	}

@@ -99,12 +99,12 @@ func (t *Topic) Submit(w Write, done func(Written, error)) {
 			done(r, err)
 		}
 	}
-	others := t.otherClaims(w.Key, record.Key)
+	others, to := t.otherClaims(w.Key, record.Key)
 	if len(others) == 0 {
 		t.produce(record, w.Apply, finish)
 		return
 	}
-	t.produceSplit(record, others, w.Apply, finish)
+	t.produceSplit(record, others, to, w.Apply, finish)
 }
 
 // produce writes one record, and finishes once it is applied where that is asked for.
