@@ -2,6 +2,7 @@ package conformance
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"net/http"
 	"slices"
@@ -82,6 +83,10 @@ func servesThrough(ctx context.Context, r *Run, down, up func(b *kafkatest.Broke
 	}
 	r.Produce(record(topic, "k7", "2"), tombstone(topic, "k8"), record(topic, "new", "1"))
 	began := time.Now()
+	r.Await(ctx, 30*time.Second, "all leaders answer", func(ctx context.Context) error {
+		ends, err := r.Cluster.Admin(r).ListEndOffsets(ctx, topic)
+		return errors.Join(err, ends.Error())
+	})
 	r.Has(ctx, i, r.Truth(ctx, topic), 30*time.Second)
 	took := time.Since(began)
 	r.AtEnd(ctx, i, topic)

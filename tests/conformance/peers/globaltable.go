@@ -92,6 +92,6 @@ func resolve(ctx context.Context, pomFile, libs string) error {
 func (g *globalTable) Start(ctx context.Context, spec conformance.Spec) (conformance.Instance, error) {
 	return start(ctx, spec, func(dir string) *exec.Cmd {
 		return exec.Command(g.java, "-Xmx256m", "-XX:+UseSerialGC", "-XX:TieredStopAtLevel=1", "-Xshare:auto",
-			"-Dorg.slf4j.simpleLogger.defaultLogLevel=warn", "-cp", g.classPath, "GlobalTable", spec.Bootstrap, spec.Topic, dir, spec.Identity)
+			"-Dorg.slf4j.simpleLogger.defaultLogLevel=warn", "-cp", g.classPath, "GlobalTable", spec.Bootstrap, spec.Topic, dir)
 	})
 }

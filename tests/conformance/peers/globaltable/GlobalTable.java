@@ -25,8 +25,8 @@ import org.apache.kafka.streams.state.ReadOnlyKeyValueStore;
 
 /**
  * An application whose only content is a GlobalKTable, on Kafka Streams' defaults (RocksDB in a state directory) but for
- * read_committed, with what a GlobalKTable answers over HTTP on loopback. Arguments: bootstrap, topic, state directory,
- * application id. Ready is Kafka Streams' own RUNNING. When Kafka Streams ends in ERROR it is closed and started again a
+ * read_committed, with what a GlobalKTable answers over HTTP on loopback. Arguments: bootstrap, topic, state directory.
+ * Ready is Kafka Streams' own RUNNING. When Kafka Streams ends in ERROR it is closed and started again a
  * second later, as whoever runs such an application would have it.
  *
  * /ready, /get?&lt;key in hexadecimal&gt; and /all, a line for each entry: key, space, value in hexadecimal. 200 is an answer,
@@ -85,7 +85,7 @@ public final class GlobalTable {
         Properties p = new Properties();
         p.put(StreamsConfig.BOOTSTRAP_SERVERS_CONFIG, args[0]);
         p.put(StreamsConfig.STATE_DIR_CONFIG, args[2]);
-        p.put(StreamsConfig.APPLICATION_ID_CONFIG, args[3]);
+        p.put(StreamsConfig.APPLICATION_ID_CONFIG, "conformance"); // a part of the path below the state directory: the same after a restart
         p.put(StreamsConfig.globalConsumerPrefix("isolation.level"), "read_committed");
         StreamsBuilder builder = new StreamsBuilder();
         builder.globalTable(args[1], Consumed.with(Serdes.String(), Serdes.ByteArray()),
