@@ -15,7 +15,11 @@ import (
 // on it: it holds what the first so many batches made, entries and positions alike, and at least what was flushed.
 func TestCrash(t *testing.T) {
 	r := newRand(t)
-	for round := range 3 {
+	rounds := 3
+	if testing.Short() || raceEnabled {
+		rounds = 1
+	}
+	for round := range rounds {
 		t.Run(fmt.Sprint(round), func(t *testing.T) { crashRound(t, r) })
 	}
 }

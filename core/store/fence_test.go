@@ -16,6 +16,9 @@ import (
 // TestFailedManifest: what Pebble would end the process for fails the store alone: it goes on answering reads, changes nothing on
 // disk any more, says so to whoever applies or flushes, and the directory opens again in the same process.
 func TestFailedManifest(t *testing.T) {
+	if raceEnabled {
+		t.Skip("Pebble built with the race detector ends the process where its picture of level 0 is not what is on disk")
+	}
 	for name, c := range map[string]struct {
 		load bool
 		hits func(op errorfs.Op) bool
@@ -63,23 +66,35 @@ func TestFailedManifest(t *testing.T) {
 					t.Fatal(err)
 				}
 			}
-			if err := put(s, 3); err != nil {
-				t.Fatal(err)
-			}
 			on.Store(true)
+			next := int64(3)
+			for on.Load() { // a flush may find the manifest large enough or not
+				if next == 100 {
+					t.Fatal("nothing failed")
+				}
+				if err := put(s, next); err == nil {
+					next++
+				}
+				if err := s.Flush(); err != nil && !errors.Is(err, ErrFailed) {
+					t.Fatalf("flush: %v", err)
+				}
+			}
+			for deadline := time.Now().Add(20 * time.Second); !errors.Is(s.opts.health.failing(), ErrFailed); time.Sleep(time.Millisecond) {
+				if time.Now().After(deadline) {
+					t.Fatal("the store has not failed") // a compaction may be what failed
+				}
+			}
+			s.dirty.Store(true)
 			for range 2 {
 				if err := s.Flush(); !errors.Is(err, ErrFailed) || !strings.Contains(err.Error(), "a fault of the disk") {
 					t.Fatalf("flush: %v", err)
 				}
 			}
-			if on.Load() {
-				t.Fatal("nothing failed")
-			}
 			if _, err := Open(o); !errors.Is(err, ErrInUse) {
 				t.Errorf("opened beside: %v", err)
 			}
 			before := changed.Load()
-			if err := put(s, 4); !errors.Is(err, ErrFailed) {
+			if err := put(s, next); !errors.Is(err, ErrFailed) {
 				t.Errorf("apply: %v", err)
 			}
 			if v, ok, err := s.Get(nil, []byte("3")); string(v) != "v" || !ok || err != nil {
@@ -92,10 +107,10 @@ func TestFailedManifest(t *testing.T) {
 				t.Errorf("%d changes behind the fence", n)
 			}
 			s = mustOpen(t, o)
-			if c := s.Checkpoint(); len(c) != 1 || c[0].Next < 3 || c[0].Next > 4 || s.Len() != c[0].Next {
+			if c := s.Checkpoint(); len(c) != 1 || c[0].Next < 3 || c[0].Next > next || s.Len() != c[0].Next {
 				t.Fatalf("opened to %+v with %d entries", c, s.Len())
 			}
-			for offset := range int64(5) {
+			for offset := range next + 1 {
 				if err := put(s, offset); err != nil {
 					t.Fatal(err)
 				}
@@ -103,7 +118,7 @@ func TestFailedManifest(t *testing.T) {
 			if err := errors.Join(s.Flush(), s.Close()); err != nil {
 				t.Fatal(err)
 			}
-			if s = mustOpen(t, o); s.Len() != 5 {
+			if s = mustOpen(t, o); s.Len() != next+1 {
 				t.Errorf("%d entries", s.Len())
 			}
 		})
