@@ -102,7 +102,7 @@ func (x *index) touch(hashes []uint64) {
 	var sum uint64
 	for _, hash := range hashes {
 		if t := &x.shard(hash).table; t.slots != nil {
-			sum += t.slots[t.home(hash&(1<<56-1))].mark
+			sum += t.slots[t.home(hash&(1<<56-1))].hashLoc // which a verification leaves alone, unlike mark
 		}
 	}
 	x.touched = sum

@@ -78,7 +78,7 @@ func TestNothingToRemoveCostsNothing(t *testing.T) {
 // TestRemovalsWhileApplying removes, verifies, reads and closes while several partitions are applied: what is left is what the
 // log has.
 func TestRemovalsWhileApplying(t *testing.T) {
-	const partitions, batches, keys = 3, 120, 400
+	const partitions, batches, keys = 3, 60, 200
 	s := mustOpen(t, Options{Dir: t.TempDir(), tune: smallEngine})
 	s.SetPartitions([]int32{0, 1, 2})
 	key := func(i int64) []byte { return fmt.Appendf(nil, "key %d", i%keys) }
@@ -167,11 +167,11 @@ func TestRemovalsWhileApplying(t *testing.T) {
 		for n := range int64(batches) {
 			m.apply(batch(p, n))
 		}
-		if _, err := s.RemoveBelow(p, 115*50, nil); err != nil {
+		if _, err := s.RemoveBelow(p, 55*50, nil); err != nil {
 			t.Fatal(err)
 		}
 	}
-	m.remove(func(_ string, c modelClaim) bool { return c.meta.Offset < 115*50 })
+	m.remove(func(_ string, c modelClaim) bool { return c.meta.Offset < 55*50 })
 	checkClaims(t, s, m)
 	if got := contents(t, s); len(got) != len(m.entries) {
 		t.Fatalf("%d entries, want %d", len(got), len(m.entries))
