@@ -97,6 +97,10 @@ func (t *Topic) judgeLog(err error) {
 		t.rebuild = rebuildTruncated
 		t.stopServing()
 		t.tracker.forget()
+	case errors.Is(err, store.ErrFailed):
+		// The disk failed under it. What is durable is a state of the log: the directory is opened again, and read on from there.
+		t.dropAside()
+		t.discard()
 	case errors.Is(err, store.ErrCorrupt):
 		t.rebuild = rebuildCorrupt
 		t.stopServing()

@@ -40,7 +40,7 @@ func TestCorruptDirectoryIsReplacedFromTheLog(t *testing.T) {
 		t.Fatal(err)
 	}
 	position := []byte{2, 0, 0, 0, 0} // the position of partition 0 has more than no bytes
-	if err := errors.Join(db.Set(position, nil, pebble.Sync), db.Close()); err != nil {
+	if err := errors.Join(db.Set(position, nil, pebble.Sync), db.Flush(), db.Close()); err != nil {
 		t.Fatal(err)
 	}
 	if _, err := next(); !errors.Is(err, store.ErrCorrupt) {

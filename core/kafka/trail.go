@@ -135,7 +135,7 @@ func (b *Batch) Part(records []Record, next int64) *Batch {
 		return part
 	}
 	last := &records[n-1]
-	epoch := int32(position.UnknownEpoch)
+	epoch := position.UnknownEpoch
 	for _, e := range part.Epochs {
 		if e.First <= last.Offset && last.Offset <= e.Last {
 			epoch = e.Epoch
@@ -288,8 +288,8 @@ func anchorOf(r *Record, epoch int32) Anchor {
 		}
 		var length [8]byte
 		binary.BigEndian.PutUint64(length[:], n)
-		d.Write(length[:])
-		d.Write(part)
+		_, _ = d.Write(length[:]) // a hash takes everything
+		_, _ = d.Write(part)
 	}
 	return Anchor{Offset: r.Offset, LeaderEpoch: epoch, Timestamp: r.Timestamp, Hash: d.Sum64()}
 }

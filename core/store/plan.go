@@ -115,10 +115,9 @@ func (p *plan) decide(s *Store, b *Batch, mutations []keyed, next int64, observe
 	if !ordinary(b, mutations, &st, held) {
 		return p.decideClaims(s, b, mutations, next, observed)
 	}
-	exists := held && !st.tombstone()
-	existed := exists
+	existed := held && !st.tombstone()
 	value := span{where: spanNone}
-	if exists && observed {
+	if existed && observed {
 		value = span{where: spanArena, begin: len(p.arena), end: len(p.arena) + valueLen}
 		if p.arena, _, err = s.index.get(p.arena, key); err != nil {
 			return err
@@ -151,7 +150,7 @@ func (p *plan) decide(s *Store, b *Batch, mutations []keyed, next int64, observe
 			}
 		}
 		if !replay {
-			decisive, exists = k.mutation, !m.Tombstone
+			decisive = k.mutation
 		}
 	}
 	if decisive < 0 {

@@ -114,8 +114,8 @@ func TestPrevious(t *testing.T) {
 		}, withRules("r1"), "", "000002", ""},
 		"anew of one that is not complete": {func(t *testing.T, dir string) {
 			mustComplete(t, mustPrepare(t, dir, withRules("r1")))
-			g := mustPrepare(t, dir, withRules("r2"))
-			g = mustChoose(t, dir, withRules("r2"))
+			mustPrepare(t, dir, withRules("r2"))
+			g := mustChoose(t, dir, withRules("r2"))
 			if err := g.Anew("log-start").Prepare(); err != nil {
 				t.Fatal(err)
 			}

@@ -79,14 +79,14 @@ func TestTombstonesAreForgotten(t *testing.T) {
 // TestRememberedOverARestart: what was applied before counts as applied when the store is opened.
 func TestRememberedOverARestart(t *testing.T) {
 	o := testOptions(t)
-	s, now := clocked(t, o)
+	s, _ := clocked(t, o)
 	s.SetPartitions([]int32{0, 1})
 	mustApply(t, s, &Batch{Next: 2, Mutations: []Mutation{
 		{Key: []byte("k"), Value: []byte("v"), Timestamp: 1}, {Key: []byte("k"), Offset: 1, Timestamp: 10, Tombstone: true}}})
 	if err := s.Close(); err != nil {
 		t.Fatal(err)
 	}
-	s, now = clocked(t, o)
+	s, now := clocked(t, o)
 	s.SetPartitions([]int32{0, 1})
 	checkTombstones(t, s, 1)
 	fresh(t, s, 0, now.Add(time.Second))
