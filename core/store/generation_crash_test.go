@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"math/rand/v2"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -83,12 +84,15 @@ func TestGenerationCrashes(t *testing.T) {
 // crashGenerations lets n-1 changes pass, and says whether there were fewer.
 func crashGenerations(t *testing.T, r *rand.Rand, n int) (ended bool) {
 	mem := vfs.NewCrashableMem()
+	var mu sync.Mutex // Pebble flushes beside us
 	changes := 0
 	var crashed *vfs.MemFS
 	fs := errorfs.Wrap(mem, errorfs.InjectorFunc(func(op errorfs.Op) error {
 		if op.Kind.ReadOrWrite() != errorfs.OpIsWrite {
 			return nil
 		}
+		mu.Lock()
+		defer mu.Unlock()
 		if changes++; changes == n {
 			crashed = mem.CrashClone(vfs.CrashCloneCfg{UnsyncedDataPercent: r.IntN(101), RNG: r})
 		}
@@ -100,13 +104,18 @@ func crashGenerations(t *testing.T, r *rand.Rand, n int) (ended bool) {
 	step, complete := 0, 0
 	for ; step < len(generationSteps); step++ {
 		if err := buildGeneration(fs, generationSteps[step]); err != nil {
-			if crashed == nil {
+			mu.Lock()
+			injected := crashed != nil
+			mu.Unlock()
+			if !injected {
 				t.Fatalf("step %d: %v", step, err)
 			}
 			break
 		}
 		complete = step + 1
 	}
+	mu.Lock()
+	defer mu.Unlock()
 	if crashed == nil {
 		return true
 	}
