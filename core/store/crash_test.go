@@ -43,7 +43,7 @@ func crashRound(t *testing.T, r *rand.Rand) {
 	states := []*model{m.clone()}
 	var batches []*Batch
 	flushed := 0
-	for range 250 {
+	for range underRace(250, 80) {
 		b := g.batch(r.IntN(50))
 		batches = append(batches, b)
 		m.apply(b)

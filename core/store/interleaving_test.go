@@ -57,7 +57,7 @@ func contents(t *testing.T, s *Store) map[string]string {
 // removes and verifications at random moments: whatever the order, the same is left.
 func TestWinnersAreOfTheLog(t *testing.T) {
 	r := newRand(t)
-	for round := range 12 {
+	for round := range underRace(12, 3) {
 		partitions := 1 + r.IntN(4)
 		logs := randomLogs(r, partitions, 150)
 		starts := make([]int64, partitions) // what retention has come to at the end

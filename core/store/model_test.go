@@ -313,7 +313,7 @@ func TestModel(t *testing.T) {
 				}
 				return r.IntN(300)
 			}}
-			for i := range 400 {
+			for i := range underRace(400, 120) {
 				if i%100 == 50 {
 					g.keys = 20 + r.IntN(3000)
 				}
