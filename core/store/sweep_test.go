@@ -297,10 +297,25 @@ func TestCrashAnywhere(t *testing.T) {
 	if err := s.Close(); err != nil {
 		t.Fatal(err)
 	}
+	refused := 0
 	for _, c := range crashes {
+		s, err := w.open(c.fs)
+		if errors.Is(err, ErrCorrupt) {
+			refused++ // it says so, and is made anew from the log
+			continue
+		}
+		if err == nil {
+			err = s.Close()
+		}
+		if err != nil {
+			t.Fatalf("crash before change %d: %v", c.change, err)
+		}
 		w.check(t, fmt.Sprintf("crash before change %d", c.change), c.fs, c.durable)
 	}
-	t.Logf("%d crashes over %d changes", len(crashes), changes)
+	t.Logf("%d crashes over %d changes, %d of which left what Open refuses", len(crashes), changes, refused)
+	if refused > 2+len(crashes)/10 {
+		t.Errorf("%d of %d crashes left what cannot be opened", refused, len(crashes))
+	}
 }
 
 // TestFailingWriteAnywhere has one change of the file system fail: whoever is told tries again, and opens the store again where it
