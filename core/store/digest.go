@@ -2,7 +2,6 @@ package store
 
 import (
 	"encoding/binary"
-	"fmt"
 
 	"github.com/cespare/xxhash/v2"
 )
@@ -30,25 +29,8 @@ func (s *Store) Digest(partition int32) (d Digest, claims int64) {
 	return l.sum.digest(), l.values
 }
 
-// FullDigest reads all entries while nothing is applied: for each partition that has one, the sum of a hash of key and value over the
-// entries whose winner it is, and the checkpoints of that moment. Applies wait for it, about a second for each few million entries.
-func (s *Store) FullDigest() (sums map[int32]Digest, at []Checkpoint, err error) {
-	if err := s.gate.enter(); err != nil {
-		return nil, nil, err
-	}
-	defer s.gate.leave()
-	s.apply.Lock()
-	defer s.apply.Unlock()
-	if s.err != nil {
-		return nil, nil, s.err
-	}
-	if sums, err = s.sumValues(); err != nil {
-		return nil, nil, fmt.Errorf("digest: %w", err)
-	}
-	return sums, s.Checkpoint(), nil
-}
-
-// sumValues goes through all entries. The caller holds apply.
+// sumValues goes through all entries: for each partition that has one, the sum of a hash of key and value over the entries whose record is the
+// partition's. The caller holds apply.
 func (s *Store) sumValues() (sums map[int32]Digest, err error) {
 	total := map[int32]*sum{}
 	lo, hi := xxhash.NewWithSeed(1), xxhash.NewWithSeed(2)

@@ -7,11 +7,11 @@ type PartitionDigest struct {
 	Checkpoint
 	Claims int64  // that are values
 	Sum    Digest // over them, see Store.Digest
-	Values Digest // of Digests(true): see Store.FullDigest
+	Values Digest // of Digests(true): over key and value of the entries whose record is the partition's
 }
 
-// Digests are those of all partitions at one moment, ascending by partition. With values all entries are read, and applies wait for it as for
-// FullDigest.
+// Digests are those of all partitions at one moment, ascending by partition. With values all entries are read, and applies wait for
+// it: about a second for each few million entries.
 func (s *Store) Digests(values bool) ([]PartitionDigest, error) {
 	if err := s.gate.enter(); err != nil {
 		return nil, err

@@ -67,8 +67,9 @@ func (s *Store) dropAll() (err error) {
 	return s.db.DeleteRange(lower, upper, pebble.NoSync)
 }
 
-func (s *Store) loadCheckpoints() (err error) {
-	it, err := s.db.NewIter(&pebble.IterOptions{LowerBound: []byte{spacePositions}, UpperBound: []byte{spacePositions + 1}})
+// each calls fn with what Pebble has in a space, in the order of the keys. Both are valid during the call.
+func (s *Store) each(space byte, fn func(key, value []byte) error) (err error) {
+	it, err := s.db.NewIter(&pebble.IterOptions{LowerBound: []byte{space}, UpperBound: []byte{space + 1}})
 	if err != nil {
 		return err
 	}
@@ -78,27 +79,27 @@ func (s *Store) loadCheckpoints() (err error) {
 		if err != nil {
 			return err
 		}
-		c, err := parseCheckpoint(it.Key(), v)
-		if err != nil {
+		if err := fn(it.Key(), v); err != nil {
 			return err
 		}
-		s.checkpoints.set(applied{Checkpoint: c, storedFreshAt: c.FreshAt})
 	}
 	return it.Error()
 }
 
-func (s *Store) loadTrails() (err error) {
-	it, err := s.db.NewIter(&pebble.IterOptions{LowerBound: []byte{spaceTrails}, UpperBound: []byte{spaceTrails + 1}})
-	if err != nil {
-		return err
-	}
-	defer func() { err = errors.Join(err, it.Close()) }()
-	for ok := it.First(); ok; ok = it.Next() {
-		v, err := it.ValueAndErr()
+func (s *Store) loadCheckpoints() error {
+	return s.each(spacePositions, func(key, value []byte) error {
+		c, err := parseCheckpoint(key, value)
 		if err != nil {
 			return err
 		}
-		partition, err := parsePartitionKey(spaceTrails, it.Key())
+		s.checkpoints.set(applied{Checkpoint: c, storedFreshAt: c.FreshAt})
+		return nil
+	})
+}
+
+func (s *Store) loadTrails() error {
+	return s.each(spaceTrails, func(key, value []byte) error {
+		partition, err := parsePartitionKey(spaceTrails, key)
 		if err != nil {
 			return err
 		}
@@ -106,10 +107,10 @@ func (s *Store) loadTrails() (err error) {
 		if !ok {
 			return fmt.Errorf("%w: partition %d has a trail and no position", ErrCorrupt, partition)
 		}
-		a.Trail = append([]byte{}, v...)
+		a.Trail = append([]byte{}, value...)
 		s.checkpoints.set(a)
-	}
-	return it.Error()
+		return nil
+	})
 }
 
 // splits are the bounds of up to n ranges of entries of about the same size, taken from where the tables begin.
