@@ -1,17 +1,16 @@
 package conformance
 
 import (
-	"bytes"
 	"context"
 	"encoding/json"
 	"fmt"
 	"io"
 	"net/http"
-	"strconv"
-	"strings"
 	"time"
 
 	"github.com/redis/go-redis/v9"
+
+	"github.com/yolean/kafka-cache/tests/daemontest"
 )
 
 // Reporter is an Instance that says what it is doing.
@@ -107,7 +106,7 @@ func (d *daemon) Metric(ctx context.Context, name string, labels ...string) (flo
 	if err != nil {
 		return 0, false, err
 	}
-	return sumSamples(body, name, labels)
+	return daemontest.SumSamples(body, name, labels)
 }
 
 func (d *daemon) Logged() []map[string]any {
@@ -119,33 +118,4 @@ func (d *daemon) Logged() []map[string]any {
 		}
 	}
 	return all
-}
-
-// sumSamples reads the text exposition format.
-func sumSamples(text []byte, name string, labels []string) (sum float64, ok bool, err error) {
-	for line := range bytes.Lines(text) {
-		rest, is := strings.CutPrefix(strings.TrimSpace(string(line)), name)
-		if !is || rest == "" || rest[0] != '{' && rest[0] != ' ' {
-			continue
-		}
-		set, value := "", rest
-		if rest[0] == '{' {
-			end := strings.LastIndexByte(rest, '}')
-			set, value = rest[1:end]+",", rest[end+1:]
-		}
-		has := true
-		for _, l := range labels {
-			k, v, _ := strings.Cut(l, "=")
-			has = has && strings.Contains(","+set, fmt.Sprintf(",%s=%q,", k, v))
-		}
-		if !has {
-			continue
-		}
-		v, err := strconv.ParseFloat(strings.Fields(value)[0], 64)
-		if err != nil {
-			return 0, false, fmt.Errorf("%q: %w", line, err)
-		}
-		sum, ok = sum+v, true
-	}
-	return sum, ok, nil
 }

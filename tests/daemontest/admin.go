@@ -117,16 +117,16 @@ func (d *Daemon) Metric(name string, labels ...string) float64 {
 	if err != nil || code != http.StatusOK {
 		d.tb.Fatalf("/metrics: %d, %v", code, err)
 	}
-	sum, err := sumSamples(body, name, labels)
+	sum, _, err := SumSamples(body, name, labels)
 	if err != nil {
 		d.tb.Fatalf("/metrics: %v", err)
 	}
 	return sum
 }
 
-// sumSamples reads the text exposition format.
-func sumSamples(text []byte, name string, labels []string) (float64, error) {
-	sum := 0.0
+// SumSamples is the sum of a metric's samples, in the text exposition format, that have all of the labels ("topic=users"), and whether there
+// is any.
+func SumSamples(text []byte, name string, labels []string) (sum float64, any bool, err error) {
 	for line := range bytes.Lines(text) {
 		rest, ok := strings.CutPrefix(strings.TrimSpace(string(line)), name)
 		if !ok || rest == "" || rest[0] != '{' && rest[0] != ' ' {
@@ -147,9 +147,9 @@ func sumSamples(text []byte, name string, labels []string) (float64, error) {
 		}
 		v, err := strconv.ParseFloat(strings.Fields(value)[0], 64)
 		if err != nil {
-			return 0, fmt.Errorf("%q: %w", line, err)
+			return 0, false, fmt.Errorf("%q: %w", line, err)
 		}
-		sum += v
+		sum, any = sum+v, true
 	}
-	return sum, nil
+	return sum, any, nil
 }

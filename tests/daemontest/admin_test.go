@@ -23,11 +23,11 @@ y 7
 		{"y", nil, 7},
 		{"z", nil, 0},
 	} {
-		if got, err := sumSamples(text, c.name, c.labels); err != nil || got != c.want {
+		if got, _, err := SumSamples(text, c.name, c.labels); err != nil || got != c.want {
 			t.Errorf("%s %v: %v, %v; want %v", c.name, c.labels, got, err, c.want)
 		}
 	}
-	if _, err := sumSamples([]byte("x nonsense\n"), "x", nil); err == nil {
+	if _, _, err := SumSamples([]byte("x nonsense\n"), "x", nil); err == nil {
 		t.Error("nonsense is a number")
 	}
 }
