@@ -71,7 +71,7 @@ func TestFreshnessStaysWhereTombstonesMayHaveBeenMissed(t *testing.T) {
 	topic, st := served(t)
 	suspected := 0
 	f := newFreshness(topic.log, nil, func() { suspected++ })
-	f.keeps(time.Hour+10*time.Minute, true)
+	f.keeps(retention{deletes: time.Hour + 10*time.Minute, compacts: true})
 	a := newApplier(topic, topic.current, f, func() error { return nil })
 	freshAt := func() time.Time { return st.Checkpoint()[0].FreshAt }
 	start := time.Now()
@@ -110,7 +110,7 @@ func TestFreshnessOfShortRetention(t *testing.T) {
 	topic, _ := served(t)
 	now := time.Now()
 	f := newFreshness(topic.log, []store.Checkpoint{{Partition: 0, FreshAt: now.Add(-time.Second)}}, func() {})
-	f.keeps(time.Second, true) // less than the margin
+	f.keeps(retention{deletes: time.Second, compacts: true}) // less than the margin
 	if f.reached(0, now); len(f.suspected()) != 1 {
 		t.Fatal("a start is not verified though tombstones are kept for less than the margin")
 	}
@@ -121,7 +121,7 @@ func TestFreshnessOfShortRetention(t *testing.T) {
 	if f.reached(0, now.Add(10*time.Second)); len(f.suspected()) != 1 {
 		t.Fatal("an absence of eight seconds does not count")
 	}
-	f.keeps(time.Hour, false)
+	f.keeps(retention{deletes: time.Hour})
 	f.verified([]int32{0}, now.Add(time.Minute))
 	if f.reached(0, now.Add(time.Hour)); len(f.suspected()) != 0 {
 		t.Fatal("a topic that is not compacted is verified")

@@ -147,11 +147,8 @@ func (c *Cache) shutdown(clean bool) error {
 	c.tasks.Wait()
 	for _, t := range c.topics {
 		t.store.Store(nil)
-		for _, g := range []*generation{t.current, t.aside} {
-			if g == nil {
-				continue
-			}
-			if err := g.store.Close(); err != nil && !errors.Is(err, store.ErrClosed) {
+		for _, st := range t.stores() {
+			if err := st.Close(); err != nil && !errors.Is(err, store.ErrClosed) {
 				errs = append(errs, fmt.Errorf("close the store of topic %s: %w", t.name, err))
 			}
 		}

@@ -46,7 +46,7 @@ func (s *session) watchEnds(ctx context.Context) error {
 		// Somebody may have changed the topic's settings. A question that fails leaves what was known.
 		settingsAt = time.Now()
 		if r, err := t.readSettings(ctx); err == nil {
-			s.freshness.keeps(r.deletes, r.compacts)
+			s.freshness.keeps(r)
 		}
 	}
 }
@@ -102,10 +102,13 @@ type retention struct {
 	compacts bool          // whether they are dropped by compaction at all
 }
 
+// allows is how long a reader may be away from the end without missing a tombstone: how long they are kept, less a margin. It may be below 0.
+func (r retention) allows() time.Duration { return r.deletes - r.deletes/10 - 5*time.Second }
+
 // covers reports whether all tombstones since the checkpoints are in the log still.
 func (r retention) covers(points []store.Checkpoint, now time.Time) bool {
 	for _, c := range points {
-		if r.compacts && (c.FreshAt.IsZero() || now.Round(0).Sub(c.FreshAt.Round(0)) > r.deletes-r.deletes/10-5*time.Second) {
+		if r.compacts && (c.FreshAt.IsZero() || now.Round(0).Sub(c.FreshAt.Round(0)) > r.allows()) {
 			return false
 		}
 	}

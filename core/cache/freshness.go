@@ -39,18 +39,13 @@ func newFreshness(log *slog.Logger, points []store.Checkpoint, onSuspect func())
 }
 
 // keeps says how long tombstones are kept, as read from the topic's settings. The shortest time that was heard of counts.
-func (f *freshness) keeps(retention time.Duration, compacts bool) {
+func (f *freshness) keeps(r retention) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	if !compacts {
-		f.compacts = false // nothing is dropped but at the log's start
-		return
+	if r.compacts && (!f.compacts || r.allows() < f.kept) {
+		f.kept = r.allows()
 	}
-	kept := retention - retention/10 - 5*time.Second
-	if !f.compacts || kept < f.kept {
-		f.kept = kept
-	}
-	f.compacts = true
+	f.compacts = r.compacts // where it does not, nothing is dropped but at the log's start
 }
 
 // reached notes that a response, asked for at asked, has shown a partition to be at its end, and returns the freshness to commit; zero leaves

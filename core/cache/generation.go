@@ -64,11 +64,9 @@ func checkpoint(st *store.Store) (map[int32]begun, error) {
 	start := map[int32]begun{}
 	for _, c := range st.Checkpoint() {
 		b := begun{next: c.Next, leaderEpoch: c.LeaderEpoch, freshAt: c.FreshAt}
-		if len(c.Trail) > 0 {
-			var err error
-			if b.trail, err = kafka.ParseTrail(c.Trail); err != nil {
-				return nil, fmt.Errorf("%w: the trail of partition %d: %w", store.ErrCorrupt, c.Partition, err)
-			}
+		var err error
+		if b.trail, err = kafka.ParseTrail(c.Trail); err != nil {
+			return nil, fmt.Errorf("%w: the trail of partition %d: %w", store.ErrCorrupt, c.Partition, err)
 		}
 		mark, err := kafka.ParseTrail(c.Mark)
 		if err != nil {

@@ -1,6 +1,7 @@
 package cache
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -134,7 +135,6 @@ func (t *Topic) session(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	points := g.store.Checkpoint()
 	start, err := checkpoint(g.store)
 	if err != nil {
 		t.rebuild = rebuildCorrupt
@@ -145,12 +145,9 @@ func (t *Topic) session(ctx context.Context) error {
 	if !t.Ready() && t.stateNow() != Rebuilding {
 		t.setState(CatchingUp, "reading the log")
 	}
-	s := &session{topic: t, info: info, to: g, began: time.Now(), suspect: make(chan struct{}, 1), points: map[int32]store.Checkpoint{}}
-	for _, c := range points {
-		s.points[c.Partition] = c
-	}
-	s.freshness = newFreshness(t.log, points, s.suspected)
-	s.freshness.keeps(retention.deletes, retention.compacts)
+	s := &session{topic: t, info: info, to: g, began: time.Now(), suspect: make(chan struct{}, 1)}
+	s.freshness = newFreshness(t.log, g.store.Checkpoint(), s.suspected)
+	s.freshness.keeps(retention)
 	return s.run(ctx)
 }
 
@@ -173,16 +170,12 @@ func (t *Topic) generationFor(ctx context.Context, info kafka.TopicInfo, ends ma
 	if t.current != nil && (!t.Ready() || reason != rebuildLogStart) {
 		t.discard()
 	}
-	if t.current != nil { // what is served was true, and stays until the new one is complete
-		disk, err := t.choose(info, reason)
-		if err != nil {
-			return nil, err
-		}
-		return t.buildAside(ctx, info, disk, reason, ends)
-	}
 	disk, err := t.choose(info, reason)
 	if err != nil {
 		return nil, err
+	}
+	if t.current != nil { // what is served was true, and stays until the new one is complete
+		return t.buildAside(ctx, info, disk, reason, ends)
 	}
 	if disk.Reason != "" {
 		if _, err := t.start.offsets(ctx, t.cache.client, t.name, ends); err != nil {
@@ -192,21 +185,8 @@ func (t *Topic) generationFor(ctx context.Context, info kafka.TopicInfo, ends ma
 	if disk.Previous != "" && disk.PreviousRules != t.rules() && reason == "" && t.servePrevious(info, disk, ends, r) {
 		return t.buildAside(ctx, info, disk, store.ReasonRules, ends)
 	}
-	g, err := t.open(info, disk, reason, t.tracker)
+	g, err := t.openWithin(ctx, info, disk, reason, t.tracker, ends)
 	if err != nil {
-		return nil, err
-	}
-	if reason = outside(g.store.Checkpoint(), ends); reason != "" {
-		t.closeGeneration(g)
-		if disk, err = t.choose(info, reason); err != nil {
-			return nil, err
-		}
-		if g, err = t.open(info, disk, reason, t.tracker); err != nil {
-			return nil, err
-		}
-	}
-	if err := t.beginEmpty(ctx, g, ends); err != nil {
-		t.closeGeneration(g)
 		return nil, err
 	}
 	t.rebuild = ""
@@ -218,18 +198,8 @@ func (t *Topic) generationFor(ctx context.Context, info kafka.TopicInfo, ends ma
 func (t *Topic) buildAside(ctx context.Context, info kafka.TopicInfo, disk store.Generation, reason string, ends map[int32]kafka.Ends) (*generation, error) {
 	tr := newTracker()
 	tr.reset(info.ID)
-	g, err := t.open(info, disk, reason, tr)
+	g, err := t.openWithin(ctx, info, disk, reason, tr, ends)
 	if err != nil {
-		return nil, err
-	}
-	if outside(g.store.Checkpoint(), ends) != "" {
-		t.closeGeneration(g)
-		if g, err = t.open(info, disk.Anew(reason), reason, tr); err != nil {
-			return nil, err
-		}
-	}
-	if err := t.beginEmpty(ctx, g, ends); err != nil {
-		t.closeGeneration(g)
 		return nil, err
 	}
 	t.rebuild = ""
@@ -237,12 +207,30 @@ func (t *Topic) buildAside(ctx context.Context, info kafka.TopicInfo, disk store
 	return g, nil
 }
 
-// beginEmpty gives a generation in which nothing is yet the positions at which reading begins.
-func (t *Topic) beginEmpty(ctx context.Context, g *generation, ends map[int32]kafka.Ends) error {
-	if len(g.store.Checkpoint()) > 0 {
-		return nil
+// openWithin opens a generation, another one where its positions are outside the log, and gives one in which nothing is yet the positions at which
+// reading begins.
+func (t *Topic) openWithin(ctx context.Context, info kafka.TopicInfo, disk store.Generation, reason string, tr *tracker, ends map[int32]kafka.Ends) (*generation, error) {
+	g, err := t.open(info, disk, reason, tr)
+	if err != nil {
+		return nil, err
 	}
-	return t.begin(ctx, g.store, ends)
+	if why := outside(g.store.Checkpoint(), ends); why != "" {
+		t.closeGeneration(g)
+		reason = cmp.Or(reason, why)
+		if disk, err = t.choose(info, reason); err != nil {
+			return nil, err
+		}
+		if g, err = t.open(info, disk, reason, tr); err != nil {
+			return nil, err
+		}
+	}
+	if len(g.store.Checkpoint()) == 0 {
+		if err := t.begin(ctx, g.store, ends); err != nil {
+			t.closeGeneration(g)
+			return nil, err
+		}
+	}
+	return g, nil
 }
 
 // servePrevious serves what an earlier configuration's rules made of the same log, where that is still a true older state of it,

@@ -19,7 +19,6 @@ type session struct {
 	info      kafka.TopicInfo
 	to        *generation
 	began     time.Time
-	points    map[int32]store.Checkpoint // as the session found them
 	freshness *freshness
 	atEnd     atomic.Bool   // every partition has been at its stable end
 	suspect   chan struct{} // a partition is to be verified
@@ -38,7 +37,7 @@ func (s *session) run(ctx context.Context) error {
 			switch {
 			case !ok:
 				return -1
-			case resumeAhead && s.to.reason == "" && next > s.points[partition].LogStart:
+			case resumeAhead && s.to.reason == "" && next > s.to.tracker().logStarts()[partition]:
 				return next + 1
 			}
 			return next
