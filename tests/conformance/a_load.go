@@ -36,7 +36,7 @@ func init() {
 			})
 		}},
 		Scenario{ID: "A4", Name: "nothing but empty batches that compaction left", Run: onlyCompactedAway},
-		Scenario{ID: "A5", Name: "20,000 writes a second throughout the load", Run: writtenWhileLoading},
+		Scenario{ID: "A5", Name: "20,000 writes a second throughout the load", Alone: true, Run: writtenWhileLoading},
 	)
 }
 

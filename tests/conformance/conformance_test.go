@@ -40,7 +40,9 @@ func TestConformance(t *testing.T) {
 			continue
 		}
 		t.Run(s.String(), func(t *testing.T) {
-			t.Parallel()
+			if !s.Alone { // those run while the others wait for all to have been begun
+				t.Parallel()
+			}
 			r := runner.Run(t.Context(), s, 1)
 			switch r.Outcome {
 			case Failed:

@@ -136,14 +136,22 @@ func (u *Runner) RunAll(ctx context.Context, scenarios []Scenario, brokers, para
 		if ctx.Err() != nil {
 			break
 		}
-		running.Go(func() {
+		if s.Alone {
+			running.Wait() // those that run; none is begun meanwhile
+		}
+		run := func() {
 			defer func() { <-slots }()
 			result := u.Run(ctx, s, brokers)
 			mu.Lock()
 			defer mu.Unlock()
 			results[i] = &result
 			each(result)
-		})
+		}
+		if s.Alone {
+			run()
+		} else {
+			running.Go(run)
+		}
 	}
 	running.Wait()
 	var all []Result

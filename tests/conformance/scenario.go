@@ -23,6 +23,8 @@ type Scenario struct {
 	Needs []Capability
 	// Slow keeps the scenario out of TestConformance.
 	Slow bool
+	// Alone keeps other scenarios from running at the same time: one that asks for a rate, which the machine would not reach beside them.
+	Alone bool
 	// Limit is the time after which the scenario has failed, without that of starting its cluster; 0: two minutes.
 	Limit time.Duration
 	// Run makes the situation and looks at what the subject does. An error, like Run.Fatalf, is the sentence of what is wrong.
