@@ -27,6 +27,9 @@ const (
 
 func (c *claim) version() version { return version{c.Partition, c.Offset} }
 
+// heldOver is the refused record that the claim is held over.
+func (c *claim) heldOver() version { return version{c.Partition, c.Held} }
+
 // source is the hash of the claim's source.
 func (c *claim) source() uint64 {
 	if c.counted != 0 {
@@ -37,7 +40,7 @@ func (c *claim) source() uint64 {
 
 // of says that the claim is what the mutation says.
 func (c *claim) of(partition int32, m *Mutation) bool {
-	return !m.Tombstone && c.version() == version{partition, m.Offset} && bytes.Equal(c.Source, m.Source) && (c.Source == nil) == (m.Source == nil)
+	return !m.Tombstone && !m.Hold && c.version() == version{partition, m.Offset} && bytes.Equal(c.Source, m.Source) && (c.Source == nil) == (m.Source == nil)
 }
 
 // compareClaims is the order of the side table: by partition and source, that without a source first.
@@ -114,6 +117,9 @@ func (h *holding) take(partition int32, m *Mutation) bool {
 		Meta:      Meta{Partition: partition, Offset: m.Offset, Timestamp: m.Timestamp, Source: m.Source, Headers: m.Headers},
 		tombstone: m.Tombstone, fresh: true,
 	}
+	if m.Hold {
+		return h.hold(&c, m)
+	}
 	if m.Tombstone {
 		c.Headers = nil
 	} else if c.value = m.Value; c.value == nil {
@@ -135,6 +141,21 @@ func (h *holding) take(partition int32, m *Mutation) bool {
 	default:
 		return false
 	}
+	return true
+}
+
+// hold keeps what a refused record's partition and source have said before, where that is a value.
+func (h *holding) hold(c *claim, m *Mutation) bool {
+	i, ok := h.find(c)
+	if !ok || h.claims[i].tombstone || m.Offset <= max(h.claims[i].Offset, h.claims[i].Held) {
+		return false
+	}
+	kept := h.claims[i]
+	if kept.stored != nowhere {
+		h.gone = append(h.gone, kept)
+	}
+	kept.Held, kept.stored, kept.fresh = m.Offset, nowhere, true
+	h.claims[i] = kept
 	return true
 }
 

@@ -14,12 +14,14 @@ const (
 	flagHeaders               // headers follow
 	flagNoValue               // the value lies in the index alone
 	flagTombstone             // there is no value: a claim in the side table
-	flagsKnown    = flagSource | flagHeaders | flagNoValue | flagTombstone
+	flagHeld                  // the offset of the record that it is held over follows
+	flagsKnown    = flagSource | flagHeaders | flagNoValue | flagTombstone | flagHeld
 )
 
 // entry is what Pebble holds of a key, or of one claim to it:
 //
 //	version, flags, partition (uvarint), offset (uvarint), timestamp (varint),
+//	with flagHeld: offset (uvarint),
 //	with flagSource: length (uvarint), source key,
 //	with flagHeaders: count (uvarint), each: length (uvarint), key, length + 1 or 0 for none (uvarint), value,
 //	without flagNoValue and flagTombstone: the value, to the end
@@ -33,6 +35,9 @@ type entry struct {
 // size is the number of bytes that put writes.
 func (e *entry) size() int {
 	n := 2 + uvarintLen(uint64(e.Partition)) + uvarintLen(uint64(e.Offset)) + uvarintLen(zigzag(e.Timestamp))
+	if e.Held > 0 {
+		n += uvarintLen(uint64(e.Held))
+	}
 	if e.Source != nil {
 		n += uvarintLen(uint64(len(e.Source))) + len(e.Source)
 	}
@@ -68,11 +73,17 @@ func (e *entry) put(b []byte) {
 	if e.tombstone {
 		flags |= flagTombstone
 	}
+	if e.Held > 0 {
+		flags |= flagHeld
+	}
 	b[0], b[1] = entryVersion, flags
 	n := 2
 	n += binary.PutUvarint(b[n:], uint64(e.Partition))
 	n += binary.PutUvarint(b[n:], uint64(e.Offset))
 	n += binary.PutVarint(b[n:], e.Timestamp)
+	if e.Held > 0 {
+		n += binary.PutUvarint(b[n:], uint64(e.Held))
+	}
 	if e.Source != nil {
 		n += putBytes(b[n:], e.Source)
 	}
@@ -109,6 +120,11 @@ func parseEntry(b []byte, headers []Header) (entry, error) {
 	}
 	flags := b[1]
 	e.Partition, e.Offset, e.Timestamp = r.version()
+	if flags&flagHeld != 0 {
+		if e.Held = r.int63(math.MaxInt64); e.Held <= e.Offset {
+			r.bad = true
+		}
+	}
 	if flags&flagSource != 0 {
 		e.Source = r.bytes(r.uvarint())
 	}

@@ -142,6 +142,7 @@ type counts struct {
 	tombstones   atomic.Int64 // whose only claim is a tombstone
 	split        atomic.Int64 // with claims in the side table beside the winner
 	splitDeleted atomic.Int64 // of those, whose winner is a tombstone
+	held         atomic.Int64 // whose winner is held over a refused record
 }
 
 // count keeps the numbers of entries and keys over a change.
@@ -155,7 +156,7 @@ func (x *index) count(was *state, existed bool, now *state, exists bool) {
 	if d := live(now, exists) - live(was, existed); d != 0 {
 		x.n.Add(d)
 	}
-	if (was.flags|now.flags)&(slotTombstone|slotSplit) == 0 {
+	if (was.flags|now.flags)&(slotTombstone|slotSplit|slotHeld) == 0 {
 		return
 	}
 	for _, c := range []struct {
@@ -165,6 +166,7 @@ func (x *index) count(was *state, existed bool, now *state, exists bool) {
 		{&x.counts.tombstones, slotTombstone | slotSplit, slotTombstone},
 		{&x.counts.split, slotSplit, slotSplit},
 		{&x.counts.splitDeleted, slotTombstone | slotSplit, slotTombstone | slotSplit},
+		{&x.counts.held, slotHeld, slotHeld},
 	} {
 		if existed && was.flags&c.mask == c.value {
 			c.n.Add(-1)
@@ -228,7 +230,7 @@ func (x *index) close() {
 		x.shards[i].close()
 	}
 	x.n.Store(0)
-	for _, n := range []*atomic.Int64{&x.counts.tombstones, &x.counts.split, &x.counts.splitDeleted} {
+	for _, n := range []*atomic.Int64{&x.counts.tombstones, &x.counts.split, &x.counts.splitDeleted, &x.counts.held} {
 		n.Store(0)
 	}
 }
@@ -240,6 +242,7 @@ func (x *index) stats() Stats {
 		Tombstones:   x.counts.tombstones.Load(),
 		SplitKeys:    x.counts.split.Load(),
 		SplitDeleted: x.counts.splitDeleted.Load(),
+		Held:         x.counts.held.Load(),
 	}
 	for i := range x.shards {
 		s := &x.shards[i]

@@ -171,6 +171,9 @@ func (s *Store) loadEntries(lower, upper []byte) (err error) {
 		if e.Source != nil {
 			st.flags, st.head = slotDerived, sourceHash(e.Source)
 		}
+		if e.Held > 0 {
+			st.flags |= slotHeld
+		}
 		hash := s.index.hash(key)
 		if _, _, err := s.index.put(hash, key, e.value, st); err != nil {
 			return err

@@ -161,7 +161,7 @@ func (m *model) mutate(partition int32, x *Mutation, c *Change) {
 			claims = append(claims, e)
 		}
 	}
-	e := modelClaim{modelEntry{append([]byte{}, x.Value...), Meta{partition, x.Offset, x.Timestamp, x.Source, x.Headers}}, x.Tombstone}
+	e := modelClaim{modelEntry{append([]byte{}, x.Value...), Meta{Partition: partition, Offset: x.Offset, Timestamp: x.Timestamp, Source: x.Source, Headers: x.Headers}}, x.Tombstone}
 	if x.Tombstone {
 		e.value, e.meta.Headers = nil, nil
 	}

@@ -180,18 +180,19 @@ func (p *plan) decide(s *Store, b *Batch, mutations []keyed, next int64, observe
 }
 
 // ordinary says that the mutations of a key are of the source and partition whose claim is the only one there is, if there is
-// one, and of the same source all.
+// one, and of the same source all, and that nothing is or is to be held.
 func ordinary(b *Batch, mutations []keyed, st *state, held bool) bool {
 	first := b.Mutations[mutations[0].mutation].Source
-	for _, k := range mutations[1:] {
-		if source := b.Mutations[k.mutation].Source; (source == nil) != (first == nil) || !bytes.Equal(source, first) {
+	for _, k := range mutations {
+		m := &b.Mutations[k.mutation]
+		if m.Hold || (m.Source == nil) != (first == nil) || !bytes.Equal(m.Source, first) {
 			return false
 		}
 	}
 	if !held {
 		return true
 	}
-	return st.partition == b.Partition && !st.split() && (first != nil) == (st.flags&slotDerived != 0) && sourceHash(first) == st.source()
+	return st.partition == b.Partition && st.flags&(slotSplit|slotHeld) == 0 && (first != nil) == (st.flags&slotDerived != 0) && sourceHash(first) == st.source()
 }
 
 // decideClaims is decide for a key that has or gets several claims.

@@ -86,6 +86,9 @@ func (c *claim) state() state {
 	case c.Source != nil:
 		st.flags, st.head = slotDerived, sourceHash(c.Source)
 	}
+	if c.Held > 0 && !c.tombstone {
+		st.flags |= slotHeld
+	}
 	return st
 }
 
@@ -104,8 +107,15 @@ func (s *Store) updateSettled(z *settled) error {
 	if err != nil {
 		return err
 	}
-	if v := s.verification.Load(); v != nil && was.flags&slotMet != 0 && !z.keep {
-		v.note(metHash(z.key, was.source(), was.version))
+	if v := s.verification.Load(); v != nil {
+		if was.flags&slotMet != 0 && !z.keep {
+			v.note(metHash(z.key, was.source(), was.version))
+		}
+		for i := range z.claims {
+			if c := &z.claims[i]; c.Held > 0 && c.stored == nowhere {
+				v.note(metHash(z.key, c.source(), c.heldOver()))
+			}
+		}
 	}
 	for i := range z.gone {
 		if c := &z.gone[i]; c.stored != nowhere {

@@ -9,6 +9,7 @@ type Stats struct {
 	SplitKeys    int64           // keys that have another claim beside their winner
 	SplitDeleted int64           // of those, keys whose winner is a tombstone
 	Tombstones   int64           // keys whose only claim is a tombstone, see Store.SetPartitions
+	Held         int64           // keys whose value is held over a refused record, see Mutation.Hold
 	TableBytes   int64           // the index's tables
 	ChunkBytes   int64           // chunks mapped for keys and values
 	LiveBytes    int64           // of those, what entries occupy

@@ -22,11 +22,12 @@ const (
 	slotSplit     = 1 << 62 // the side table has claims of the key beside the winner
 	slotDerived   = 1 << 61 // the winner has a source
 	slotMet       = 1 << 60 // a verification has met the winner in the log
-	slotFlags     = slotTombstone | slotSplit | slotDerived | slotMet
+	slotHeld      = 1 << 59 // the winner is held over a refused record
+	slotFlags     = slotTombstone | slotSplit | slotDerived | slotMet | slotHeld
 	slotHead      = slotTombstone | slotDerived // the record's value begins with the state's head
 
 	// maxOffset is the greatest offset that a slot can hold.
-	maxOffset = 1<<60 - 2
+	maxOffset = 1<<59 - 2
 )
 
 func makeSlot(hash uint64, l location, st *state) slot {

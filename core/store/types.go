@@ -16,6 +16,10 @@ type Mutation struct {
 	Timestamp int64    // of the record, milliseconds since the epoch
 	Source    []byte   // the key of the record that yielded this key, nil where that is the key itself
 	Headers   []Header // kept for entries, dropped for tombstones
+
+	// Hold says that the record is refused and leaves what the key has: its claim of the same partition and source, where that is a
+	// value, is held over the record, see Meta.Held. Value and Tombstone are not looked at.
+	Hold bool
 }
 
 // Batch is what one partition's log had from the partition's position up to Next.
@@ -114,6 +118,10 @@ type Meta struct {
 	Timestamp int64  // milliseconds since the epoch
 	Source    []byte // the key of the record that yielded the entry, nil where that is the entry's own key
 	Headers   []Header
+
+	// Held is the offset of the newest record of the same partition and source that was refused, over which the value is held; 0
+	// where there is none. What is held is what this store has seen rather than a function of the log.
+	Held int64
 }
 
 // Entry is a key with its value and origin.

@@ -41,7 +41,8 @@ func (s *Store) Verify() (*Verification, error) {
 	return v, nil
 }
 
-// Met says what the log has: it marks the claims with exactly the partition, source and offset of the batch's mutations. It changes nothing
+// Met says what the log has: it marks the claims with exactly the partition, source and offset of the batch's mutations, and those that are
+// held over such a record. It changes nothing
 // else, tombstones and the position are of no meaning to it. It may be called at the same time as Apply, and for several
 // partitions at once.
 func (v *Verification) Met(b *Batch) error {
@@ -128,7 +129,7 @@ func (v *Verification) Finish(upTo map[int32]int64, observe func(Removal)) (remo
 			if h.was.flags&slotMet != 0 && c.stored == asEntry {
 				return false
 			}
-			return !v.noted(metHash(h.key, c.source(), c.version()))
+			return !v.noted(metHash(h.key, c.source(), c.version())) && (c.Held == 0 || !v.noted(metHash(h.key, c.source(), c.heldOver())))
 		}, observe)
 	if err != nil {
 		return removed, fmt.Errorf("verify: %w", err)
@@ -151,7 +152,7 @@ func (v *Verification) end() {
 	v.store.verifying.Store(false)
 }
 
-// meet marks key's slot where it has exactly that claim and no other. aside says that it has others.
+// meet marks key's slot where it has exactly that claim and no other. aside says that it has others, or is held over another record.
 func (s *shard) meet(hash uint64, key []byte, at version, source uint64) (aside bool, err error) {
 	s.writer.Lock()
 	defer s.writer.Unlock()
@@ -164,7 +165,7 @@ func (s *shard) meet(hash uint64, key []byte, at version, source uint64) (aside 
 	}
 	sl := &s.table.slots[i]
 	switch st := s.state(sl); {
-	case st.split():
+	case st.flags&(slotSplit|slotHeld) != 0:
 		return true, nil
 	case st.tombstone() || st.version != at || st.source() != source || st.flags&slotMet != 0:
 		return false, nil
