@@ -37,6 +37,7 @@ func (s *Store) Apply(b *Batch, observe func(Change)) error {
 		// Pebble would take what fits in its memtables, and then hold whoever asks without a word.
 		return fmt.Errorf("apply: the store cannot be written: %w", err)
 	}
+	observed := observe != nil || s.view != nil
 	if observe != nil { // it may read what only Pebble has
 		if err := s.endLoadLocked(); err != nil {
 			return fmt.Errorf("apply: %w", err)
@@ -48,7 +49,7 @@ func (s *Store) Apply(b *Batch, observe func(Change)) error {
 	before, known := s.checkpoints.get(b.Partition)
 	after := before.after(b, known)
 	p := &s.plan
-	if err := p.make(s, b, before.Next, observe != nil); err != nil {
+	if err := p.make(s, b, before.Next, observed); err != nil {
 		return fmt.Errorf("apply: %w", err)
 	}
 	moved := !known || after.Next != before.Next || after.LeaderEpoch != before.LeaderEpoch ||
@@ -67,6 +68,11 @@ func (s *Store) Apply(b *Batch, observe func(Change)) error {
 		}
 	}
 	s.checkpoints.set(after)
+	if s.view != nil {
+		if err := s.viewPlan(b); err != nil {
+			return fmt.Errorf("apply: %w", err)
+		}
+	}
 	if observe != nil {
 		p.tell(b, observe)
 	}

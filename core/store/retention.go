@@ -163,7 +163,7 @@ func (s *Store) removeSome(keys [][]byte, gone func(*holding, *claim) bool, obse
 	var removals []Removal
 	remember := s.partitions.several()
 	for _, key := range keys {
-		h, was, err := s.holdingToRemove(key, gone, observe != nil)
+		h, was, err := s.holdingToRemove(key, gone, observe != nil || s.view != nil)
 		if err != nil {
 			return 0, err
 		}
@@ -177,14 +177,24 @@ func (s *Store) removeSome(keys [][]byte, gone func(*holding, *claim) bool, obse
 		}
 		z, w := s.settle(h, remember)
 		batch, writes = append(batch, z), append(writes, w...)
-		if observe != nil {
-			if r, changed := removal(&z, was); changed {
-				removals = append(removals, r)
-			}
+		r, changed := removal(&z, was)
+		if observe != nil && changed {
+			removals = append(removals, r)
+		}
+		if s.view != nil {
+			s.viewRemoval(&z, r)
 		}
 	}
 	if err := s.commitSettled(batch, writes); err != nil {
+		if s.view != nil {
+			s.view.ops = nil
+		}
 		return 0, err
+	}
+	if s.view != nil {
+		if err := s.followed(); err != nil {
+			return 0, err
+		}
 	}
 	for _, r := range removals {
 		observe(r)
@@ -200,7 +210,7 @@ func (s *Store) holdingToRemove(key []byte, gone func(*holding, *claim) bool, ob
 	if err != nil || !held {
 		return h, was, err
 	}
-	if st.flags&(slotSplit|slotTombstone) == 0 {
+	if st.flags&(slotSplit|slotTombstone|slotHeld) == 0 {
 		h = holding{key: key, hash: hash, was: st, held: true}
 		c := claim{Meta: Meta{Partition: st.partition, Offset: st.offset}, stored: asEntry, counted: st.source()}
 		if !gone(&h, &c) {
