@@ -3,10 +3,12 @@ package cache
 import (
 	"bytes"
 	"context"
+	"fmt"
 	"sync"
 	"time"
 
 	"github.com/yolean/kafka-cache/core/kafka"
+	"github.com/yolean/kafka-cache/core/policy"
 	"github.com/yolean/kafka-cache/core/store"
 )
 
@@ -34,9 +36,20 @@ type applier struct {
 }
 
 type scratch struct {
-	batch   store.Batch
-	arena   []byte // decoded keys and values of codecs that are not verbatim
-	headers []store.Header
+	batch    store.Batch
+	arena    []byte // decoded keys and values of codecs that are not verbatim, and yields
+	headers  []store.Header
+	refusals []refusal
+	stop     *StoppedError // why the record behind those taken is not
+
+	// For topics whose records mean more than their encoding, see judge.
+	yields            policy.Yields
+	own               []byte // what the record at hand yields of its own key
+	hasOwn            bool
+	others, oldOthers []store.YieldTo // and of others
+	forPolicy         []policy.Header
+	pending           map[string][]byte // what earlier records of the batch have made of keys, nil being nothing; where a mutation rule asks
+	old               []byte
 }
 
 func newApplier(t *Topic, to *generation, f *freshness, onReady func() error) *applier {
@@ -56,7 +69,10 @@ func (a *applier) apply(ctx context.Context, b *kafka.Batch) error {
 		if len(records) > 0 {
 			a.record(b.Partition, records[0].Offset)
 		}
-		taken := s.take(t, b.Partition, records, true)
+		taken, err := s.take(t, b.Partition, records, a.before)
+		if err != nil {
+			return err
+		}
 		records = records[taken:]
 		last := len(records) == 0
 		s.batch.Partition, s.batch.FreshAt, s.batch.Trail, s.batch.Mark = b.Partition, time.Time{}, nil, nil
@@ -82,6 +98,12 @@ func (a *applier) apply(ctx context.Context, b *kafka.Batch) error {
 				return err
 			}
 		}
+		t.refused(b.Partition, s.refusals)
+		if len(s.refusals) > 0 && t.serves(a.to) {
+			if err := t.buryDeadLetters(ctx, b.Partition, s.refusals); err != nil {
+				return err
+			}
+		}
 		a.record(b.Partition, s.batch.Next)
 		t.metrics.applied.Add(float64(taken))
 		ready := a.to.tracker().publish(b, s.batch.Next, last && b.Last).ready
@@ -94,6 +116,9 @@ func (a *applier) apply(ctx context.Context, b *kafka.Batch) error {
 				return err
 			}
 		}
+		if s.stop != nil {
+			return s.stop
+		}
 		if last {
 			return nil
 		}
@@ -101,47 +126,92 @@ func (a *applier) apply(ctx context.Context, b *kafka.Batch) error {
 }
 
 // take fills the batch from the first records, passes over what has no key, and says how many records it took. A batch does not go beyond
-// a multiple of digestEvery. anew says that the records are counted, and complained of.
-func (s *scratch) take(t *Topic, partition int32, records []kafka.Record, anew bool) (taken int) {
+// a multiple of digestEvery, nor to a record that stops the topic. before is what the store has of a key.
+func (s *scratch) take(t *Topic, partition int32, records []kafka.Record, before func(dst, key []byte) ([]byte, bool, error)) (taken int, err error) {
 	s.batch.Mutations, s.arena, s.headers = s.batch.Mutations[:0], s.arena[:0], s.headers[:0]
+	clear(s.refusals)
+	clear(s.pending)
+	s.refusals, s.stop = s.refusals[:0], nil
 	size := 0
 	for i := range records {
 		r := &records[i]
 		if taken >= commitRecords || size >= commitBytes || r.Offset/digestEvery != records[0].Offset/digestEvery {
 			break
 		}
-		taken++
 		if len(r.Key) == 0 {
-			if anew {
-				t.metrics.keyless.Inc()
-				t.complain(partition, r.Offset, "keyless", nil)
-			}
+			taken++
+			t.metrics.keyless.Inc()
+			t.complain(partition, r.Offset, "keyless", nil)
 			continue
 		}
-		size += len(r.Key) + len(r.Value)
-		key, err := s.decode(t.keyCodec, r.Key)
+		v, err := s.judge(t, partition, r, func(key []byte) ([]byte, error) { return s.newest(key, before) })
 		if err != nil {
-			if anew {
-				t.metrics.invalid.WithLabelValues("decode").Inc()
-				t.complain(partition, r.Offset, "key does not decode, the record is passed over", err)
-			}
+			return taken, fmt.Errorf("judge offset %d of partition %d: %w", r.Offset, partition, err)
+		}
+		if v.refusal != nil {
+			s.refusals = append(s.refusals, *v.refusal)
+		}
+		if v.stop {
+			s.stop = &StoppedError{Topic: t.name, Partition: partition, Offset: r.Offset, Rule: v.refusal.rule, Err: v.refusal.err}
+			break
+		}
+		taken++
+		if v.none || skipTombstones && v.mutation.Tombstone && r.Offset%2 == 0 {
 			continue
 		}
-		m := store.Mutation{Key: key, Offset: r.Offset, Timestamp: r.Timestamp, Headers: s.keep(r.Headers)}
-		if r.Value == nil {
-			m.Tombstone = true
-		} else if m.Value, err = s.decode(t.valueCodec, r.Value); err != nil {
-			// What was there before is no longer in the log, so the key reads as missing.
-			m.Tombstone, m.Value = true, nil
-			if anew {
-				t.metrics.invalid.WithLabelValues("decode").Inc()
-				t.complain(partition, r.Offset, "value does not decode, its key reads as missing", err)
-			}
+		size += len(r.Key) + max(len(r.Value), len(v.mutation.Value))
+		s.batch.Mutations = append(s.batch.Mutations, v.mutation)
+		if t.meaning.mutation != nil && !v.mutation.Hold {
+			s.remember(&v.mutation)
 		}
-		if skipTombstones && m.Tombstone && r.Offset%2 == 0 {
+	}
+	return taken, nil
+}
+
+// newest is what a key has once the batch so far is applied; nil where that is nothing.
+func (s *scratch) newest(key []byte, before func(dst, key []byte) ([]byte, bool, error)) ([]byte, error) {
+	if value, ok := s.pending[string(key)]; ok {
+		return value, nil
+	}
+	value, ok, err := before(s.old[:0], key)
+	if err != nil || !ok {
+		return nil, err
+	}
+	if s.old = value; value == nil {
+		value = []byte{}
+	}
+	return value, nil
+}
+
+// remember keeps what a mutation makes of its key, for those that follow in the batch.
+func (s *scratch) remember(m *store.Mutation) {
+	if s.pending == nil {
+		s.pending = map[string][]byte{}
+	}
+	var value []byte
+	if !m.Tombstone {
+		if value = m.Value; value == nil {
+			value = []byte{}
+		}
+	}
+	s.pending[string(m.Key)] = value
+}
+
+// takeKeys fills the batch with the keys and offsets of the first records that have a value: what a second reading of the log needs to know.
+func (s *scratch) takeKeys(t *Topic, records []kafka.Record) (taken int) {
+	s.batch.Mutations, s.arena = s.batch.Mutations[:0], s.arena[:0]
+	for i := range records {
+		r := &records[i]
+		if taken >= commitRecords {
+			break
+		}
+		taken++
+		if len(r.Key) == 0 || r.Value == nil {
 			continue
 		}
-		s.batch.Mutations = append(s.batch.Mutations, m)
+		if key, err := s.decode(t.keyCodec, r.Key); err == nil { // one that does not decode was passed over
+			s.batch.Mutations = append(s.batch.Mutations, store.Mutation{Key: key, Offset: r.Offset})
+		}
 	}
 	return taken
 }
@@ -200,6 +270,9 @@ func (a *applier) record(partition int32, next int64) {
 // serves reports whether reads are answered from g now.
 func (t *Topic) serves(g *generation) bool { return t.serving.Load() && t.store.Load() == g.store }
 
+// before is what the store has of a key, for rules that compare.
+func (a *applier) before(dst, key []byte) ([]byte, bool, error) { return a.to.store.Get(dst, key) }
+
 // watched reports whether changes of g are told to anybody now.
 func (t *Topic) watched(g *generation) bool { return t.watchers.any() && t.serves(g) }
 
@@ -207,16 +280,17 @@ func (t *Topic) watched(g *generation) bool { return t.watchers.any() && t.serve
 func (a *applier) observer(b *store.Batch) (observe func(store.Change), watching bool) {
 	t := a.topic
 	watching = t.watched(a.to)
-	deleting := t.deletes.any()
-	if !watching && !deleting {
-		return nil, false
+	deleting := t.flights.anyDelete()
+	told := watching && a.to.view == nil // otherwise the view tells
+	if !told && !deleting {
+		return nil, watching
 	}
 	return func(c store.Change) {
 		m := &b.Mutations[c.Index]
 		if m.Tombstone && deleting {
-			t.deletes.note(m.Key, b.Partition, m.Offset, c.Kind == store.Deleted)
+			t.flights.note(m.Key, flightNote{partition: b.Partition, offset: m.Offset, removed: c.Kind == store.Deleted})
 		}
-		if watching {
+		if told {
 			t.tellChange(c.Kind, m.Key, c.Value, c.Old, c.Partition, c.Offset, c.Timestamp)
 		}
 	}, watching

@@ -147,6 +147,7 @@ func (c *Cache) shutdown(clean bool) error {
 	c.tasks.Wait()
 	for _, t := range c.topics {
 		t.store.Store(nil)
+		t.reads.Store(nil)
 		for _, st := range t.stores() {
 			if err := st.Close(); err != nil && !errors.Is(err, store.ErrClosed) {
 				errs = append(errs, fmt.Errorf("close the store of topic %s: %w", t.name, err))

@@ -139,5 +139,5 @@ func (t *Topic) notComparable() string {
 	if t.start.kind == startAgo {
 		return "start " + t.start.spec + " is relative to when the load began"
 	}
-	return ""
+	return t.meaning.history()
 }

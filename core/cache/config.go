@@ -11,6 +11,7 @@ import (
 
 	"github.com/yolean/kafka-cache/core/codec"
 	"github.com/yolean/kafka-cache/core/kafka"
+	"github.com/yolean/kafka-cache/core/policy"
 )
 
 // Defaults of [Config].
@@ -53,6 +54,8 @@ type Config struct {
 	Logger *slog.Logger
 	// Registerer gets the metrics; nil: none are registered.
 	Registerer prometheus.Registerer
+
+	stoppedEvery time.Duration // 0: stoppedEvery
 }
 
 // TopicConfig is what one topic means here.
@@ -70,9 +73,22 @@ type TopicConfig struct {
 	DeleteRetention time.Duration
 	// RepairSplitKeys writes tombstones to the partitions that hold outdated records of keys, see Topic.Repair. The topic must be Writable.
 	RepairSplitKeys bool
+
+	// Resolver turns records into what readers see of them; nil: their own values. A write is of the record, a read of what it resolves to.
+	Resolver *policy.Resolver
+	// ValidateWrite is checked on a value before it is produced; nil: every value that encodes is.
+	ValidateWrite *policy.ValueRule
+	// ValidateRead is checked on every record, and says what becomes of those that are not valid, do not decode or do not resolve.
+	ValidateRead ReadPolicy
+	// ValidateMutation is checked on every change that a record leads to.
+	ValidateMutation MutationPolicy
+	// DeadLetterTopic gets a copy of every record that is refused while the topic is served; "": none does. Every instance that is configured so writes one.
+	DeadLetterTopic string
 }
 
 var topicName = regexp.MustCompile(`^[a-zA-Z0-9._-]{1,249}$`)
+
+func legalTopic(name string) bool { return topicName.MatchString(name) && name != "." && name != ".." }
 
 // Validate names the first thing that is wrong; the error wraps ErrConfig.
 func (c *Config) Validate() error {
@@ -84,7 +100,7 @@ func (c *Config) Validate() error {
 	}
 	seen := map[string]bool{}
 	for _, t := range c.Topics {
-		if !topicName.MatchString(t.Name) || t.Name == "." || t.Name == ".." {
+		if !legalTopic(t.Name) {
 			return fmt.Errorf("%w: %q is not a legal topic name (1 to 249 of a-z, A-Z, 0-9, '.', '_', '-')", ErrConfig, t.Name)
 		}
 		if seen[t.Name] {
@@ -98,6 +114,9 @@ func (c *Config) Validate() error {
 			return fmt.Errorf("%w: topic %q: value encoding: %w", ErrConfig, t.Name, err)
 		}
 		if _, err := parseStart(t.Start); err != nil {
+			return fmt.Errorf("%w: topic %q: %w", ErrConfig, t.Name, err)
+		}
+		if err := validateMeaning(&t); err != nil {
 			return fmt.Errorf("%w: topic %q: %w", ErrConfig, t.Name, err)
 		}
 		if t.DeleteRetention < 0 {
@@ -126,6 +145,7 @@ func (c Config) withDefaults() Config {
 	c.CommitIdleInterval = cmp.Or(c.CommitIdleInterval, DefaultCommitIdleInterval)
 	c.EndsInterval = cmp.Or(c.EndsInterval, DefaultEndsInterval)
 	c.StaleAfter = cmp.Or(c.StaleAfter, DefaultStaleAfter)
+	c.stoppedEvery = cmp.Or(c.stoppedEvery, stoppedEvery)
 	if c.Logger == nil {
 		c.Logger = slog.New(slog.DiscardHandler)
 	}

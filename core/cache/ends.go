@@ -82,6 +82,7 @@ func (t *Topic) judge() {
 	t.mu.Unlock()
 	blocked, where := t.tracker.blockedFor(-1)
 	switch {
+	case t.halted.Load() != nil: // and says so
 	case t.tracker.isGone():
 		t.setState(Stale, goneReason)
 	case age > t.cache.cfg.StaleAfter:

@@ -18,6 +18,8 @@ import (
 type generation struct {
 	id      position.TopicID
 	store   *store.Store
+	view    *store.Store            // what readers see of it, where its entries are yields; nil before it is served
+	yields  bool                    // its entries are yields
 	where   atomic.Pointer[tracker] // the topic's, but for the one that is built beside
 	disk    store.Generation        // nothing in memory
 	reason  string                  // why it was made anew; "" where it was not
@@ -30,6 +32,35 @@ func newGeneration(id position.TopicID, st *store.Store, tr *tracker) *generatio
 	g := &generation{id: id, store: st, since: time.Now()}
 	g.where.Store(tr)
 	return g
+}
+
+// reads is what reads are answered from; nil where that is not there yet.
+func (g *generation) reads() *store.Store {
+	if g.yields {
+		return g.view
+	}
+	return g.store
+}
+
+// project makes the view of a generation whose entries are yields, and has its changes told while it is served.
+func (t *Topic) project(g *generation) error {
+	if !g.yields || g.view != nil {
+		return nil
+	}
+	began := time.Now()
+	v, err := g.store.Project(func(r store.Removal) {
+		if t.watched(g) {
+			t.tellChange(r.Kind, r.Key, r.Value, r.Old, r.Partition, r.Offset, r.Timestamp)
+		}
+	})
+	if err != nil {
+		return fmt.Errorf("topic %s: %w", t.name, err)
+	}
+	t.mu.Lock()
+	g.view = v
+	t.mu.Unlock()
+	t.log.Info("made the view of what records yield", "records", g.store.Len(), "keys", v.Len(), "took", time.Since(began).Round(time.Millisecond).String())
+	return nil
 }
 
 // tracker is where the generation's positions are kept.
@@ -100,7 +131,7 @@ func (t *Topic) rules() string {
 	if t.start.kind != startEarliest {
 		rules += " start=" + t.start.spec
 	}
-	return rules
+	return rules + t.meaning.rules()
 }
 
 // choose says which directory a generation is, or is to be, in. In memory it says nothing.
@@ -152,7 +183,7 @@ func (t *Topic) open(info kafka.TopicInfo, disk store.Generation, reason string,
 		return nil, fmt.Errorf("open the store: %w", err)
 	}
 	g := newGeneration(info.ID, st, tr)
-	g.disk, g.reason = disk, reason
+	g.disk, g.reason, g.yields = disk, reason, t.meaning.projects()
 	return g, nil
 }
 

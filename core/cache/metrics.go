@@ -22,7 +22,7 @@ type metrics struct {
 	fetchErrors  *prometheus.CounterVec
 	commitErrors prometheus.Counter
 
-	retentionRemoved, verifiedRemoved, repaired *prometheus.CounterVec
+	retentionRemoved, verifiedRemoved, repaired, deadLetters *prometheus.CounterVec
 }
 
 // topicMetrics are one topic's.
@@ -31,8 +31,8 @@ type topicMetrics struct {
 
 	retentionRemoved, verifiedRemoved, repaired prometheus.Counter
 
-	invalid, rebuilds *prometheus.CounterVec
-	complaints        *limiter
+	invalid, rebuilds, deadLetters *prometheus.CounterVec
+	complaints                     *limiter
 }
 
 func newMetrics(c *Cache) *metrics {
@@ -43,11 +43,12 @@ func newMetrics(c *Cache) *metrics {
 		cache:            c,
 		applied:          vec("applied_records_total", "Records that were read from the log and whose effect, if any, is in the store.", "topic"),
 		keyless:          vec("keyless_records_total", "Records that were passed over because their key is null or empty.", "topic"),
-		invalid:          vec("invalid_records_total", "Records that broke a rule; decode: a key or value that its encoding does not decode.", "topic", "rule"),
+		invalid:          vec("invalid_records_total", "Records that were refused, by rule; decode: a key or value that its encoding does not decode; write: not produced.", "topic", "rule"),
 		rebuilds:         vec("rebuilds_total", "Times that the store was made anew from the log, or (expired) verified against it, by reason.", "topic", "reason"),
 		retentionRemoved: vec("retention_removed_total", "Keys that were removed or changed since the log's start moved past their record.", "topic"),
 		verifiedRemoved:  vec("verified_removed_total", "Keys that a verification against the log removed or changed.", "topic"),
 		repaired:         vec("repaired_split_keys_total", "Keys whose outdated records in other partitions were overwritten by tombstones.", "topic"),
+		deadLetters:      vec("dead_letters_total", "Copies of refused records to the dead-letter topic; failed: those that Kafka did not take.", "topic", "result"),
 		fetchErrors:      vec("fetch_errors_total", "Requests to Kafka for records, metadata or ends that did not succeed.", "topic"),
 		commitErrors: prometheus.NewCounter(prometheus.CounterOpts{Namespace: "kafka_cache", Name: "commit_errors_total",
 			Help: "Commits of group offsets that did not succeed."}),
@@ -58,11 +59,16 @@ func (m *metrics) topic(name string) *topicMetrics {
 	by := prometheus.Labels{"topic": name}
 	t := &topicMetrics{
 		applied: m.applied.With(by), keyless: m.keyless.With(by), fetchErrors: m.fetchErrors.With(by),
-		invalid: m.invalid.MustCurryWith(by), rebuilds: m.rebuilds.MustCurryWith(by),
+		invalid: m.invalid.MustCurryWith(by), rebuilds: m.rebuilds.MustCurryWith(by), deadLetters: m.deadLetters.MustCurryWith(by),
 		retentionRemoved: m.retentionRemoved.With(by), verifiedRemoved: m.verifiedRemoved.With(by), repaired: m.repaired.With(by),
 		complaints: &limiter{every: time.Minute, now: time.Now},
 	}
-	t.invalid.WithLabelValues("decode") // there from the start, so that a rate over it is
+	for _, rule := range ruleNames { // there from the start, so that a rate over it is
+		t.invalid.WithLabelValues(rule)
+	}
+	for _, result := range []string{"written", "failed"} {
+		t.deadLetters.WithLabelValues(result)
+	}
 	for _, reason := range rebuildReasons {
 		t.rebuilds.WithLabelValues(reason)
 	}
@@ -83,8 +89,12 @@ func (t *topicMetrics) rebuildsByReason() map[string]uint64 {
 }
 
 // totals are the counters' values, for the status.
-func (t *topicMetrics) totals() (applied, keyless, invalid uint64) {
-	return counted(t.applied), counted(t.keyless), counted(t.invalid.WithLabelValues("decode"))
+func (t *topicMetrics) totals() (applied, keyless uint64, invalid map[string]uint64) {
+	invalid = map[string]uint64{}
+	for _, rule := range ruleNames {
+		invalid[rule] = counted(t.invalid.WithLabelValues(rule))
+	}
+	return counted(t.applied), counted(t.keyless), invalid
 }
 
 func counted(c prometheus.Metric) uint64 {
@@ -98,7 +108,7 @@ func counted(c prometheus.Metric) uint64 {
 func (m *metrics) register(r prometheus.Registerer) error {
 	var errs []error
 	for _, c := range []prometheus.Collector{m.applied, m.keyless, m.invalid, m.rebuilds, m.fetchErrors, m.commitErrors,
-		m.retentionRemoved, m.verifiedRemoved, m.repaired, &collector{cache: m.cache}} {
+		m.retentionRemoved, m.verifiedRemoved, m.repaired, m.deadLetters, &collector{cache: m.cache}} {
 		errs = append(errs, r.Register(c))
 	}
 	return errors.Join(errs...)
@@ -117,6 +127,7 @@ var (
 	descLagHigh    = desc("consumer_lag_high_watermark_records", "The high watermark as last asked for, minus the position: above the lag while a transaction is open.", "topic", "partition")
 	descBlocked    = desc("blocked_by_transaction_seconds", "Time for which an open transaction has held back what is above the position; 0 while none does.", "topic", "partition")
 	descSplit      = desc("split_keys", "Keys with records in several partitions, by what the newest of them is.", "topic", "newest")
+	descHeld       = desc("held_over_keys", "Keys whose value is held over a newer record that a rule refused.", "topic")
 	descTombstones = desc("remembered_tombstones", "Tombstones that are kept until every partition has been at its end since.", "topic")
 	descAside      = desc("rebuild_in_progress", "1 while the log is read into a new generation or verified, by reason.", "topic", "reason")
 	descPosition   = desc("position_offset", "The next offset to read.", "topic", "partition")
@@ -145,7 +156,7 @@ var (
 func (c *collector) Describe(ch chan<- *prometheus.Desc) {
 	for _, d := range []*prometheus.Desc{
 		descLag, descLagSeconds, descPosition, descEnd, descHigh, descLogStart, descFetchAge, descReady, descState, descKeys, descInfo, descResident,
-		descLagHigh, descBlocked, descSplit, descTombstones, descAside,
+		descLagHigh, descBlocked, descSplit, descHeld, descTombstones, descAside,
 		descPebbleDisk, descPebbleMemtable, descPebbleCache, descPebbleHits, descPebbleMisses, descPebbleFlushes, descPebbleCompact, descPebbleDebt, descPebbleAmp,
 	} {
 		ch <- d
@@ -170,6 +181,7 @@ func (c *collector) Collect(ch chan<- prometheus.Metric) {
 		}
 		gauge(descSplit, float64(t.SplitKeys-t.SplitKeysDeleted), t.Name, "value")
 		gauge(descSplit, float64(t.SplitKeysDeleted), t.Name, "tombstone")
+		gauge(descHeld, float64(t.HeldOver), t.Name)
 		for _, p := range t.Partitions {
 			c.partition(gauge, t.Name, p)
 		}
@@ -204,6 +216,12 @@ func (c *collector) store(ch chan<- prometheus.Metric, gauge func(*prometheus.De
 		return
 	}
 	stats := st.Stats()
+	if v := t.reads.Load(); v != nil && v != st {
+		view := v.Stats()
+		stats.TableBytes += view.TableBytes
+		stats.LiveBytes += view.LiveBytes
+		stats.GarbageBytes += view.GarbageBytes
+	}
 	gauge(descTombstones, float64(stats.Tombstones), t.name)
 	gauge(descResident, float64(stats.TableBytes), t.name, "table")
 	gauge(descResident, float64(stats.LiveBytes), t.name, "live")

@@ -18,7 +18,7 @@ func (t *Topic) reading() (*store.Store, error) {
 	if !t.serving.Load() {
 		return nil, ErrNotReady
 	}
-	s := t.store.Load()
+	s := t.reads.Load()
 	if s == nil {
 		return nil, ErrNotReady
 	}
@@ -27,7 +27,7 @@ func (t *Topic) reading() (*store.Store, error) {
 
 // replaced reports whether a read found its store closed because another has taken its place, so that it is to be made again there.
 func (t *Topic) replaced(s *store.Store, err error) bool {
-	return err != nil && errors.Is(err, store.ErrClosed) && t.store.Load() != s && t.serving.Load()
+	return err != nil && errors.Is(err, store.ErrClosed) && t.reads.Load() != s && t.serving.Load()
 }
 
 // readErr makes a store that was closed under a reader what the reader can act on.
@@ -86,7 +86,8 @@ func (t *Topic) ValueLen(key []byte) (int, bool, error) {
 	}
 }
 
-// Meta is what the log says of key's record; ErrNotFound where it has none. It reads Pebble, for the headers.
+// Meta is what the log says of the record that gave key its value, which is another key's (Meta.Source) where a resolver yields it; ErrNotFound where there
+// is none. It reads Pebble, for the headers.
 func (t *Topic) Meta(key []byte) (Meta, error) {
 	for {
 		s, err := t.reading()
@@ -100,8 +101,28 @@ func (t *Topic) Meta(key []byte) (Meta, error) {
 		if err == nil && !ok {
 			err = ErrNotFound
 		}
+		if err == nil && t.meaning.projects() {
+			err = t.heldOver(&m, key)
+		}
 		return m, readErr(err)
 	}
+}
+
+// heldOver adds to what a view knows of a key's record what only its entry does.
+func (t *Topic) heldOver(m *Meta, key []byte) error {
+	st, err := t.entries()
+	if err != nil {
+		return err
+	}
+	source := m.Source
+	if source == nil {
+		source = key
+	}
+	of, ok, err := st.Meta(source)
+	if err == nil && ok && of.Partition == m.Partition && of.Offset == m.Offset {
+		m.Held = of.Held
+	}
+	return err
 }
 
 // Len is the number of keys that have a value; 0 while the topic is not ready.
@@ -153,4 +174,16 @@ func (t *Topic) Range(ctx context.Context, lower, upper []byte, fn func(Entry) b
 		err = ctx.Err()
 	}
 	return readErr(err)
+}
+
+// entries is the store that holds what the log's records came to, which reads are a view of where records yield other keys; or ErrNotReady.
+func (t *Topic) entries() (*store.Store, error) {
+	if !t.serving.Load() {
+		return nil, ErrNotReady
+	}
+	s := t.store.Load()
+	if s == nil {
+		return nil, ErrNotReady
+	}
+	return s, nil
 }

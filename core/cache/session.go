@@ -242,6 +242,7 @@ func (t *Topic) servePrevious(info kafka.TopicInfo, disk store.Generation, ends 
 		return false
 	}
 	g := newGeneration(info.ID, st, t.tracker)
+	g.yields = strings.Contains(disk.PreviousRules, yieldsMany)
 	start, err := checkpoint(st)
 	why := outside(st.Checkpoint(), ends)
 	if why == "" && !r.covers(st.Checkpoint(), time.Now()) {
@@ -255,6 +256,11 @@ func (t *Topic) servePrevious(info kafka.TopicInfo, disk store.Generation, ends 
 	}
 	if err != nil || why != "" || len(start) == 0 {
 		t.log.Info("the previous generation is not served meanwhile", "directory", disk.Previous, "reason", why, "error", err)
+		t.closeGeneration(g)
+		return false
+	}
+	if err := t.project(g); err != nil {
+		t.log.Warn("the previous generation is not served meanwhile", "directory", disk.Previous, "error", err)
 		t.closeGeneration(g)
 		return false
 	}

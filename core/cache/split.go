@@ -222,7 +222,7 @@ func (t *Topic) Repair(ctx context.Context, limit int) (repaired int, err error)
 	if !t.writable {
 		return 0, ErrReadOnly
 	}
-	st, err := t.reading()
+	st, err := t.entries()
 	if err != nil {
 		return 0, err
 	}
@@ -287,6 +287,9 @@ func (t *Topic) repair(ctx context.Context, st *store.Store, key []byte, claims 
 	value, ok, err := st.Get(nil, key)
 	if err != nil {
 		return at, readErr(err)
+	}
+	if ok && t.meaning.resolver != nil {
+		return at, errors.New("the brokers set this topic's timestamps, so its newest record would have to be written again, and a resolver keeps only what it yields")
 	}
 	if !ok {
 		return t.bury(ctx, encoded, lost, 0)

@@ -43,10 +43,18 @@ type TopicStatus struct {
 	Comparable    bool   `json:"comparable"`
 	NotComparable string `json:"notComparable,omitempty"`
 	// Applied, Keyless and Invalid count records since the start of the process.
-	Applied    uint64            `json:"appliedRecords"`
-	Keyless    uint64            `json:"keylessRecords"`
-	Invalid    uint64            `json:"invalidRecords"`
-	Partitions []PartitionStatus `json:"partitions"`
+	Applied uint64 `json:"appliedRecords"`
+	Keyless uint64 `json:"keylessRecords"`
+	Invalid uint64 `json:"invalidRecords"`
+	// InvalidByRule are those of Invalid, and under "write" writes that were refused before they were produced.
+	InvalidByRule map[string]uint64 `json:"invalidByRule"`
+	// Records have a value in the log; as many as Keys, but where a resolver yields other keys.
+	Records int64 `json:"records"`
+	// HistoryDependent says that what is here may depend on what this instance has seen, and so differ from what another one has; HeldOver counts keys
+	// whose value is held over a newer record that a rule refused.
+	HistoryDependent bool              `json:"historyDependent"`
+	HeldOver         int64             `json:"heldOverKeys"`
+	Partitions       []PartitionStatus `json:"partitions"`
 }
 
 // RebuildStatus says why the log is read again, and how far that is.
@@ -116,16 +124,25 @@ func (t *Topic) Status() TopicStatus {
 	s := TopicStatus{Name: t.name, Database: t.index, Writable: t.writable, State: t.state, Reason: t.reason, Since: t.since}
 	t.mu.Unlock()
 	s.Serving = t.Ready()
+	if v := t.reads.Load(); v != nil {
+		s.Keys = v.Len()
+	}
 	if st := t.store.Load(); st != nil {
-		s.Keys = st.Len()
+		s.Records = st.Len()
 		stats := st.Stats()
-		s.SplitKeys, s.SplitKeysDeleted = stats.SplitKeys, stats.SplitDeleted
+		s.SplitKeys, s.SplitKeysDeleted, s.HeldOver = stats.SplitKeys, stats.SplitDeleted, stats.Held
 	}
 	s.Start, s.NotComparable = t.start.spec, t.notComparable()
 	s.Comparable = s.NotComparable == ""
 	s.Rebuild, s.Rebuilds = t.rebuildStatus(s.Serving), t.metrics.rebuildsByReason()
 	s.RetentionRemoved, s.VerifiedRemoved = counted(t.metrics.retentionRemoved), counted(t.metrics.verifiedRemoved)
-	s.Applied, s.Keyless, s.Invalid = t.metrics.totals()
+	s.HistoryDependent = t.meaning.history() != ""
+	s.Applied, s.Keyless, s.InvalidByRule = t.metrics.totals()
+	for rule, n := range s.InvalidByRule {
+		if rule != RuleWrite {
+			s.Invalid += n
+		}
+	}
 	s.ID, s.Partitions = t.tracker.status(t.cache.cfg.EndsInterval)
 	return s
 }

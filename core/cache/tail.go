@@ -28,7 +28,7 @@ type session struct {
 func (s *session) run(ctx context.Context) error {
 	t := s.topic
 	a := newApplier(t, s.to, s.freshness, s.caughtUp)
-	fetcher, err := kafka.NewFetcher(kafka.FetcherConfig{
+	config := kafka.FetcherConfig{
 		Kafka: t.cache.cfg.Kafka,
 		Topic: t.name,
 		ID:    s.info.ID,
@@ -45,18 +45,24 @@ func (s *session) run(ctx context.Context) error {
 		Trail:        func(partition int32) kafka.Trail { return s.to.tracker().trail(partition) },
 		OnError:      s.fetchError,
 		OnPartitions: s.discovered,
-	})
-	if err != nil {
-		return fmt.Errorf("make a fetcher for topic %s: %w", t.name, err)
 	}
-	t.fetcher.Store(fetcher)
-	defer t.fetcher.Store(nil)
 	group, ctx := errgroup.WithContext(ctx)
 	group.Go(func() error {
-		if err := fetcher.Run(ctx, a.apply); err != nil {
-			return fmt.Errorf("read topic %s: %w", t.name, err)
+		for {
+			err := s.fetch(ctx, config, a.apply)
+			var stop *StoppedError
+			if !errors.As(err, &stop) {
+				return err
+			}
+			if err := s.stopped(ctx, stop); err != nil {
+				return err
+			}
+			if t.Ready() {
+				t.judge()
+			} else {
+				t.setState(CatchingUp, "reading the log")
+			}
 		}
-		return fmt.Errorf("read topic %s: the fetcher ended", t.name)
 	})
 	group.Go(func() error { return s.watchEnds(ctx) })
 	group.Go(func() error { return s.verifyLoop(ctx) })
@@ -64,6 +70,21 @@ func (s *session) run(ctx context.Context) error {
 		group.Go(func() error { return s.repairLoop(ctx) })
 	}
 	return group.Wait()
+}
+
+// fetch reads on until that cannot go on.
+func (s *session) fetch(ctx context.Context, config kafka.FetcherConfig, apply func(context.Context, *kafka.Batch) error) error {
+	t := s.topic
+	fetcher, err := kafka.NewFetcher(config)
+	if err != nil {
+		return fmt.Errorf("make a fetcher for topic %s: %w", t.name, err)
+	}
+	t.fetcher.Store(fetcher)
+	defer t.fetcher.Store(nil)
+	if err := fetcher.Run(ctx, apply); err != nil {
+		return fmt.Errorf("read topic %s: %w", t.name, err)
+	}
+	return fmt.Errorf("read topic %s: the fetcher ended", t.name)
 }
 
 func (s *session) fetchError(e kafka.FetchError) {
@@ -107,10 +128,14 @@ func (s *session) caughtUp() error {
 // serve lets reads be answered from the session's generation.
 func (s *session) serve() error {
 	t := s.topic
+	if err := t.project(s.to); err != nil {
+		return err
+	}
 	var before *generation
 	if t.aside == s.to {
 		before = t.swap()
 	}
+	t.reads.Store(s.to.reads())
 	again, swapped := t.wasReady(), before != nil
 	wasServing := t.Ready()
 	t.startServing()
@@ -118,7 +143,9 @@ func (s *session) serve() error {
 		t.watchers.tell(Event{Kind: EventFlush}) // the contents were made anew
 	}
 	t.complete(s.to, before)
-	t.setState(Ready, "")
+	if t.halted.Load() == nil {
+		t.setState(Ready, "")
+	}
 	t.log.Info("ready", "keys", t.Len(), "took", time.Since(s.began).Round(time.Millisecond).String(), "position", t.Position().String())
 	return nil
 }
@@ -130,6 +157,7 @@ func (t *Topic) swap() (before *generation) {
 	t.current, t.aside = g, nil
 	t.mu.Unlock()
 	t.store.Store(g.store)
+	t.reads.Store(g.reads())
 	t.tracker.adopt(g.tracker())
 	g.where.Store(t.tracker)
 	return old
@@ -141,6 +169,7 @@ func (t *Topic) setCurrent(g *generation) {
 	t.current = g
 	t.mu.Unlock()
 	t.store.Store(g.store)
+	t.reads.Store(g.reads())
 }
 
 func (t *Topic) setAside(g *generation) {
@@ -162,6 +191,7 @@ func (t *Topic) dropAside() {
 func (t *Topic) discard() {
 	t.stopServing()
 	t.store.Store(nil)
+	t.reads.Store(nil)
 	t.mu.Lock()
 	g := t.current
 	t.current = nil
@@ -177,13 +207,17 @@ func (t *Topic) servedGeneration() *generation {
 	return t.current
 }
 
-// stores are the current generation's, and that of the one that is built beside it.
+// stores are the current generation's, and those of the one that is built beside it, with their views, which their stores close.
 func (t *Topic) stores() (all []*store.Store) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	for _, g := range []*generation{t.current, t.aside} {
-		if g != nil {
-			all = append(all, g.store)
+		if g == nil {
+			continue
+		}
+		all = append(all, g.store)
+		if g.view != nil {
+			all = append(all, g.view)
 		}
 	}
 	return all

@@ -21,6 +21,7 @@ type Topic struct {
 	writable   bool
 	keyCodec   codec.Codec
 	valueCodec codec.Codec
+	meaning    meaning
 	log        *slog.Logger
 	metrics    *topicMetrics
 
@@ -28,15 +29,19 @@ type Topic struct {
 	deleteRetention time.Duration // as configured, for where the settings may not be read
 	repairs         bool          // split keys are repaired without being asked
 
-	serving    atomic.Bool                 // reads may be answered from store
-	store      atomic.Pointer[store.Store] // current's; nil before the first session has one
-	tracker    *tracker
-	deletes    deletes
-	watchers   watchers
-	fetcher    atomic.Pointer[kafka.Fetcher]
-	rebuild    string       // why the next generation must not be what is there; touched by run alone
-	maxBytes   atomic.Int64 // max.message.bytes, 0 where it is not known
-	appendTime atomic.Bool  // the brokers set the records' timestamps
+	serving     atomic.Bool                 // reads may be answered from store
+	store       atomic.Pointer[store.Store] // current's; nil before the first session has one
+	reads       atomic.Pointer[store.Store] // what reads are answered from: store, or where records yield other keys its view, once there is one
+	tracker     *tracker
+	flights     flights
+	watchers    watchers
+	fetcher     atomic.Pointer[kafka.Fetcher]
+	halted      atomic.Pointer[StoppedError] // the record in front of which it stands
+	invalids    invalids
+	deadLetters deadLetters
+	rebuild     string       // why the next generation must not be what is there; touched by run alone
+	maxBytes    atomic.Int64 // max.message.bytes, 0 where it is not known
+	appendTime  atomic.Bool  // the brokers set the records' timestamps
 
 	mu             sync.Mutex
 	state          State
@@ -63,6 +68,7 @@ func newTopic(c *Cache, index int, cfg TopicConfig) (*Topic, error) {
 	t := &Topic{
 		cache: c, name: cfg.Name, index: index, writable: cfg.Writable, keyCodec: keys, valueCodec: values,
 		log: c.cfg.Logger.With("topic", cfg.Name), tracker: newTracker(), state: Starting, reason: "not started", since: time.Now(),
+		meaning: newMeaning(&cfg), deadLetters: deadLetters{topic: cfg.DeadLetterTopic},
 		readyCh: make(chan struct{}), metrics: c.metrics.topic(cfg.Name), deleteRetention: cfg.DeleteRetention, repairs: cfg.RepairSplitKeys,
 	}
 	if t.start, err = parseStart(cfg.Start); err != nil {

@@ -314,15 +314,15 @@ func TestComplaintsAreLimited(t *testing.T) {
 }
 
 func TestDeletesRememberWhatTombstonesRemoved(t *testing.T) {
-	var d deletes
+	var d flights
 	if d.any() {
 		t.Fatal("a delete is in flight")
 	}
-	d.begin("a")
-	d.begin("a")
-	d.note([]byte("b"), 0, 1, true) // nobody asks
-	d.note([]byte("a"), 0, 2, false)
-	d.note([]byte("a"), 1, 2, true)
+	d.begin("a", true)
+	d.begin("a", true)
+	d.note([]byte("b"), flightNote{partition: 0, offset: 1, removed: true}) // nobody asks
+	d.note([]byte("a"), flightNote{partition: 0, offset: 2, removed: false})
+	d.note([]byte("a"), flightNote{partition: 1, offset: 2, removed: true})
 	for _, c := range []struct {
 		partition int32
 		offset    int64
@@ -332,11 +332,11 @@ func TestDeletesRememberWhatTombstonesRemoved(t *testing.T) {
 			t.Errorf("removed at %d, %d: %v", c.partition, c.offset, got)
 		}
 	}
-	d.end("a")
+	d.end("a", true)
 	if !d.any() || !d.removed("a", 1, 2) {
 		t.Error("the second delete in flight is forgotten with the first")
 	}
-	d.end("a")
+	d.end("a", true)
 	if d.any() || len(d.keys) != 0 {
 		t.Error("notes are kept without a delete in flight")
 	}

@@ -158,7 +158,7 @@ func (s *session) readAgain(ctx context.Context, upTo map[int32]int64, v *store.
 			if err := ctx.Err(); err != nil {
 				return err
 			}
-			taken := sc.take(t, b.Partition, records, false)
+			taken := sc.takeKeys(t, records)
 			sc.batch.Partition = b.Partition
 			if err := v.Met(&sc.batch); err != nil {
 				return err
@@ -194,7 +194,7 @@ func (s *session) reachEnds(ctx context.Context, ids []int32) error {
 
 // removal tells watchers of what left the log.
 func (s *session) removal(watching bool) func(store.Removal) {
-	if !watching {
+	if !watching || s.to.view != nil { // which tells
 		return nil
 	}
 	return func(r store.Removal) {

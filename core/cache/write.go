@@ -72,9 +72,9 @@ func (t *Topic) await(ctx context.Context, w Write) (Written, error) {
 // done must not block. Records that are submitted one after the other for the same key reach the log in that order.
 //
 // What is wrong with the write itself is told at once, before Submit returns: ErrReadOnly, ErrEmptyKey, ErrNotReady,
-// *EncodingError, *TooLargeError; nothing was produced then. Later come kafka's errors: ErrUnavailable, ErrNotEnoughReplicas,
+// *EncodingError, *InvalidError, *TooLargeError; nothing was produced then. Later come kafka's errors: ErrUnavailable, ErrNotEnoughReplicas,
 // ErrNotAuthorized: not in the log; ErrUnknownOutcome: perhaps in the log; *PendingError: in the log and not applied here in
-// Write.Apply.
+// Write.Apply; *InvalidError with Written: in the log, and refused there by the topic's rules, where Write.Apply asks for what became of it.
 func (t *Topic) Submit(w Write, done func(Written, error)) {
 	record, err := t.record(w)
 	if err != nil {
@@ -86,18 +86,8 @@ func (t *Topic) Submit(w Write, done func(Written, error)) {
 		return
 	}
 	finish := done
-	if w.Delete && w.Apply > 0 {
-		key := string(w.Key)
-		t.deletes.begin(key)
-		finish = func(r Written, err error) {
-			partition := r.Partition
-			if r.split {
-				partition = anyPartition
-			}
-			r.Removed = r.Applied && t.deletes.removed(key, partition, r.Offset)
-			t.deletes.end(key)
-			done(r, err)
-		}
+	if w.Apply > 0 && (w.Delete || t.meaning.refuses()) {
+		finish = t.followed(string(w.Key), w.Delete, done)
 	}
 	others, to := t.otherClaims(w.Key, record.Key)
 	if len(others) == 0 {
@@ -105,6 +95,27 @@ func (t *Topic) Submit(w Write, done func(Written, error)) {
 		return
 	}
 	t.produceSplit(record, others, to, w.Apply, finish)
+}
+
+// followed has what applying a write's record comes to noted until its outcome is told.
+func (t *Topic) followed(key string, deletes bool, done func(Written, error)) func(Written, error) {
+	t.flights.begin(key, deletes)
+	return func(r Written, err error) {
+		partition := r.Partition
+		if r.split {
+			partition = anyPartition
+		}
+		r.Removed = r.Applied && t.flights.removed(key, partition, r.Offset)
+		if err == nil && r.Applied {
+			if refused := t.flights.refused(key, partition, r.Offset); refused != nil {
+				e := *refused
+				e.Written = &r
+				err = &e
+			}
+		}
+		t.flights.end(key, deletes)
+		done(r, err)
+	}
 }
 
 // produce writes one record, and finishes once it is applied where that is asked for.
@@ -141,6 +152,9 @@ func (t *Topic) record(w Write) (kafka.ProduceRecord, error) {
 		r.Value, err = t.valueCodec.Encode(make([]byte, 0, len(w.Value)), w.Value)
 		if err != nil {
 			return r, &EncodingError{Field: "value", Encoding: t.valueCodec.Name(), Err: err}
+		}
+		if err := t.invalidWrite(w.Key, w.Value); err != nil {
+			return r, err
 		}
 	}
 	if limit := int(t.maxBytes.Load()); limit > 0 {
