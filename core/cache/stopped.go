@@ -27,7 +27,7 @@ func (e *StoppedError) Error() string {
 func (e *StoppedError) Unwrap() error { return e.Err }
 
 // stoppedEvery is how often it is looked whether a record that stopped a topic is still there.
-const stoppedEvery = 10 * time.Second
+const stoppedEvery = 5 * time.Second
 
 // stopped keeps the topic where it is until the log no longer has the record: by compaction, since what follows was written over it, or
 // because the log itself is another one. Ends go on being asked for meanwhile, so that the lag is known.
