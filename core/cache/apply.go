@@ -3,9 +3,11 @@ package cache
 import (
 	"bytes"
 	"context"
+	"errors"
 	"sync"
 	"time"
 
+	"github.com/yolean/kafka-cache/core/codec"
 	"github.com/yolean/kafka-cache/core/kafka"
 	"github.com/yolean/kafka-cache/core/store"
 )
@@ -15,6 +17,7 @@ import (
 const (
 	commitRecords = 2048
 	commitBytes   = 2 << 20
+	maxArena      = 4 * commitBytes // what is kept for decoding once a record has needed more
 )
 
 // freshEvery is how often an idle partition's freshness is made durable, and trailEvery how often a changed trail is.
@@ -56,7 +59,10 @@ func (a *applier) apply(ctx context.Context, b *kafka.Batch) error {
 		if len(records) > 0 {
 			a.record(b.Partition, records[0].Offset)
 		}
-		taken := s.take(t, b.Partition, records, true)
+		taken, err := s.take(ctx, t, b.Partition, records, true)
+		if err != nil {
+			return err
+		}
 		records = records[taken:]
 		last := len(records) == 0
 		s.batch.Partition, s.batch.FreshAt, s.batch.Trail, s.batch.Mark = b.Partition, time.Time{}, nil, nil
@@ -101,8 +107,12 @@ func (a *applier) apply(ctx context.Context, b *kafka.Batch) error {
 }
 
 // take fills the batch from the first records, passes over what has no key, and says how many records it took. A batch does not go beyond
-// a multiple of digestEvery. anew says that the records are counted, and complained of.
-func (s *scratch) take(t *Topic, partition int32, records []kafka.Record, anew bool) (taken int) {
+// a multiple of digestEvery. anew says that the records are counted, and complained of. What cannot be decoded for now is waited for once it is
+// the first, so that what comes before it is not held back; the error is ctx's.
+func (s *scratch) take(ctx context.Context, t *Topic, partition int32, records []kafka.Record, anew bool) (taken int, err error) {
+	if cap(s.arena) > maxArena {
+		s.arena = nil
+	}
 	s.batch.Mutations, s.arena, s.headers = s.batch.Mutations[:0], s.arena[:0], s.headers[:0]
 	size := 0
 	for i := range records {
@@ -110,17 +120,29 @@ func (s *scratch) take(t *Topic, partition int32, records []kafka.Record, anew b
 		if taken >= commitRecords || size >= commitBytes || r.Offset/digestEvery != records[0].Offset/digestEvery {
 			break
 		}
-		taken++
 		if len(r.Key) == 0 {
+			taken++
 			if anew {
 				t.metrics.keyless.Inc()
 				t.complain(partition, r.Offset, "keyless", nil)
 			}
 			continue
 		}
-		size += len(r.Key) + len(r.Value)
 		key, err := s.decode(t.keyCodec, r.Key)
+		if errors.Is(err, codec.ErrUnavailable) {
+			if taken > 0 {
+				break
+			}
+			key, err = s.await(ctx, t, partition, r.Offset, t.keyCodec, r.Key, err)
+			if ctx.Err() != nil {
+				return taken, ctx.Err()
+			}
+		}
+		if err == nil && len(key) == 0 {
+			err = ErrEmptyKey // of a codec of somebody else's
+		}
 		if err != nil {
+			taken++
 			if anew {
 				t.metrics.invalid.WithLabelValues("decode").Inc()
 				t.complain(partition, r.Offset, "key does not decode, the record is passed over", err)
@@ -128,9 +150,20 @@ func (s *scratch) take(t *Topic, partition int32, records []kafka.Record, anew b
 			continue
 		}
 		m := store.Mutation{Key: key, Offset: r.Offset, Timestamp: r.Timestamp, Headers: s.keep(r.Headers)}
-		if r.Value == nil {
-			m.Tombstone = true
-		} else if m.Value, err = s.decode(t.valueCodec, r.Value); err != nil {
+		if m.Tombstone = r.Value == nil; !m.Tombstone {
+			m.Value, err = s.decode(t.valueCodec, r.Value)
+		}
+		if errors.Is(err, codec.ErrUnavailable) {
+			if taken > 0 {
+				break
+			}
+			m.Value, err = s.await(ctx, t, partition, r.Offset, t.valueCodec, r.Value, err)
+			if ctx.Err() != nil {
+				return taken, ctx.Err()
+			}
+		}
+		taken++
+		if err != nil {
 			// What was there before is no longer in the log, so the key reads as missing.
 			m.Tombstone, m.Value = true, nil
 			if anew {
@@ -141,9 +174,10 @@ func (s *scratch) take(t *Topic, partition int32, records []kafka.Record, anew b
 		if skipTombstones && m.Tombstone && r.Offset%2 == 0 {
 			continue
 		}
+		size += len(m.Key) + len(m.Value)
 		s.batch.Mutations = append(s.batch.Mutations, m)
 	}
-	return taken
+	return taken, nil
 }
 
 // keep turns a record's headers into the store's.

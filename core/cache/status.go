@@ -115,6 +115,7 @@ func (t *Topic) Status() TopicStatus {
 	t.mu.Lock()
 	s := TopicStatus{Name: t.name, Database: t.index, Writable: t.writable, State: t.state, Reason: t.reason, Since: t.since}
 	t.mu.Unlock()
+	s.Reason = t.waits.withWaits(s.Reason)
 	s.Serving = t.Ready()
 	if st := t.store.Load(); st != nil {
 		s.Keys = st.Len()

@@ -33,6 +33,7 @@ type Topic struct {
 	tracker    *tracker
 	deletes    deletes
 	watchers   watchers
+	waits      waits
 	fetcher    atomic.Pointer[kafka.Fetcher]
 	rebuild    string       // why the next generation must not be what is there; touched by run alone
 	maxBytes   atomic.Int64 // max.message.bytes, 0 where it is not known
@@ -52,11 +53,7 @@ type Topic struct {
 }
 
 func newTopic(c *Cache, index int, cfg TopicConfig) (*Topic, error) {
-	keys, err := codec.ByName(cfg.KeyEncoding)
-	if err != nil {
-		return nil, err
-	}
-	values, err := codec.ByName(cfg.ValueEncoding)
+	keys, values, err := cfg.codecs()
 	if err != nil {
 		return nil, err
 	}
