@@ -6,6 +6,7 @@ import (
 	"strings"
 
 	"github.com/yolean/kafka-cache/core/cache"
+	"github.com/yolean/kafka-cache/core/codec"
 	"github.com/yolean/kafka-cache/respserver/resp"
 )
 
@@ -37,6 +38,8 @@ func (c *conn) errorText(t *cache.Topic, err error) string {
 		return "READONLY topic " + t.Name() + " is read-only here; --read-only=false, or read-only: false of the topic, allows writes"
 	case errors.Is(err, cache.ErrEmptyKey):
 		return "ERR a record needs a key that is not empty"
+	case errors.As(err, &encoding) && errors.Is(err, codec.ErrUnavailable):
+		return fmt.Sprintf("TRYAGAIN the %s cannot be encoded as %s for now, nothing was written to topic %s: %v", encoding.Field, encoding.Encoding, t.Name(), encoding.Err)
 	case errors.As(err, &encoding):
 		return fmt.Sprintf("INVALID the %s is not %s, which --%s-encoding of topic %s asks for: %v", encoding.Field, encoding.Encoding, encoding.Field,
 			t.Name(), encoding.Err)

@@ -7,6 +7,7 @@ import (
 	"testing"
 
 	"github.com/yolean/kafka-cache/core/cache"
+	"github.com/yolean/kafka-cache/core/codec"
 	"github.com/yolean/kafka-cache/core/position"
 )
 
@@ -23,6 +24,7 @@ func TestErrorCodes(t *testing.T) {
 		{cache.ErrNotAuthorized, "NOPERM "}, {cache.ErrUnknownOutcome, "UNKNOWN "}, {cache.ErrEmptyKey, "ERR a record needs a key"}, {cache.ErrClosed, "ERR the instance"},
 		{pending, "PENDING 1:AQAAAAAAAAAAAAAAAAAAAA:0.5 "}, {&cache.TooLargeError{Size: 2_000_000, Max: 1_000_000}, "ERR the record takes 2000000 bytes and topic a allows 1000000"},
 		{&cache.EncodingError{Field: "value", Encoding: "json", Err: errors.New("at 1")}, "INVALID the value is not json, which --value-encoding of topic a asks for: at 1"},
+		{&cache.EncodingError{Field: "value", Encoding: "avro", Err: fmt.Errorf("schema 7: %w", codec.ErrUnavailable)}, "TRYAGAIN the value cannot be encoded as avro for now, nothing was written to topic a: schema 7"},
 		{errors.New("x\r\ny"), "ERR x\r\ny"}, // whose line ends are removed on the way out
 	} {
 		if got := c.errorText(topic, fmt.Errorf("produce: %w", k.err)); !strings.HasPrefix(got, k.want) && !strings.HasPrefix(got, "ERR produce: x") {

@@ -3,10 +3,12 @@ package cache
 import (
 	"bytes"
 	"context"
+	"errors"
 	"fmt"
 	"sync"
 	"time"
 
+	"github.com/yolean/kafka-cache/core/codec"
 	"github.com/yolean/kafka-cache/core/kafka"
 	"github.com/yolean/kafka-cache/core/policy"
 	"github.com/yolean/kafka-cache/core/store"
@@ -17,6 +19,7 @@ import (
 const (
 	commitRecords = 2048
 	commitBytes   = 2 << 20
+	maxArena      = 4 * commitBytes // what is kept for decoding once a record has needed more
 )
 
 // freshEvery is how often an idle partition's freshness is made durable, and trailEvery how often a changed trail is.
@@ -69,7 +72,7 @@ func (a *applier) apply(ctx context.Context, b *kafka.Batch) error {
 		if len(records) > 0 {
 			a.record(b.Partition, records[0].Offset)
 		}
-		taken, err := s.take(t, b.Partition, records, a.before)
+		taken, err := s.take(ctx, t, b.Partition, records, a.before)
 		if err != nil {
 			return err
 		}
@@ -126,8 +129,12 @@ func (a *applier) apply(ctx context.Context, b *kafka.Batch) error {
 }
 
 // take fills the batch from the first records, passes over what has no key, and says how many records it took. A batch does not go beyond
-// a multiple of digestEvery, nor to a record that stops the topic. before is what the store has of a key.
-func (s *scratch) take(t *Topic, partition int32, records []kafka.Record, before func(dst, key []byte) ([]byte, bool, error)) (taken int, err error) {
+// a multiple of digestEvery, nor to a record that stops the topic. before is what the store has of a key. What cannot be decoded for now is
+// waited for once it is the first, so that what comes before it is not held back; then the error is ctx's.
+func (s *scratch) take(ctx context.Context, t *Topic, partition int32, records []kafka.Record, before func(dst, key []byte) ([]byte, bool, error)) (taken int, err error) {
+	if cap(s.arena) > maxArena {
+		s.arena = nil
+	}
 	s.batch.Mutations, s.arena, s.headers = s.batch.Mutations[:0], s.arena[:0], s.headers[:0]
 	clear(s.refusals)
 	clear(s.pending)
@@ -144,7 +151,11 @@ func (s *scratch) take(t *Topic, partition int32, records []kafka.Record, before
 			t.complain(partition, r.Offset, "keyless", nil)
 			continue
 		}
-		v, err := s.judge(t, partition, r, func(key []byte) ([]byte, error) { return s.newest(key, before) })
+		j := judging{ctx: ctx, topic: t, partition: partition, before: before, waits: taken == 0}
+		v, err := s.judge(&j, r)
+		if errors.Is(err, codec.ErrUnavailable) {
+			break
+		}
 		if err != nil {
 			return taken, fmt.Errorf("judge offset %d of partition %d: %w", r.Offset, partition, err)
 		}
@@ -159,7 +170,7 @@ func (s *scratch) take(t *Topic, partition int32, records []kafka.Record, before
 		if v.none || skipTombstones && v.mutation.Tombstone && r.Offset%2 == 0 {
 			continue
 		}
-		size += len(r.Key) + max(len(r.Value), len(v.mutation.Value))
+		size += len(v.mutation.Key) + max(len(r.Value), len(v.mutation.Value))
 		s.batch.Mutations = append(s.batch.Mutations, v.mutation)
 		if t.meaning.mutation != nil && !v.mutation.Hold {
 			s.remember(&v.mutation)
@@ -198,7 +209,7 @@ func (s *scratch) remember(m *store.Mutation) {
 }
 
 // takeKeys fills the batch with the keys and offsets of the first records that have a value: what a second reading of the log needs to know.
-func (s *scratch) takeKeys(t *Topic, records []kafka.Record) (taken int) {
+func (s *scratch) takeKeys(ctx context.Context, t *Topic, partition int32, records []kafka.Record) (taken int, err error) {
 	s.batch.Mutations, s.arena = s.batch.Mutations[:0], s.arena[:0]
 	for i := range records {
 		r := &records[i]
@@ -209,11 +220,16 @@ func (s *scratch) takeKeys(t *Topic, records []kafka.Record) (taken int) {
 		if len(r.Key) == 0 || r.Value == nil {
 			continue
 		}
-		if key, err := s.decode(t.keyCodec, r.Key); err == nil { // one that does not decode was passed over
+		j := judging{ctx: ctx, topic: t, partition: partition, waits: true}
+		key, err := s.decoded(&j, t.keyCodec, r.Offset, r.Key)
+		if ctx.Err() != nil {
+			return taken, ctx.Err()
+		}
+		if err == nil && len(key) > 0 { // others were passed over
 			s.batch.Mutations = append(s.batch.Mutations, store.Mutation{Key: key, Offset: r.Offset})
 		}
 	}
-	return taken
+	return taken, nil
 }
 
 // keep turns a record's headers into the store's.

@@ -11,6 +11,7 @@ import (
 
 	"golang.org/x/sync/errgroup"
 
+	"github.com/yolean/kafka-cache/core/codec"
 	"github.com/yolean/kafka-cache/core/kafka"
 	"github.com/yolean/kafka-cache/core/store"
 )
@@ -119,6 +120,13 @@ func (c *Cache) Run(ctx context.Context) (err error) {
 			}
 			return nil
 		})
+	}
+	for _, t := range c.topics {
+		for _, used := range []codec.Codec{t.keyCodec, t.valueCodec} {
+			if r, ok := used.(codec.Runner); ok {
+				group.Go(func() error { r.Run(running); return nil })
+			}
+		}
 	}
 	group.Go(func() error { return c.commitLoop(running) })
 	if c.cfg.StartupTimeout > 0 {

@@ -63,8 +63,12 @@ type TopicConfig struct {
 	Name string
 	// Writable allows Put, Delete and Submit. The default is read-only.
 	Writable bool
-	// KeyEncoding and ValueEncoding are codec names: "utf-8" and "json" by default.
+	// KeyEncoding and ValueEncoding are names that codec.ByName takes: "utf-8" and "json" by default.
 	KeyEncoding, ValueEncoding string
+	// KeyCodec and ValueCodec, where they are not nil, are used instead of what is named. Their names belong to the checkpoint's identity, as the
+	// encodings' do: with another one the topic is read anew. A name of a built-in encoding is refused (codec.CheckName), and so is a
+	// codec that cannot encode keys where it would (codec.CheckKey).
+	KeyCodec, ValueCodec codec.Codec
 	// Start is where reading begins where there is no checkpoint: "earliest" (the default), "offset:N" in every partition, "timestamp:" and a time
 	// as in RFC 3339, or a time before now such as "-24h". It belongs to the checkpoint's identity: another one begins anew.
 	Start string
@@ -107,11 +111,8 @@ func (c *Config) Validate() error {
 			return fmt.Errorf("%w: topic %q is given twice", ErrConfig, t.Name)
 		}
 		seen[t.Name] = true
-		if _, err := codec.ByName(cmp.Or(t.KeyEncoding, DefaultKeyEncoding)); err != nil {
-			return fmt.Errorf("%w: topic %q: key encoding: %w", ErrConfig, t.Name, err)
-		}
-		if _, err := codec.ByName(cmp.Or(t.ValueEncoding, DefaultValueEncoding)); err != nil {
-			return fmt.Errorf("%w: topic %q: value encoding: %w", ErrConfig, t.Name, err)
+		if _, _, err := t.codecs(); err != nil {
+			return fmt.Errorf("%w: topic %q: %w", ErrConfig, t.Name, err)
 		}
 		if _, err := parseStart(t.Start); err != nil {
 			return fmt.Errorf("%w: topic %q: %w", ErrConfig, t.Name, err)
@@ -152,12 +153,5 @@ func (c Config) withDefaults() Config {
 	if c.Kafka.Logger == nil {
 		c.Kafka.Logger = c.Logger
 	}
-	topics := make([]TopicConfig, len(c.Topics))
-	for i, t := range c.Topics {
-		t.KeyEncoding = cmp.Or(t.KeyEncoding, DefaultKeyEncoding)
-		t.ValueEncoding = cmp.Or(t.ValueEncoding, DefaultValueEncoding)
-		topics[i] = t
-	}
-	c.Topics = topics
 	return c
 }

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 
+	"github.com/yolean/kafka-cache/core/codec"
 	"github.com/yolean/kafka-cache/core/kafka"
 )
 
@@ -38,7 +39,8 @@ var (
 	ErrNotAuthorized = kafka.ErrNotAuthorized
 )
 
-// EncodingError is the error of a key or value that does not encode: nothing was produced.
+// EncodingError is the error of a key or value that does not encode: nothing was produced. Where it wraps codec.ErrUnavailable, what the
+// encoding needs cannot be had for the moment, and the same write may succeed later.
 type EncodingError struct {
 	Field    string // "key" or "value"
 	Encoding string
@@ -46,6 +48,9 @@ type EncodingError struct {
 }
 
 func (e *EncodingError) Error() string {
+	if errors.Is(e.Err, codec.ErrUnavailable) {
+		return fmt.Sprintf("cache: the %s cannot be encoded as %s for now: %v", e.Field, e.Encoding, e.Err)
+	}
 	return fmt.Sprintf("cache: %s is not %s: %v", e.Field, e.Encoding, e.Err)
 }
 

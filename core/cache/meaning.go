@@ -1,11 +1,14 @@
 package cache
 
 import (
+	"context"
 	"crypto/sha256"
 	"encoding/hex"
+	"errors"
 	"fmt"
 	"strings"
 
+	"github.com/yolean/kafka-cache/core/codec"
 	"github.com/yolean/kafka-cache/core/kafka"
 	"github.com/yolean/kafka-cache/core/policy"
 	"github.com/yolean/kafka-cache/core/store"
@@ -146,9 +149,28 @@ type refusal struct {
 	key     []byte // decoded, nil where it does not decode
 }
 
-// judge says what a record with a key comes to. It decodes, checks and resolves in that order. before is what the record's key has, as far as this
-// batch and the store know; it is asked for only where a mutation rule looks at it.
-func (s *scratch) judge(t *Topic, partition int32, r *kafka.Record, before func(key []byte) ([]byte, error)) (v verdict, err error) {
+// judging is whose records are judged, and how.
+type judging struct {
+	ctx       context.Context
+	topic     *Topic
+	partition int32
+	before    func(dst, key []byte) ([]byte, bool, error) // what the store has of a key
+	waits     bool                                        // for what a codec lacks; otherwise that is an error
+}
+
+// decoded decodes a key or value. Its error is the record's, ctx's, or codec.ErrUnavailable where it does not wait for that.
+func (s *scratch) decoded(j *judging, c codec.Codec, offset int64, b []byte) ([]byte, error) {
+	out, err := s.decode(c, b)
+	if err != nil && j.waits && errors.Is(err, codec.ErrUnavailable) {
+		return s.await(j.ctx, j.topic, j.partition, offset, c, b, err)
+	}
+	return out, err
+}
+
+// judge says what a record with a key comes to. It decodes, checks, resolves and compares with what the key has, in that order. Its error is ctx's,
+// the store's, or codec.ErrUnavailable where it is not to wait.
+func (s *scratch) judge(j *judging, r *kafka.Record) (v verdict, err error) {
+	t, partition := j.topic, j.partition
 	m := &t.meaning
 	refuse := func(rule string, err error, o policy.Outcome) {
 		v.refusal = &refusal{rule: rule, err: err, outcome: o, record: r, key: v.mutation.Key}
@@ -160,8 +182,14 @@ func (s *scratch) judge(t *Topic, partition int32, r *kafka.Record, before func(
 			v.mutation.Hold, v.mutation.Value = true, nil
 		}
 	}
-	key, err := s.decode(t.keyCodec, r.Key)
+	key, err := s.decoded(j, t.keyCodec, r.Offset, r.Key)
+	if err == nil && len(key) == 0 {
+		err = ErrEmptyKey // of a codec of somebody else's
+	}
 	if err != nil {
+		if j.ctx.Err() != nil || errors.Is(err, codec.ErrUnavailable) {
+			return v, err
+		}
 		o := m.onRead
 		if o != policy.Stop {
 			o, v.none = policy.Skip, true // there is no key to take anything from
@@ -174,8 +202,11 @@ func (s *scratch) judge(t *Topic, partition int32, r *kafka.Record, before func(
 		v.mutation.Tombstone = true
 		return v, nil
 	}
-	value, err := s.decode(t.valueCodec, r.Value)
+	value, err := s.decoded(j, t.valueCodec, r.Offset, r.Value)
 	if err != nil {
+		if j.ctx.Err() != nil || errors.Is(err, codec.ErrUnavailable) {
+			return v, err
+		}
 		o := m.onRead
 		if o == policy.Keep {
 			o = policy.Delete
@@ -206,7 +237,7 @@ func (s *scratch) judge(t *Topic, partition int32, r *kafka.Record, before func(
 	}
 	s.yieldTo(y, key)
 	if m.mutation != nil {
-		old, err := before(key)
+		old, err := s.newest(key, j.before)
 		if err != nil {
 			return v, err
 		}

@@ -123,6 +123,7 @@ func (t *Topic) Status() TopicStatus {
 	t.mu.Lock()
 	s := TopicStatus{Name: t.name, Database: t.index, Writable: t.writable, State: t.state, Reason: t.reason, Since: t.since}
 	t.mu.Unlock()
+	s.Reason = t.waits.withWaits(s.Reason)
 	s.Serving = t.Ready()
 	if v := t.reads.Load(); v != nil {
 		s.Keys = v.Len()

@@ -35,6 +35,7 @@ type Topic struct {
 	tracker     *tracker
 	flights     flights
 	watchers    watchers
+	waits       waits
 	fetcher     atomic.Pointer[kafka.Fetcher]
 	halted      atomic.Pointer[StoppedError] // the record in front of which it stands
 	invalids    invalids
@@ -57,11 +58,7 @@ type Topic struct {
 }
 
 func newTopic(c *Cache, index int, cfg TopicConfig) (*Topic, error) {
-	keys, err := codec.ByName(cfg.KeyEncoding)
-	if err != nil {
-		return nil, err
-	}
-	values, err := codec.ByName(cfg.ValueEncoding)
+	keys, values, err := cfg.codecs()
 	if err != nil {
 		return nil, err
 	}

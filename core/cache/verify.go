@@ -158,7 +158,10 @@ func (s *session) readAgain(ctx context.Context, upTo map[int32]int64, v *store.
 			if err := ctx.Err(); err != nil {
 				return err
 			}
-			taken := sc.takeKeys(t, records)
+			taken, err := sc.takeKeys(ctx, t, b.Partition, records)
+			if err != nil {
+				return err
+			}
 			sc.batch.Partition = b.Partition
 			if err := v.Met(&sc.batch); err != nil {
 				return err

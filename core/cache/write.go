@@ -147,6 +147,9 @@ func (t *Topic) record(w Write) (kafka.ProduceRecord, error) {
 	if err != nil {
 		return r, &EncodingError{Field: "key", Encoding: t.keyCodec.Name(), Err: err}
 	}
+	if len(key) == 0 {
+		return r, ErrEmptyKey
+	}
 	r = kafka.ProduceRecord{Key: key, Headers: w.Headers}
 	if !w.Delete {
 		r.Value, err = t.valueCodec.Encode(make([]byte, 0, len(w.Value)), w.Value)

@@ -1,8 +1,8 @@
 package codec
 
-type binaryCodec struct{}
+type binaryCodec struct{ name string }
 
-func (binaryCodec) Name() string   { return "binary" }
+func (c binaryCodec) Name() string { return c.name }
 func (binaryCodec) Identity() bool { return true }
 
 func (binaryCodec) Encode(dst, decoded []byte) ([]byte, error) { return append(dst, decoded...), nil }

@@ -124,10 +124,10 @@ func (f *file) parseTopics(path, source string, n *yaml.Node) error {
 				err = boolean{t.readOnly}.parse(s)
 			case "key-encoding":
 				t.keyEncoding = new(string)
-				err = encoding{t.keyEncoding}.parse(s)
+				err = encoding{t.keyEncoding, true}.parse(s)
 			case "value-encoding":
 				t.valEncoding = new(string)
-				err = encoding{t.valEncoding}.parse(s)
+				err = encoding{t.valEncoding, false}.parse(s)
 			case "start":
 				t.start, t.startAt = &s, source
 			case "delete-retention":

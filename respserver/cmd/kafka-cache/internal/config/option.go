@@ -74,11 +74,11 @@ var options = []option{
 		help:  "Refuse writes, where a topic does not say.",
 		value: func(c *Config) value { return boolean{&c.ReadOnly} }},
 	{name: "key-encoding", arg: "NAME", section: "Topics", def: "utf-8",
-		help:  "Encoding of keys in the log, where a topic does not say: " + encodingNames() + ".",
-		value: func(c *Config) value { return encoding{&c.KeyEncoding} }},
+		help:  "Encoding of keys in the log, where a topic does not say: " + encoding{keys: true}.names() + " (see encodings.md).",
+		value: func(c *Config) value { return encoding{&c.KeyEncoding, true} }},
 	{name: "value-encoding", arg: "NAME", section: "Topics", def: "json",
-		help:  "Encoding of values in the log, where a topic does not say: " + encodingNames() + ".",
-		value: func(c *Config) value { return encoding{&c.ValueEncoding} }},
+		help:  "Encoding of values in the log, where a topic does not say: " + encoding{}.names() + " (see encodings.md).",
+		value: func(c *Config) value { return encoding{&c.ValueEncoding, false} }},
 	{name: "start", arg: "WHERE", section: "Topics", def: cache.DefaultStart,
 		help: "Where reading begins without a checkpoint in the data directory, where a topic does not say: earliest, offset:N (in every partition), " +
 			"timestamp: and a time as in RFC 3339 (timestamp:2026-01-02T15:04:05Z), or how long ago (-24h, -90m). Keys whose newest record is older are " +

@@ -100,14 +100,28 @@ func (v choice) parse(s string) error {
 }
 func (v choice) String() string { return *v.p }
 
-type encoding struct{ p *string }
+// encoding is one of keys or of values; its alias becomes its canonical name.
+type encoding struct {
+	p    *string
+	keys bool
+}
 
-func encodingNames() string { return strings.Join(codec.Names(), ", ") }
+func (v encoding) names() string {
+	if v.keys {
+		return strings.Join(codec.KeyNames(), ", ")
+	}
+	return strings.Join(codec.Names(), ", ")
+}
 
 func (v encoding) parse(s string) error {
 	c, err := codec.ByName(s)
 	if err != nil {
-		return fmt.Errorf("unknown encoding %.64q: known are %s", s, encodingNames())
+		return fmt.Errorf("unknown encoding %.64q: known are %s", s, v.names())
+	}
+	if v.keys {
+		if err := codec.CheckKey(c); err != nil {
+			return fmt.Errorf("%w: known for keys are %s", err, v.names())
+		}
 	}
 	*v.p = c.Name()
 	return nil
