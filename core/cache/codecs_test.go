@@ -122,7 +122,7 @@ func TestDecodedSizesBoundABatch(t *testing.T) {
 		records = append(records, kafka.Record{Offset: int64(i), Key: []byte("k"), Value: large})
 	}
 	s := new(scratch)
-	taken, err := s.take(t.Context(), topic, 0, records, true)
+	taken, err := s.take(t.Context(), topic, 0, records, func(dst, _ []byte) ([]byte, bool, error) { return dst, false, nil })
 	if err != nil || taken > 3 {
 		t.Errorf("took %d records of a megabyte each, %v", taken, err)
 	}
