@@ -9,7 +9,7 @@ import (
 )
 
 // served is a topic that answers from an empty store, without a session.
-func served(t *testing.T) (*Topic, *store.Store) {
+func served(t testing.TB) (*Topic, *store.Store) {
 	t.Helper()
 	c, err := New(Config{Kafka: kafka.Config{Bootstrap: []string{"127.0.0.1:1"}}, Topics: []TopicConfig{{Name: "a"}}})
 	if err != nil {
