@@ -9,6 +9,7 @@ import (
 	"net/http"
 	"os"
 	"os/exec"
+	"regexp"
 	"strings"
 	"time"
 
@@ -79,11 +80,24 @@ func (i *instance) WaitReady(ctx context.Context) (time.Duration, error) {
 		select {
 		case <-tick.C:
 		case <-i.Done():
-			return time.Since(i.Began), fmt.Errorf("%w with code %d", conformance.ErrEnded, i.ExitCode())
+			return time.Since(i.Began), i.because(fmt.Errorf("%w with code %d", conformance.ErrEnded, i.ExitCode()))
 		case <-ctx.Done():
-			return time.Since(i.Began), last
+			return time.Since(i.Began), i.because(last)
 		}
 	}
+}
+
+var complaint = regexp.MustCompile(`\b[A-Za-z.]*(Exception|Error): .*|the view has ended: .*`)
+
+// because adds the last complaint that the peer has printed, if there is one: a table has room for the reason and not for a log.
+func (i *instance) because(err error) error {
+	lines := i.Lines()
+	for n := len(lines) - 1; n >= 0; n-- {
+		if said := complaint.FindString(lines[n]); said != "" {
+			return fmt.Errorf("%w; it printed last: %.200s", err, said)
+		}
+	}
+	return err
 }
 
 func (i *instance) Get(ctx context.Context, key string) (string, bool, error) {
