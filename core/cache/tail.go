@@ -79,6 +79,7 @@ func (s *session) fetchError(e kafka.FetchError) {
 
 // discovered is told of all partitions whenever there are new ones.
 func (s *session) discovered(ids []int32) {
+	s.freshness.found(ids)
 	s.to.store.SetPartitions(ids)
 	s.to.tracker().discovered(ids)
 	if t := s.topic.tracker; t != s.to.tracker() {
