@@ -67,6 +67,45 @@ func TestWatcherThatComesDuringACommitIsToldToFlush(t *testing.T) {
 	}
 }
 
+// A tombstone is remembered while an open transaction may hide an older value of another partition.
+func TestTombstonesAreRememberedWhileATransactionIsOpen(t *testing.T) {
+	topic, st := served(t)
+	st.SetPartitions([]int32{0, 1})
+	f := newFreshness(topic.log, nil, func() {})
+	a := newApplier(topic, topic.current, f, func() error { return nil })
+	now := time.Now()
+	offset := [2]int64{}
+	apply := func(partition int32, after time.Duration, hidden int64, tombstone bool) {
+		t.Helper()
+		b := fetched(offset[partition], "k", `1`, now.Add(after))
+		b.Partition = partition
+		if b.HighWatermark += hidden; tombstone {
+			b.Records[0].Value = nil
+		} else {
+			b.Records[0].Key = []byte("other")
+		}
+		offset[partition]++
+		if err := a.apply(t.Context(), b); err != nil {
+			t.Fatal(err)
+		}
+	}
+	apply(1, 0, 0, true)
+	for minutes := range time.Duration(3) { // both are at their stable ends all the time
+		apply(0, (1+minutes)*time.Minute, 1, false)
+		apply(1, (1+minutes)*time.Minute, 0, false)
+	}
+	if n := st.Stats().Tombstones; n != 1 {
+		t.Fatalf("%d tombstones are remembered while a transaction is open", n)
+	}
+	for range 2 {
+		apply(0, 4*time.Minute, 0, false)
+		apply(1, 4*time.Minute, 0, false)
+	}
+	if n := st.Stats().Tombstones; n != 0 {
+		t.Fatalf("%d tombstones are remembered after the transaction's end", n)
+	}
+}
+
 func TestFreshnessStaysWhereTombstonesMayHaveBeenMissed(t *testing.T) {
 	topic, st := served(t)
 	suspected := 0

@@ -117,7 +117,7 @@ var (
 	descLagHigh    = desc("consumer_lag_high_watermark_records", "The high watermark as last asked for, minus the position: above the lag while a transaction is open.", "topic", "partition")
 	descBlocked    = desc("blocked_by_transaction_seconds", "Time for which an open transaction has held back what is above the position; 0 while none does.", "topic", "partition")
 	descSplit      = desc("split_keys", "Keys with records in several partitions, by what the newest of them is.", "topic", "newest")
-	descTombstones = desc("remembered_tombstones", "Tombstones that are kept until every partition has been at its end since.", "topic")
+	descTombstones = desc("remembered_tombstones", "Tombstones that are kept until every partition has been at its end half a minute later.", "topic")
 	descAside      = desc("rebuild_in_progress", "1 while the log is read into a new generation or verified, by reason.", "topic", "reason")
 	descPosition   = desc("position_offset", "The next offset to read.", "topic", "partition")
 	descEnd        = desc("end_offset", "The stable end (read_committed) as last asked for.", "topic", "partition")
