@@ -110,6 +110,7 @@ func (s *session) serve() error {
 	t := s.topic
 	var before *generation
 	if t.aside == s.to {
+		t.markComplete(s.to) // what was answered before must not be answered again after a crash
 		before = t.swap()
 	}
 	again, swapped := t.wasReady(), before != nil
