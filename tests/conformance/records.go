@@ -22,6 +22,18 @@ func record(topic, key, value string) *kgo.Record {
 // tombstone deletes the key.
 func tombstone(topic, key string) *kgo.Record { return &kgo.Record{Topic: topic, Key: []byte(key)} }
 
+// homeKey is a key that begins with the prefix and goes to that one of so many partitions by the partitioner of Java's clients: for situations that are not about where
+// keys lie, since not every subject looks elsewhere for one.
+func homeKey(prefix string, partition, partitions int) string {
+	p := kgo.StickyKeyPartitioner(nil).ForTopic("")
+	for n := 0; ; n++ {
+		key := fmt.Sprint(prefix, n)
+		if p.Partition(&kgo.Record{Key: []byte(key)}, partitions) == partition {
+			return key
+		}
+	}
+}
+
 // records are n of them, prefix0 to prefix(n-1), all with the same value.
 func records(topic, prefix string, n int, value string) []*kgo.Record {
 	all := make([]*kgo.Record, n)

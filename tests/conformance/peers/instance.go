@@ -112,8 +112,23 @@ func (i *instance) Get(ctx context.Context, key string) (string, bool, error) {
 	return string(value), err == nil, err
 }
 
+// answersWithin is how long a peer that does not answer now, and says so, is asked again: goka's View says that it has recovered, and once more that it has not when
+// it begins to follow.
+const answersWithin = 2 * time.Second
+
 func (i *instance) All(ctx context.Context) (map[string]string, error) {
+	tick := time.NewTicker(20 * time.Millisecond)
+	defer tick.Stop()
+	began := time.Now()
 	code, body, err := i.ask(ctx, "/all")
+	for err == nil && code == http.StatusServiceUnavailable && time.Since(began) < answersWithin {
+		select {
+		case <-tick.C:
+			code, body, err = i.ask(ctx, "/all")
+		case <-ctx.Done():
+			return nil, context.Cause(ctx)
+		}
+	}
 	if err == nil && code != http.StatusOK {
 		err = fmt.Errorf("it answers %q", strings.TrimSpace(body))
 	}
