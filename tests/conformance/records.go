@@ -84,11 +84,12 @@ func (r *Run) awaitStable(ctx context.Context, topic string) {
 }
 
 // compacted is for a topic whose cleaner passes within a second of what rolls a segment, and which keeps tombstones for
-// retention at least. With retention 0 they go as soon as two passes have seen them.
+// retention at least. With retention 0 they go as soon as two passes have seen them. The files of replaced segments stay for the minute that is Kafka's default: a
+// broker that flushes one which is closed already takes its disk for broken, and ends.
 func compacted(retention time.Duration) map[string]string {
 	return map[string]string{
 		"cleanup.policy": "compact", "segment.ms": "100", "min.cleanable.dirty.ratio": "0", "max.compaction.lag.ms": "200",
-		"delete.retention.ms": fmt.Sprint(retention.Milliseconds()), "file.delete.delay.ms": "100",
+		"delete.retention.ms": fmt.Sprint(retention.Milliseconds()),
 	}
 }
 
