@@ -78,11 +78,14 @@ func (a *applier) apply(ctx context.Context, b *kafka.Batch) error {
 		}
 		records = records[taken:]
 		last := len(records) == 0
-		s.batch.Partition, s.batch.FreshAt, s.batch.Trail, s.batch.Mark = b.Partition, time.Time{}, nil, nil
+		s.batch.Partition, s.batch.FreshAt, s.batch.EndAt, s.batch.Trail, s.batch.Mark = b.Partition, time.Time{}, time.Time{}, nil, nil
 		if last {
 			s.batch.Next = b.Next
 			if b.Last && b.Next >= b.LastStable {
 				s.batch.FreshAt = a.freshness.reached(b.Partition, b.AskedAt)
+			}
+			if b.Last && b.Next >= b.HighWatermark {
+				s.batch.EndAt = b.AskedAt
 			}
 		} else {
 			s.batch.Next = records[0].Offset // gaps before it are the log's

@@ -207,6 +207,16 @@ func (t *Topic) complete(g, before *generation) {
 	})
 }
 
+// markComplete says on disk, before a generation is served, that the one before it is not to be served any more.
+func (t *Topic) markComplete(g *generation) {
+	if g.disk.Dir == "" {
+		return
+	}
+	if err := g.disk.MarkComplete(); err != nil {
+		t.log.Error("mark the generation as complete", "directory", g.disk.Dir, "error", err)
+	}
+}
+
 // closeGeneration gives back a generation that is not read any more.
 func (t *Topic) closeGeneration(g *generation) {
 	if g == nil {

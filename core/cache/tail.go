@@ -100,6 +100,7 @@ func (s *session) fetchError(e kafka.FetchError) {
 
 // discovered is told of all partitions whenever there are new ones.
 func (s *session) discovered(ids []int32) {
+	s.freshness.found(ids)
 	s.to.store.SetPartitions(ids)
 	s.to.tracker().discovered(ids)
 	if t := s.topic.tracker; t != s.to.tracker() {
@@ -133,6 +134,7 @@ func (s *session) serve() error {
 	}
 	var before *generation
 	if t.aside == s.to {
+		t.markComplete(s.to) // what was answered before must not be answered again after a crash
 		before = t.swap()
 	}
 	t.reads.Store(s.to.reads())

@@ -53,7 +53,7 @@ func (s *Store) Apply(b *Batch, observe func(Change)) error {
 		return fmt.Errorf("apply: %w", err)
 	}
 	moved := !known || after.Next != before.Next || after.LeaderEpoch != before.LeaderEpoch ||
-		after.LogStart != before.LogStart || !bytes.Equal(after.Trail, before.Trail) || after.FreshAt.Sub(after.storedFreshAt) >= freshInterval
+		after.LogStart != before.LogStart || !bytes.Equal(after.Trail, before.Trail) || after.outdated()
 	if s.isLoading.Load() {
 		if p.any() {
 			if err := s.loadPlan(b); err != nil {
@@ -271,6 +271,6 @@ func (s *Store) storeFreshness() error {
 
 // equal says that c and d are the same to Pebble.
 func (c Checkpoint) equal(d Checkpoint) bool {
-	return c.Partition == d.Partition && c.Next == d.Next && c.LeaderEpoch == d.LeaderEpoch && c.FreshAt.Equal(d.FreshAt) &&
+	return c.Partition == d.Partition && c.Next == d.Next && c.LeaderEpoch == d.LeaderEpoch && c.FreshAt.Equal(d.FreshAt) && c.Keeps == d.Keeps &&
 		c.Start == d.Start && c.LogStart == d.LogStart && bytes.Equal(c.Trail, d.Trail) && bytes.Equal(c.Mark, d.Mark)
 }
