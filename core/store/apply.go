@@ -37,7 +37,7 @@ func (s *Store) Apply(b *Batch, observe func(Change)) error {
 		// Pebble would take what fits in its memtables, and then hold whoever asks without a word.
 		return fmt.Errorf("apply: the store cannot be written: %w", err)
 	}
-	observed := observe != nil || s.view != nil
+	observed := observe != nil || s.projection != nil
 	if observe != nil { // it may read what only Pebble has
 		if err := s.endLoadLocked(); err != nil {
 			return fmt.Errorf("apply: %w", err)
@@ -68,8 +68,8 @@ func (s *Store) Apply(b *Batch, observe func(Change)) error {
 		}
 	}
 	s.checkpoints.set(after)
-	if s.view != nil {
-		if err := s.viewPlan(b); err != nil {
+	if s.projection != nil {
+		if err := s.projectionPlan(b); err != nil {
 			return fmt.Errorf("apply: %w", err)
 		}
 	}

@@ -95,7 +95,7 @@ type Store struct {
 	account     account    // changed under apply
 	remembered  remembered // under apply
 
-	view         *view       // under apply: what entries that are yields come to, nil where they are not
+	projection   *projection // under apply: what entries that are yields come to, nil where they are not
 	verifying    atomic.Bool // one verification at a time
 	verification atomic.Pointer[Verification]
 
@@ -291,8 +291,8 @@ func (s *Store) release() error {
 	s.loading = loading{}
 	s.index.close()
 	err := errors.Join(written, s.db.Close())
-	if s.view != nil {
-		err = errors.Join(err, s.view.store.Close())
+	if s.projection != nil {
+		err = errors.Join(err, s.projection.store.Close())
 	}
 	err = errors.Join(err, closeLock(s.lock))
 	if err != nil {

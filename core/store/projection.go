@@ -8,11 +8,11 @@ import (
 	"slices"
 )
 
-// view is what readers see of a store whose entries are yields: a store in memory with the keys that they yield. It follows the entries, under
+// projection is what readers see of a store whose entries are yields: a store in memory with the keys that they yield. It follows the entries, under
 // the lock of whoever changes them, and needs nothing beside them.
 //
 // In the view a key has a claim for each record that yields it, and no tombstones. The record's own key is a claim without a source.
-type view struct {
+type projection struct {
 	store   *Store
 	observe func(Removal)
 
@@ -57,8 +57,8 @@ func (s *Store) Project(observe func(Removal)) (*Store, error) {
 	defer s.gate.leave()
 	s.apply.Lock()
 	defer s.apply.Unlock()
-	if s.view != nil {
-		return nil, errors.New("project: there is a view already")
+	if s.projection != nil {
+		return nil, errors.New("project: there is a projection already")
 	}
 	if err := s.endLoadLocked(); err != nil {
 		return nil, fmt.Errorf("project: %w", err)
@@ -67,17 +67,17 @@ func (s *Store) Project(observe func(Removal)) (*Store, error) {
 	if err != nil {
 		return nil, fmt.Errorf("project: %w", err)
 	}
-	v := &view{store: st}
-	if err := v.fill(s); err != nil {
+	p := &projection{store: st}
+	if err := p.fill(s); err != nil {
 		return nil, errors.Join(fmt.Errorf("project: %w", err), st.Close())
 	}
-	v.observe = observe
-	s.view = v
+	p.observe = observe
+	s.projection = p
 	return st, nil
 }
 
 // fill brings all entries into an empty view.
-func (v *view) fill(s *Store) error {
+func (p *projection) fill(s *Store) error {
 	var failed error
 	var arena []byte
 	keep := func(b []byte) []byte {
@@ -87,9 +87,9 @@ func (v *view) fill(s *Store) error {
 	err := s.rangeEntries(nil, nil, func(e Entry) bool {
 		op := yielding{key: keep(e.Key), new: keep(e.Value), Meta: e.Meta}
 		op.Source, op.Headers = nil, cloneMeta(Meta{Headers: slices.Clone(e.Headers)}).Headers
-		v.ops = append(v.ops, op)
-		if len(v.ops) >= commitKeys {
-			failed = v.follow()
+		p.ops = append(p.ops, op)
+		if len(p.ops) >= commitKeys {
+			failed = p.follow()
 			arena = nil // what is in it may still be referred to
 		}
 		return failed == nil
@@ -97,30 +97,30 @@ func (v *view) fill(s *Store) error {
 	if err = errors.Join(err, failed); err != nil {
 		return err
 	}
-	return v.follow()
+	return p.follow()
 }
 
 // add notes what became of an entry.
-func (v *view) add(key, old, value []byte, m Meta) {
-	v.ops = append(v.ops, yielding{key: key, old: old, new: value, Meta: m})
+func (p *projection) add(key, old, value []byte, m Meta) {
+	p.ops = append(p.ops, yielding{key: key, old: old, new: value, Meta: m})
 }
 
 // follow brings what was noted into the view, in one commit of its own, and tells of it. Whoever reads meanwhile may see a part of it, and of a
 // key nothing older after something newer.
-func (v *view) follow() error {
-	if len(v.ops) == 0 {
+func (p *projection) follow() error {
+	if len(p.ops) == 0 {
 		return nil
 	}
 	defer func() {
-		clear(v.ops)
-		clear(v.parts)
-		clear(v.told)
-		v.ops, v.parts, v.told = v.ops[:0], v.parts[:0], v.told[:0]
+		clear(p.ops)
+		clear(p.parts)
+		clear(p.told)
+		p.ops, p.parts, p.told = p.ops[:0], p.parts[:0], p.told[:0]
 	}()
-	if err := v.takeApart(); err != nil {
+	if err := p.takeApart(); err != nil {
 		return err
 	}
-	s := v.store
+	s := p.store
 	s.apply.Lock()
 	defer s.apply.Unlock()
 	if s.err != nil {
@@ -128,17 +128,17 @@ func (v *view) follow() error {
 	}
 	var batch []settled
 	var writes []write
-	for i := 0; i < len(v.parts); {
+	for i := 0; i < len(p.parts); {
 		j := i + 1
-		for j < len(v.parts) && bytes.Equal(v.parts[j].key, v.parts[i].key) {
+		for j < len(p.parts) && bytes.Equal(p.parts[j].key, p.parts[i].key) {
 			j++
 		}
-		h, err := s.holding(s.index.hash(v.parts[i].key), v.parts[i].key)
+		h, err := s.holding(s.index.hash(p.parts[i].key), p.parts[i].key)
 		if err != nil {
 			return err
 		}
 		for k := i; k < j; k++ {
-			v.change(&h, &v.parts[k])
+			p.change(&h, &p.parts[k])
 		}
 		if len(h.gone) > 0 || slices.ContainsFunc(h.claims, func(c claim) bool { return c.stored == nowhere }) {
 			z, w := s.settle(h, false)
@@ -149,17 +149,17 @@ func (v *view) follow() error {
 	if err := s.commitSettled(batch, writes); err != nil {
 		return err
 	}
-	slices.SortStableFunc(v.told, func(a, b viewed) int { return cmp.Compare(a.op, b.op) })
-	for i := range v.told {
-		v.observe(v.told[i].Removal)
+	slices.SortStableFunc(p.told, func(a, b viewed) int { return cmp.Compare(a.op, b.op) })
+	for i := range p.told {
+		p.observe(p.told[i].Removal)
 	}
 	return nil
 }
 
 // takeApart makes parts of what was noted, by key and then in order.
-func (v *view) takeApart() error {
-	for i := range v.ops {
-		op := &v.ops[i]
+func (p *projection) takeApart() error {
+	for i := range p.ops {
+		op := &p.ops[i]
 		for _, side := range [...]struct {
 			yield []byte
 			gives bool
@@ -167,44 +167,44 @@ func (v *view) takeApart() error {
 			if side.yield == nil {
 				continue
 			}
-			own, others, err := ParseYield(side.yield, v.others[:0])
+			own, others, err := ParseYield(side.yield, p.others[:0])
 			if err != nil {
 				return err
 			}
-			v.others = others
+			p.others = others
 			if own != nil {
-				v.parts = append(v.parts, yielded{key: op.key, op: int32(i), gives: side.gives, value: own})
+				p.parts = append(p.parts, yielded{key: op.key, op: int32(i), gives: side.gives, value: own})
 			}
 			for _, o := range others {
-				v.parts = append(v.parts, yielded{key: o.Key, op: int32(i), gives: side.gives, value: o.Value})
+				p.parts = append(p.parts, yielded{key: o.Key, op: int32(i), gives: side.gives, value: o.Value})
 			}
 		}
 	}
 	// Within one record what it no longer gives comes first, and the last of what it gives counts.
-	slices.SortStableFunc(v.parts, func(a, b yielded) int {
+	slices.SortStableFunc(p.parts, func(a, b yielded) int {
 		return cmp.Or(bytes.Compare(a.key, b.key), cmp.Compare(a.op, b.op))
 	})
 	// What a record goes on giving is not taken away in between.
-	kept := v.parts[:0]
-	for i := range v.parts {
-		p := &v.parts[i]
-		if i+1 < len(v.parts) {
-			if next := &v.parts[i+1]; next.op == p.op && bytes.Equal(next.key, p.key) {
+	kept := p.parts[:0]
+	for i := range p.parts {
+		part := &p.parts[i]
+		if i+1 < len(p.parts) {
+			if next := &p.parts[i+1]; next.op == part.op && bytes.Equal(next.key, part.key) {
 				continue
 			}
 		}
-		kept = append(kept, *p)
+		kept = append(kept, *part)
 	}
-	clear(v.parts[len(kept):])
-	v.parts = kept
+	clear(p.parts[len(kept):])
+	p.parts = kept
 	return nil
 }
 
 // change takes one part into what a key has, and notes what readers see of it.
-func (v *view) change(h *holding, p *yielded) {
-	op := &v.ops[p.op]
+func (p *projection) change(h *holding, part *yielded) {
+	op := &p.ops[part.op]
 	source := op.key
-	if bytes.Equal(p.key, op.key) {
+	if bytes.Equal(part.key, op.key) {
 		source = nil
 	}
 	was := h.visible()
@@ -223,8 +223,8 @@ func (v *view) change(h *holding, p *yielded) {
 			i++
 		}
 	}
-	if p.gives {
-		c := claim{Meta: op.Meta, value: p.value, fresh: true}
+	if part.gives {
+		c := claim{Meta: op.Meta, value: part.value, fresh: true}
 		c.Source, c.Held = source, 0
 		if c.value == nil {
 			c.value = []byte{}
@@ -232,10 +232,10 @@ func (v *view) change(h *holding, p *yielded) {
 		i, _ := h.find(&c)
 		h.claims = slices.Insert(h.claims, i, c)
 	}
-	if v.observe == nil {
+	if p.observe == nil {
 		return
 	}
-	r := Removal{Key: p.key, Partition: op.Partition, Offset: op.Offset, Timestamp: op.Timestamp}
+	r := Removal{Key: part.key, Partition: op.Partition, Offset: op.Offset, Timestamp: op.Timestamp}
 	if was != nil {
 		r.Old = before.value
 	}
@@ -243,12 +243,12 @@ func (v *view) change(h *holding, p *yielded) {
 		r.Value, r.Partition, r.Offset, r.Timestamp = now.value, now.Partition, now.Offset, now.Timestamp
 	}
 	if r.Kind = kindOf(r.Old, r.Value, true); r.Kind != Absent && r.Kind != Unchanged {
-		v.told = append(v.told, viewed{p.op, r})
+		p.told = append(p.told, viewed{part.op, r})
 	}
 }
 
-// viewPlan brings what a batch has changed into the view. The caller holds apply.
-func (s *Store) viewPlan(b *Batch) error {
+// projectPlan brings what a batch has changed into the view. The caller holds apply.
+func (s *Store) projectPlan(b *Batch) error {
 	for i := range s.plan.changes {
 		c := &s.plan.changes[i]
 		if c.kind == Superseded || c.kind == Absent {
@@ -269,13 +269,13 @@ func (s *Store) viewPlan(b *Batch) error {
 				meta.Headers = promoted.Headers
 			}
 		}
-		s.view.add(m.Key, s.plan.value(b, c.old), s.plan.value(b, c.value), meta)
+		s.projection.add(m.Key, s.plan.value(b, c.old), s.plan.value(b, c.value), meta)
 	}
 	return s.followed()
 }
 
-// viewRemoval notes for the view what a removal came to.
-func (s *Store) viewRemoval(z *settled, r Removal) {
+// projectRemoval notes for the view what a removal came to.
+func (s *Store) projectRemoval(z *settled, r Removal) {
 	if r.Old == nil && r.Value == nil {
 		return
 	}
@@ -283,13 +283,13 @@ func (s *Store) viewRemoval(z *settled, r Removal) {
 	if now := z.visible(); now != nil {
 		meta.Headers = now.Headers
 	}
-	s.view.add(z.key, r.Old, r.Value, meta)
+	s.projection.add(z.key, r.Old, r.Value, meta)
 }
 
 // followed brings what was noted into the view. Where that fails it is not what the entries come to any more, and nothing more is applied.
 func (s *Store) followed() error {
-	if err := s.view.follow(); err != nil {
-		s.err = fmt.Errorf("view: %w", err)
+	if err := s.projection.follow(); err != nil {
+		s.err = fmt.Errorf("projection: %w", err)
 		return s.err
 	}
 	return nil

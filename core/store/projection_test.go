@@ -95,15 +95,15 @@ func randomYield(r *rand.Rand, n int64) []byte {
 	return AppendYield(nil, own, others)
 }
 
-func TestViewIsOfTheEntries(t *testing.T) {
+func TestProjectionIsOfTheEntries(t *testing.T) {
 	r := newRand(t)
 	for range underRace(30, 6) {
-		viewRound(t, r)
+		projectionRound(t, r)
 	}
 }
 
-// viewRound follows random changes, retention, a verification and a restart, and holds the view, and what it told of, to the entries.
-func viewRound(t *testing.T, r *rand.Rand) {
+// projectionRound follows random changes, retention, a verification and a restart, and holds the view, and what it told of, to the entries.
+func projectionRound(t *testing.T, r *rand.Rand) {
 	fs := vfs.NewCrashableMem()
 	if err := fs.MkdirAll("/generation", 0o755); err != nil {
 		t.Fatal(err)
