@@ -183,6 +183,7 @@ func (s *Store) removeSome(keys [][]byte, gone func(*holding, *claim) bool, obse
 			}
 		}
 	}
+	defer s.moments.changed()
 	if err := s.commitSettled(batch, writes); err != nil {
 		return 0, err
 	}

@@ -29,6 +29,10 @@ type Options struct {
 	// does not go together with Load, and a directory without a store is [ErrCorrupt].
 	ReadOnly bool
 
+	// ViewTime is how long a change waits for Views, and ViewKeys how many keys one of them may look at; 0: DefaultViewTime, DefaultViewKeys.
+	ViewTime time.Duration
+	ViewKeys int
+
 	fs       vfs.FS // what Dir lies on; nil: the system's
 	tune     func(*pebble.Options)
 	runBytes int // 0: runBytes
@@ -46,6 +50,12 @@ func (o Options) withDefaults() Options {
 	}
 	if o.FlushInterval == 0 {
 		o.FlushInterval = 10 * time.Second
+	}
+	if o.ViewTime == 0 {
+		o.ViewTime = DefaultViewTime
+	}
+	if o.ViewKeys == 0 {
+		o.ViewKeys = DefaultViewKeys
 	}
 	if o.Logger == nil {
 		o.Logger = slog.New(slog.DiscardHandler)
@@ -87,6 +97,8 @@ type Store struct {
 	loading   loading     // under apply
 	tables    sstable.WriterOptions
 
+	moments *moments // changed under apply
+
 	// commit is held from Pebble's commit to the end of the index update, and shared by who needs both to tell the same.
 	commit sync.RWMutex
 
@@ -117,7 +129,7 @@ func Open(o Options) (*Store, error) {
 	if err := o.health.failing(); err != nil {
 		return nil, errors.Join(fmt.Errorf("open store: %w", err), db.Close(), closeLock(lock))
 	}
-	s := &Store{opts: o, gate: newGate(), db: db, lock: lock, index: newIndex(o.hashMask)}
+	s := &Store{opts: o, gate: newGate(), db: db, lock: lock, index: newIndex(o.hashMask), moments: newMoments(o.ViewTime)}
 	s.tables = tableOptions(o, db.TableFormat())
 	switch {
 	case o.ReadOnly:
