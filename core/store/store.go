@@ -173,6 +173,9 @@ func (s *Store) Scan(cursor uint64, count int, fn func(key []byte)) (next uint64
 	return s.index.scan(cursor, count, fn)
 }
 
+// Cursor is where a Scan meets key, whether or not it is there: on the page whose cursor is not above it, and whose next is, or is 0.
+func (s *Store) Cursor(key []byte) uint64 { return s.index.hash(key) >> prefixShift }
+
 // RandomKey appends a key to dst, each with the same probability, and reports false where there is none or the store is
 // closed.
 func (s *Store) RandomKey(dst []byte) ([]byte, bool) {
