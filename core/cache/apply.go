@@ -59,7 +59,7 @@ func newApplier(t *Topic, to *generation, f *freshness, onReady func() error) *a
 	return &applier{topic: t, to: to, onReady: onReady, freshness: f, scratch: sync.Pool{New: func() any { return new(scratch) }}}
 }
 
-// apply commits a fetched batch in pieces and publishes the position after each.
+// apply commits a fetched batch in pieces and publishes the position with each.
 func (a *applier) apply(ctx context.Context, b *kafka.Batch) error {
 	t := a.topic
 	s := a.scratch.Get().(*scratch)
@@ -92,6 +92,12 @@ func (a *applier) apply(ctx context.Context, b *kafka.Batch) error {
 		}
 		s.batch.LeaderEpoch = epochBefore(b, s.batch.Next)
 		observe, watched := a.observer(&s.batch)
+		var moved published
+		publish := func() { // in the moment of the commit
+			t.refused(b.Partition, s.refusals) // before who waits for their positions is woken
+			a.record(b.Partition, s.batch.Next)
+			moved = a.to.tracker().move(b, s.batch.Next, last && b.Last)
+		}
 		if a.worthCommitting(&s.batch, taken) {
 			if publishBeforeCommit {
 				a.to.tracker().publish(b, s.batch.Next, false)
@@ -100,24 +106,24 @@ func (a *applier) apply(ctx context.Context, b *kafka.Batch) error {
 			if taken > 0 {
 				s.batch.Trail = a.to.trails.due(a.to.tracker(), b.Partition)
 			}
-			if err := a.to.store.Apply(&s.batch, observe); err != nil {
+			if err := a.to.store.ApplyAnd(&s.batch, observe, publish); err != nil {
 				return err
 			}
+		} else {
+			publish()
 		}
-		t.refused(b.Partition, s.refusals)
 		if len(s.refusals) > 0 && t.serves(a.to) {
 			if err := t.buryDeadLetters(ctx, b.Partition, s.refusals); err != nil {
 				return err
 			}
 		}
-		a.record(b.Partition, s.batch.Next)
 		t.metrics.applied.Add(float64(taken))
-		ready := a.to.tracker().publish(b, s.batch.Next, last && b.Last).ready
+		moved.wake()
 		if !watched && taken > 0 && t.watched(a.to) {
 			// Who began to watch during the commit may have been told a position below it.
 			t.watchers.tell(Event{Kind: EventFlush})
 		}
-		if ready {
+		if moved.ready {
 			if err := a.onReady(); err != nil {
 				return err
 			}

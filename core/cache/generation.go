@@ -156,6 +156,13 @@ func (t *Topic) choose(info kafka.TopicInfo, reason string) (store.Generation, e
 	return g, nil
 }
 
+// storeOptions adds what all generations have.
+func (t *Topic) storeOptions(o store.Options) store.Options {
+	o.CacheBytes, o.Logger = t.cache.blockCacheShare(), t.log
+	o.ViewTime, o.ViewKeys = t.cache.cfg.SnapshotTime, t.cache.cfg.SnapshotKeys
+	return o
+}
+
 // open makes or resumes the generation that choose said. tr is where its positions are kept.
 func (t *Topic) open(info kafka.TopicInfo, disk store.Generation, reason string, tr *tracker) (*generation, error) {
 	if disk.Reason != "" && disk.Reason != store.ReasonNew {
@@ -172,7 +179,7 @@ func (t *Topic) open(info kafka.TopicInfo, disk store.Generation, reason string,
 	if reason != "" {
 		t.rebuilding(reason, "the store is made anew from the log")
 	}
-	st, err := store.Open(store.Options{Dir: disk.Dir, CacheBytes: t.cache.blockCacheShare(), Logger: t.log, Load: true})
+	st, err := store.Open(t.storeOptions(store.Options{Dir: disk.Dir, Load: true}))
 	if err != nil {
 		switch {
 		case errors.Is(err, store.ErrInUse):

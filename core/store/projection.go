@@ -73,6 +73,7 @@ func (s *Store) Project(observe func(Removal)) (*Store, error) {
 	}
 	p.observe = observe
 	s.projection = p
+	s.projected.Store(st)
 	return st, nil
 }
 

@@ -157,6 +157,7 @@ func (s *Store) forget() error {
 	if len(s.remembered.queue) == 0 || s.isLoading.Load() {
 		return nil
 	}
+	defer s.moments.changed()
 	all := s.remembered.ripe(s.endAt().Add(-rememberedFor), forgetAtOnce)
 	for len(all) > 0 {
 		n := min(len(all), commitKeys)

@@ -182,9 +182,10 @@ func (s *Store) removeSome(keys [][]byte, gone func(*holding, *claim) bool, obse
 			removals = append(removals, r)
 		}
 		if s.projection != nil {
-			s.projectionRemoval(&z, r)
+			s.projectRemoval(&z, r)
 		}
 	}
+	defer s.moments.changed()
 	if err := s.commitSettled(batch, writes); err != nil {
 		if s.projection != nil {
 			s.projection.ops = nil
