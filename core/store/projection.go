@@ -134,7 +134,7 @@ func (p *projection) follow() error {
 		for j < len(p.parts) && bytes.Equal(p.parts[j].key, p.parts[i].key) {
 			j++
 		}
-		h, err := s.holding(s.index.hash(p.parts[i].key), p.parts[i].key)
+		h, err := p.holding(p.parts[i:j])
 		if err != nil {
 			return err
 		}
@@ -153,6 +153,40 @@ func (p *projection) follow() error {
 	slices.SortStableFunc(p.told, func(a, b viewed) int { return cmp.Compare(a.op, b.op) })
 	for i := range p.told {
 		p.observe(p.told[i].Removal)
+	}
+	return nil
+}
+
+// holding is what the projection has of the parts' key. Where its one claim is of the source that all parts are of, which is so of nearly all keys, what the
+// index says of it is enough.
+func (p *projection) holding(parts []yielded) (holding, error) {
+	s, key := p.store, parts[0].key
+	hash := s.index.hash(key)
+	was, _, held, err := s.index.peek(hash, key)
+	if err != nil {
+		return holding{}, err
+	}
+	if !held {
+		return holding{key: key, hash: hash}, nil
+	}
+	for i := range parts {
+		if was.split() || sourceHash(p.source(&parts[i])) != was.source() {
+			return s.holding(hash, key)
+		}
+	}
+	c := claim{Meta: Meta{Partition: was.partition, Offset: was.offset, Source: p.source(&parts[0])}, stored: asEntry}
+	if p.observe != nil {
+		if c.value, _, err = s.index.get([]byte{}, key); err != nil {
+			return holding{}, err
+		}
+	}
+	return holding{key: key, hash: hash, was: was, held: true, claims: claims{c}}, nil
+}
+
+// source is the key of the record that a part is of, nil where that is the part's own.
+func (p *projection) source(part *yielded) []byte {
+	if key := p.ops[part.op].key; !bytes.Equal(part.key, key) {
+		return key
 	}
 	return nil
 }
@@ -203,11 +237,7 @@ func (p *projection) takeApart() error {
 
 // change takes one part into what a key has, and notes what readers see of it.
 func (p *projection) change(h *holding, part *yielded) {
-	op := &p.ops[part.op]
-	source := op.key
-	if bytes.Equal(part.key, op.key) {
-		source = nil
-	}
+	op, source := &p.ops[part.op], p.source(part)
 	was := h.visible()
 	var before claim
 	if was != nil {
