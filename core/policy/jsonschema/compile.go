@@ -45,7 +45,7 @@ func Compile(name string, schema []byte, opts ...Option) (*policy.ValueRule, err
 	if file == "" {
 		file = "schema"
 	}
-	s := &source{name: file, documents: map[string]*document{}}
+	s := &source{name: file, steps: maxSteps, documents: map[string]*document{}}
 	for _, o := range opts {
 		o(s)
 	}
@@ -88,6 +88,7 @@ type source struct {
 	id        string // the directory of the schema's own "$id", to which relative references are resolved: "" is none
 	files     fs.FS
 	annotate  bool
+	steps     int                  // that a value may take
 	documents map[string]*document // by file name
 }
 
