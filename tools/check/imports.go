@@ -22,7 +22,10 @@ var inside = map[string][]string{
 	"core/codec":                 {},
 	"core/kafka":                 {"core/position"},
 	"core/store":                 {"core/position"},
-	"core/policy":                {"core/codec"},
+	"core/policy":                {},
+	"core/policy/jsonschema":     {"core/policy", "core/sample"},
+	"core/policy/cel":            {"core/policy", "core/sample"},
+	"core/policy/jq":             {"core/policy", "core/sample"},
 	"core":                       {"core"},
 	"admin":                      {"core"},
 	"respserver":                 {"core"},
@@ -44,7 +47,22 @@ var outside = []struct {
 	{"github.com/tidwall/redcon", []string{"respserver", "loadgen", "tests"}, "the cache knows nothing of Redis", nil},
 	{"github.com/redis/", []string{"loadgen", "tests"}, "what is served does not depend on a client library", nil},
 	{"github.com/twmb/franz-go", []string{"loadgen", "respserver/cmd/kafka-cache", "tests"}, "it is for checking apart from the code under test, and for --dev", nil},
+	{"github.com/santhosh-tekuri/jsonschema", []string{"core/policy/jsonschema"}, "one package compiles schemas", []string{"core/sample"}},
+	{"cel.dev/cel-go", []string{"core/policy/cel"}, "one package compiles rules", nil},
+	{"github.com/itchyny/gojq", []string{"core/policy/jq"}, "one package compiles resolvers", nil},
 	{"net/http", []string{"admin", "respserver/cmd/kafka-cache", "loadgen", "tests", "tools"}, "the cache and its RESP frontend know nothing of HTTP", nil},
+}
+
+// chosen are packages of the project that only whoever wants what they link imports, and not what everybody links.
+var chosen = []struct {
+	imported []string
+	in       []string
+	why      string
+}{
+	{
+		[]string{"core/policy/jsonschema", "core/policy/cel", "core/policy/jq"}, []string{"respserver/cmd/kafka-cache", "tests"},
+		"a Go user links only the compilers of policies that are used",
+	},
 }
 
 func checkImports(top string, files []string) ([]string, error) {
@@ -82,6 +100,12 @@ func forbidden(file, imported string) string {
 		}
 		if rule == "" {
 			return "there is no rule for " + dir
+		}
+		for _, c := range chosen {
+			i := slices.IndexFunc(c.imported, func(d string) bool { return within(own, d) })
+			if i >= 0 && !within(dir, c.imported[i]) && !slices.ContainsFunc(c.in, func(d string) bool { return within(dir, d) }) {
+				return c.why + " (only " + strings.Join(c.in, ", ") + " may)"
+			}
 		}
 		if within(own, rule) || slices.ContainsFunc(allowed, func(a string) bool { return within(own, a) }) {
 			return ""

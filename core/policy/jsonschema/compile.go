@@ -1,13 +1,13 @@
 package jsonschema
 
 import (
+	"cmp"
 	"crypto/sha256"
 	"encoding/hex"
 	"errors"
 	"fmt"
 	"io/fs"
 	"os"
-	"path"
 	"path/filepath"
 	"slices"
 	"strings"
@@ -24,54 +24,37 @@ const library = "santhosh-tekuri/jsonschema v6.0.3"
 // maxFile is how many bytes a schema file may have.
 const maxFile = 4 << 20
 
-// Options are how a schema is compiled.
-type Options struct {
-	// Files are what a relative "$ref" may lead to, beside the schema; nil is none.
-	Files fs.FS
-	// FormatsAnnotate takes formats as annotations, which refuse nothing.
-	FormatsAnnotate bool
-}
+// Option is how a schema is compiled.
+type Option func(*source)
 
-// CompileFile makes a rule of a schema in a file. A "$ref" may lead to files in its directory and below, and to no others:
-// neither by ".." nor by a symbolic link. Files are read now, and not again.
-func CompileFile(file string, opts Options) (*policy.ValueRule, error) {
-	dir, name := filepath.Split(file)
-	if dir == "" {
-		dir = "."
-	}
-	root, err := os.OpenRoot(dir)
-	if err != nil {
-		return nil, fmt.Errorf("read schema: %w", err)
-	}
-	defer root.Close() //nolint:errcheck // nothing was written
-	opts.Files = root.FS()
-	schema, err := read(opts.Files, name)
-	if err != nil {
-		return nil, fmt.Errorf("read schema: %w", err)
-	}
-	return Compile(name, schema, opts)
-}
+// Files are what a relative "$ref" may lead to, instead of the directory of the schema's file.
+func Files(files fs.FS) Option { return func(s *source) { s.files = files } }
 
-func read(files fs.FS, name string) ([]byte, error) {
-	info, err := fs.Stat(files, name)
-	if err != nil {
-		return nil, err
-	}
-	if info.Size() > maxFile {
-		return nil, fmt.Errorf("%s: more than %d bytes", name, maxFile)
-	}
-	return fs.ReadFile(files, name)
-}
+// FormatsAnnotate takes formats as annotations, which refuse nothing.
+func FormatsAnnotate() Option { return func(s *source) { s.annotate = true } }
 
-// Compile makes a rule of a schema. The name is a relative file name, for errors and for what "$ref" is relative to. An error
-// names the file, the line and the column, or the place in the schema as a JSON Pointer.
+// Compile makes a rule of a schema. The name is the path of its file, for errors and for what a "$ref" is relative to: it may lead to
+// files in the same directory and below, and to no others, neither by ".." nor by a symbolic link. With "" it is no file's, and a "$ref"
+// leads only to other places in the schema. Files are read now, and not again. An error names the file, and the line and column in it
+// or the URL that something refers to.
 //
 // The rule's Check refuses what is not JSON, and what does not match with the place and the reason that tell most. It is safe for
 // concurrent use.
-func Compile(name string, schema []byte, opts Options) (*policy.ValueRule, error) {
-	s := &source{name: path.Clean(filepath.ToSlash(name)), files: opts.Files, annotate: opts.FormatsAnnotate, documents: map[string]*document{}}
-	if !fs.ValidPath(s.name) {
-		return nil, fmt.Errorf("compile schema: %q is not a relative file name", name)
+func Compile(name string, schema []byte, opts ...Option) (*policy.ValueRule, error) {
+	dir, file := filepath.Split(name)
+	if file == "" {
+		file = "schema"
+	}
+	s := &source{name: file, steps: maxSteps, documents: map[string]*document{}}
+	for _, o := range opts {
+		o(s)
+	}
+	if s.files == nil && name != "" {
+		// Where it cannot be opened there is nothing beside the schema, which is told where something is looked for.
+		if root, err := os.OpenRoot(cmp.Or(dir, ".")); err == nil {
+			defer root.Close() //nolint:errcheck // nothing was written
+			s.files = root.FS()
+		}
 	}
 	if err := s.add(s.name, schema); err != nil {
 		return nil, fmt.Errorf("compile schema: %w", err)
@@ -85,6 +68,17 @@ func Compile(name string, schema []byte, opts Options) (*policy.ValueRule, error
 	return &policy.ValueRule{Name: s.identity(), Check: r.check}, nil
 }
 
+func read(files fs.FS, name string) ([]byte, error) {
+	info, err := fs.Stat(files, name)
+	if err != nil {
+		return nil, err
+	}
+	if info.Size() > maxFile {
+		return nil, fmt.Errorf("%s: more than %d bytes", name, maxFile)
+	}
+	return fs.ReadFile(files, name)
+}
+
 // scheme is that of the URLs under which files are known to the library; none of them is ever resolved by anybody else.
 const scheme = "schema:///"
 
@@ -94,6 +88,7 @@ type source struct {
 	id        string // the directory of the schema's own "$id", to which relative references are resolved: "" is none
 	files     fs.FS
 	annotate  bool
+	steps     int                  // that a value may take
 	documents map[string]*document // by file name
 }
 

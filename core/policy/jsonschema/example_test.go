@@ -14,7 +14,7 @@ func ExampleCompile() {
 			"id": {"type": "string", "format": "uuid"},
 			"displayName": {"type": "string", "minLength": 1}
 		}
-	}`), jsonschema.Options{})
+	}`))
 	if err != nil {
 		fmt.Println(err)
 		return

@@ -55,7 +55,7 @@ func (r *rule) check(_, value []byte) error {
 		return fmt.Errorf("compile schema: %w", r.source.explain(err))
 	}
 	defer r.put(i)
-	return i.check(d)
+	return i.check(d, r.source.steps)
 }
 
 // How many steps a value may take; one is some 100 ns. The second is of those that also look for the reason, which costs memory
@@ -68,9 +68,9 @@ const (
 var errSteps = errors.New("the schema asks for too many steps on this value")
 
 // check decides first and then, where a value does not match, goes through it again for the reason.
-func (i *instance) check(d *jsondoc.Document) error {
+func (i *instance) check(d *jsondoc.Document, steps int) error {
 	v := d.Any(0)
-	refused, err := i.run(i.negated, v, maxSteps, 1)
+	refused, err := i.run(i.negated, v, steps, 1)
 	if err != nil {
 		return &policy.Refusal{Reason: err.Error()}
 	}
