@@ -1,9 +1,9 @@
 #!/usr/bin/env bash
 # Gets what `make test` needs beyond Go, and only what is missing: a C compiler
 # (for -race), Java 17 and Maven (for Kafka), redis-server (what replies are
-# compared with), Python with redis-py (one of the clients), Node.js with the
-# original's encodings. Installs Debian packages where it may, and otherwise
-# says exactly what to install.
+# compared with), Python with redis-py (one of the clients) and Confluent's
+# serializers, Node.js with the original's encodings. Installs Debian packages
+# where it may, and otherwise says exactly what to install.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
@@ -91,6 +91,14 @@ for version in 5.0.8 8.1.0; do
 		mv "$target.tmp" "$target"
 	fi
 done
+
+# Confluent's serializers, with all that they need in the versions that are listed.
+target=$python/confluent-kafka-$(sed -n 's/^confluent-kafka==//p' tests/encodings/requirements.txt)
+if [ ! -d "$target" ]; then
+	rm -rf $python/confluent-kafka-*
+	$python/bin/python -m pip --disable-pip-version-check install -q --no-deps --target "$target.tmp" -r tests/encodings/requirements.txt
+	mv "$target.tmp" "$target"
+fi
 
 # The original's encodings, as the lock file has them.
 node=build/node

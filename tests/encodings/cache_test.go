@@ -9,16 +9,11 @@ import (
 	"github.com/twmb/franz-go/pkg/kadm"
 	"github.com/twmb/franz-go/pkg/kfake"
 	"github.com/twmb/franz-go/pkg/kgo"
-	"go.uber.org/goleak"
 
 	"github.com/yolean/kafka-cache/core/cache"
 	"github.com/yolean/kafka-cache/core/codec"
 	"github.com/yolean/kafka-cache/core/kafka"
 )
-
-func TestMain(m *testing.M) {
-	goleak.VerifyTestMain(m, goleak.IgnoreTopFunction("github.com/rcrowley/go-metrics.(*meterArbiter).tick"))
-}
 
 // TestThroughTheCache: what another producer wrote is served decoded, under a decoded key; what is written is in the log encoded, where another
 // consumer finds it; and KAFKA.RANGE's order is that of the decoded bytes.

@@ -9,11 +9,13 @@ import (
 	"fmt"
 	"math/rand/v2"
 	"reflect"
+	"slices"
 	"strings"
 	"testing"
 	"unicode/utf8"
 
 	"github.com/yolean/kafka-cache/core/codec"
+	"github.com/yolean/kafka-cache/core/codec/registry"
 )
 
 // names are all that encoding-down knows, and the original's own.
@@ -287,7 +289,7 @@ func TestServedVerbatim(t *testing.T) {
 // TestDocumented: docs/encodings.md names every encoding with its other names, and has a row for each difference.
 func TestDocumented(t *testing.T) {
 	doc := document(t)
-	for _, name := range append(codec.Names(), names...) {
+	for _, name := range slices.Concat(codec.Names(), registry.Names(), names) {
 		if !strings.Contains(doc, "`"+name+"`") {
 			t.Errorf("%s is not in docs/encodings.md", name)
 		}

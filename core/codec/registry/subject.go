@@ -107,8 +107,10 @@ func (s *subject) refresh(ctx context.Context) error {
 	}
 	log := s.registry.cfg.Logger
 	switch {
+	case now.schema != nil && now.schema.unusable != "":
+		log.Warn("writes are refused, since the latest schema cannot be used", "subject", s.name, "id", now.schema.id, "error", now.schema.unusable)
 	case now.schema != nil:
-		log.Info("schema to write with", "subject", s.name, "id", now.schema.id, "version", latest.Version, "type", now.schema.kind.String(), "unusable", now.schema.unusable)
+		log.Info("schema to write with", "subject", s.name, "id", now.schema.id, "version", latest.Version, "type", now.schema.kind.String())
 	case errors.Is(now.err, errMissing):
 		if before == nil || !errors.Is(before.err, errMissing) {
 			log.Warn("writes are refused until the registry has a schema", "subject", s.name, "error", now.err)
