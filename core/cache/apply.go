@@ -129,7 +129,7 @@ func (s *scratch) take(ctx context.Context, t *Topic, partition int32, records [
 			continue
 		}
 		key, err := s.decode(t.keyCodec, r.Key)
-		if errors.Is(err, codec.ErrUnavailable) {
+		if err != nil && errors.Is(err, codec.ErrUnavailable) {
 			if taken > 0 {
 				break
 			}
@@ -153,7 +153,7 @@ func (s *scratch) take(ctx context.Context, t *Topic, partition int32, records [
 		if m.Tombstone = r.Value == nil; !m.Tombstone {
 			m.Value, err = s.decode(t.valueCodec, r.Value)
 		}
-		if errors.Is(err, codec.ErrUnavailable) {
+		if err != nil && errors.Is(err, codec.ErrUnavailable) {
 			if taken > 0 {
 				break
 			}

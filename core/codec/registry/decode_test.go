@@ -137,8 +137,11 @@ func TestOutage(t *testing.T) {
 			reply(w, 401, map[string]any{"error_code": 401, "message": "no\r\nway"})
 			return true
 		},
-		"429":        func(w http.ResponseWriter, _ *http.Request) bool { w.WriteHeader(429); return true },
-		"a redirect": func(w http.ResponseWriter, r *http.Request) bool { http.Redirect(w, r, "/login", 302); return true },
+		"429": func(w http.ResponseWriter, _ *http.Request) bool { w.WriteHeader(429); return true },
+		"a redirect": func(w http.ResponseWriter, r *http.Request) bool {
+			http.Redirect(w, r, "/login", http.StatusFound)
+			return true
+		},
 		"a login page": func(w http.ResponseWriter, _ *http.Request) bool {
 			_, _ = w.Write([]byte("<html>log in</html>"))
 			return true
