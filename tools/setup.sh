@@ -1,8 +1,9 @@
 #!/usr/bin/env bash
 # Gets what `make test` needs beyond Go, and only what is missing: a C compiler
 # (for -race), Java 17 and Maven (for Kafka), redis-server (what replies are
-# compared with), Python with redis-py (one of the clients). Installs Debian
-# packages where it may, and otherwise says exactly what to install.
+# compared with), Python with redis-py (one of the clients) and Confluent's
+# serializers, Node.js with the original's encodings. Installs Debian packages
+# where it may, and otherwise says exactly what to install.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
@@ -33,6 +34,8 @@ has_java() {
 
 has_python() { has python3 && python3 -c 'import sys, venv, ensurepip; sys.exit(sys.version_info < (3, 10))' 2>/dev/null; }
 
+has_node() { has node && has npm && node -e 'process.exit(parseInt(process.versions.node) < 18 ? 1 : 0)' 2>/dev/null; }
+
 look() {
 	missing_packages=()
 	missing_formulas=()
@@ -41,6 +44,7 @@ look() {
 	has mvn || need "maven" "maven"
 	has redis-server || need "redis-server" "redis"
 	has_python || need "python3 python3-venv python3-pip" "python@3.12"
+	has_node || need "nodejs npm" "node"
 }
 
 look
@@ -87,6 +91,25 @@ for version in 5.0.8 8.1.0; do
 		mv "$target.tmp" "$target"
 	fi
 done
+
+# Confluent's serializers, with all that they need in the versions that are listed.
+target=$python/confluent-kafka-$(sed -n 's/^confluent-kafka==//p' tests/encodings/requirements.txt)
+if [ ! -d "$target" ]; then
+	rm -rf $python/confluent-kafka-*
+	$python/bin/python -m pip --disable-pip-version-check install -q --no-deps --target "$target.tmp" -r tests/encodings/requirements.txt
+	mv "$target.tmp" "$target"
+fi
+
+# The original's encodings, as the lock file has them.
+node=build/node
+if ! cmp -s tests/encodings/package-lock.json $node/package-lock.json; then
+	rm -rf $node.tmp
+	mkdir -p $node.tmp
+	cp tests/encodings/package.json tests/encodings/package-lock.json $node.tmp/
+	npm ci --prefix $node.tmp --ignore-scripts --no-audit --no-fund --loglevel error >/dev/null
+	rm -rf $node
+	mv $node.tmp $node
+fi
 
 # Kafka's jars, of every version that is tested.
 if [ -z "${KAFKATEST_BOOTSTRAP:-}" ]; then

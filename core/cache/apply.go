@@ -168,7 +168,7 @@ func (s *scratch) take(ctx context.Context, t *Topic, partition int32, records [
 		}
 		j := judging{ctx: ctx, topic: t, partition: partition, before: before, waits: taken == 0}
 		v, err := s.judge(&j, r)
-		if errors.Is(err, codec.ErrUnavailable) {
+		if err != nil && errors.Is(err, codec.ErrUnavailable) {
 			break
 		}
 		if err != nil {

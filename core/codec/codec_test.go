@@ -60,10 +60,10 @@ func TestCheckName(t *testing.T) {
 	}
 	for name, ok := range map[string]bool{
 		"rot13": true, "my.codec-2": true, strings.Repeat("x", 64): true,
-		"": false, strings.Repeat("x", 65): false, "a b": false, "a=b": false, "å": false, "a\n": false, "\x7f": false,
+		"": false, strings.Repeat("x", 65): false, "a b": false, "a=b": false, "a,b": false, "å": false, "a\n": false, "\x7f": false,
 		"json": false, "utf8": false, "ucs2": false,
 	} {
-		err := CheckName(named{binaryCodec: binaryCodec{name}})
+		err := CheckName(named{binaryCodec{name}, nil})
 		if (err == nil) != ok || err != nil && !errors.Is(err, ErrUnfit) {
 			t.Errorf("CheckName of %q: %v, want fit %v", name, err, ok)
 		}

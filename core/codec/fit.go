@@ -28,15 +28,15 @@ func CheckKey(c Codec) error {
 const maxName = 64
 
 // CheckName is nil where the codec is a built-in one, or its name is one that it can have: 1 to 64 printable ASCII characters
-// without spaces and '=', and no name or alias of a built-in one. Otherwise the error wraps [ErrUnfit].
+// without spaces, '=' and ',', and no name or alias of a built-in one. Otherwise the error wraps [ErrUnfit].
 func CheckName(c Codec) error {
 	name := c.Name()
 	if name == "" || len(name) > maxName {
 		return fmt.Errorf("%w: the name of a codec has 1 to %d characters, not %d", ErrUnfit, maxName, len(name))
 	}
 	for i := range len(name) {
-		if name[i] <= ' ' || name[i] > '~' || name[i] == '=' {
-			return fmt.Errorf("%w: the name of a codec is of printable ASCII characters without spaces and '=': %q", ErrUnfit, name)
+		if name[i] <= ' ' || name[i] > '~' || name[i] == '=' || name[i] == ',' {
+			return fmt.Errorf("%w: the name of a codec is of printable ASCII characters without spaces, '=' and ',': %q", ErrUnfit, name)
 		}
 	}
 	if known, err := ByName(name); err == nil && known != c {

@@ -35,7 +35,7 @@ var inside = map[string][]string{
 	"tools":                      {},
 }
 
-// outside says where, and nowhere else, a package of others may be imported.
+// outside says where, and nowhere else, a package may be imported, of others for the most part.
 var outside = []struct {
 	imported string
 	in       []string
@@ -43,14 +43,15 @@ var outside = []struct {
 	inTests  []string // in _test.go files there too
 }{
 	{"github.com/IBM/sarama", []string{"core/kafka", "tests/conformance/peers/goka"}, "one package speaks to Kafka", nil},
+	{project + "core/codec/registry", []string{"core/codec/registry", "respserver/cmd/kafka-cache", "tests"}, "who uses no schema registry links none", nil},
 	{"github.com/cockroachdb/pebble", []string{"core/store"}, "one package owns the store", []string{"core/cache"}}, // which damages one
 	{"github.com/tidwall/redcon", []string{"respserver", "loadgen", "tests"}, "the cache knows nothing of Redis", nil},
 	{"github.com/redis/", []string{"loadgen", "tests"}, "what is served does not depend on a client library", nil},
-	{"github.com/twmb/franz-go", []string{"loadgen", "respserver/cmd/kafka-cache", "tests"}, "it is for checking apart from the code under test, and for --dev", nil},
-	{"github.com/santhosh-tekuri/jsonschema", []string{"core/policy/jsonschema"}, "one package compiles schemas", []string{"core/sample"}},
+	{"github.com/twmb/franz-go", []string{"loadgen", "core/codec/registry", "respserver/cmd/kafka-cache", "tests"}, "it is for checking apart from the code under test, for --dev, and for schema registries", nil},
+	{"github.com/santhosh-tekuri/jsonschema", []string{"core/policy/jsonschema", "core/codec/registry"}, "one package compiles schemas", []string{"core/sample"}},
 	{"cel.dev/cel-go", []string{"core/policy/cel"}, "one package compiles rules", nil},
 	{"github.com/itchyny/gojq", []string{"core/policy/jq"}, "one package compiles resolvers", nil},
-	{"net/http", []string{"admin", "respserver/cmd/kafka-cache", "loadgen", "tests", "tools"}, "the cache and its RESP frontend know nothing of HTTP", nil},
+	{"net/http", []string{"admin", "core/codec/registry", "respserver/cmd/kafka-cache", "loadgen", "tests", "tools"}, "the cache and its RESP frontend know nothing of HTTP", nil},
 }
 
 // chosen are packages of the project that only whoever wants what they link imports, and not what everybody links.
@@ -91,6 +92,15 @@ func checkImports(top string, files []string) ([]string, error) {
 // forbidden says why the file may not import what it imports, or nothing if it may.
 func forbidden(file, imported string) string {
 	dir := path.Dir(file)
+	for _, o := range outside {
+		in := o.in
+		if strings.HasSuffix(file, "_test.go") {
+			in = slices.Concat(in, o.inTests)
+		}
+		if strings.HasPrefix(imported, o.imported) && !slices.ContainsFunc(in, func(d string) bool { return within(dir, d) }) {
+			return o.why + " (only " + strings.Join(o.in, ", ") + " may)"
+		}
+	}
 	if own, ok := strings.CutPrefix(imported, project); ok {
 		rule, allowed := "", []string(nil)
 		for r, a := range inside {
@@ -114,15 +124,6 @@ func forbidden(file, imported string) string {
 			return rule + " imports nothing of the project"
 		}
 		return rule + " imports only " + strings.Join(allowed, ", ") + " of the project"
-	}
-	for _, o := range outside {
-		in := o.in
-		if strings.HasSuffix(file, "_test.go") {
-			in = slices.Concat(in, o.inTests)
-		}
-		if strings.HasPrefix(imported, o.imported) && !slices.ContainsFunc(in, func(d string) bool { return within(dir, d) }) {
-			return o.why + " (only " + strings.Join(o.in, ", ") + " may)"
-		}
 	}
 	return ""
 }

@@ -8,6 +8,7 @@ import (
 	"log/slog"
 	"net"
 	"os"
+	"slices"
 	"strings"
 	"syscall"
 	"time"
@@ -16,6 +17,7 @@ import (
 
 	"github.com/yolean/kafka-cache/admin"
 	"github.com/yolean/kafka-cache/core/cache"
+	"github.com/yolean/kafka-cache/core/codec/registry"
 	"github.com/yolean/kafka-cache/core/kafka"
 	"github.com/yolean/kafka-cache/respserver"
 	"github.com/yolean/kafka-cache/respserver/cmd/kafka-cache/internal/config"
@@ -34,7 +36,8 @@ type daemon struct {
 
 	respListener  net.Listener
 	adminListener net.Listener
-	broker        *dev.Broker // nil without --dev
+	broker        *dev.Broker        // nil without --dev
+	schemas       *registry.Registry // nil where no topic needs one
 	cache         *cache.Cache
 	resp          *respserver.Server
 	admin         *admin.Server
@@ -78,11 +81,10 @@ func (d *daemon) open() error {
 	if !cfg.ProtectedMode && cfg.RESPPasswordFile == "" && cfg.RESPTLSClientCA == "" {
 		log.Warn("protected mode is off and neither a password nor a client certificate is asked for: whoever reaches the port is served")
 	}
-	registry := prometheus.NewRegistry()
-	topics := make([]cache.TopicConfig, len(cfg.Topics))
-	for i, t := range cfg.Topics {
-		topics[i] = cache.TopicConfig{Name: t.Name, Writable: !t.ReadOnly, KeyEncoding: t.KeyEncoding, ValueEncoding: t.ValueEncoding,
-			Start: t.Start, DeleteRetention: t.DeleteRetention, RepairSplitKeys: t.RepairSplitKeys}
+	metrics := prometheus.NewRegistry()
+	topics, err := d.topics(m)
+	if err != nil {
+		return err
 	}
 	d.cache, err = cache.New(cache.Config{
 		Kafka:          kafka.Config{Bootstrap: bootstrap, TLS: m.kafkaTLS, SASL: m.kafkaSASL, RefreshInterval: cfg.MetadataRefresh, Logger: log},
@@ -93,18 +95,18 @@ func (d *daemon) open() error {
 		StartupTimeout: cfg.StartupTimeout,
 		Version:        versionName(),
 		Logger:         log,
-		Registerer:     registry,
+		Registerer:     metrics,
 	})
 	if err != nil {
 		return err
 	}
-	if d.resp, err = respserver.NewServer(d.respConfig(m, registry)); err != nil {
+	if d.resp, err = respserver.NewServer(d.respConfig(m, metrics)); err != nil {
 		return err
 	}
-	if d.admin, err = admin.New(admin.Config{Cache: d.cache, Registry: registry, MaxStaleness: cfg.ReadyMaxStaleness, Logger: log}); err != nil {
+	if d.admin, err = admin.New(admin.Config{Cache: d.cache, Registry: metrics, MaxStaleness: cfg.ReadyMaxStaleness, Logger: log}); err != nil {
 		return err
 	}
-	if err := d.newGuard(registry); err != nil {
+	if err := d.newGuard(metrics); err != nil {
 		return err
 	}
 	if cfg.Dev {
@@ -117,7 +119,31 @@ func (d *daemon) open() error {
 	return nil
 }
 
-func (d *daemon) respConfig(m material, registry *prometheus.Registry) respserver.Config {
+// topics are the configured ones; where one's values need a schema registry, there is one.
+func (d *daemon) topics(m material) ([]cache.TopicConfig, error) {
+	if len(d.cfg.SchemaRegistry) > 0 {
+		r, err := registry.New(registry.Config{URLs: d.cfg.SchemaRegistry, User: d.cfg.SchemaRegistryUser, Password: m.registryPassword, TLS: m.registryTLS, Logger: d.log})
+		if err != nil {
+			return nil, configError{err}
+		}
+		d.schemas = r
+	}
+	topics := make([]cache.TopicConfig, len(d.cfg.Topics))
+	for i, t := range d.cfg.Topics {
+		topics[i] = cache.TopicConfig{Name: t.Name, Writable: !t.ReadOnly, KeyEncoding: t.KeyEncoding, ValueEncoding: t.ValueEncoding,
+			Start: t.Start, DeleteRetention: t.DeleteRetention, RepairSplitKeys: t.RepairSplitKeys}
+		if !slices.Contains(registry.Names(), t.ValueEncoding) {
+			continue
+		}
+		var err error
+		if topics[i].ValueCodec, err = d.schemas.Codec(t.ValueEncoding, registry.Use{Topic: t.Name, ReadOnly: t.ReadOnly}); err != nil {
+			return nil, configError{err}
+		}
+	}
+	return topics, nil
+}
+
+func (d *daemon) respConfig(m material, metrics *prometheus.Registry) respserver.Config {
 	c := respserver.Config{
 		Cache:        d.cache,
 		Version:      versionName(),
@@ -129,7 +155,7 @@ func (d *daemon) respConfig(m material, registry *prometheus.Registry) respserve
 		MaxClients:   d.cfg.RESPMaxClients,
 		IdleTimeout:  d.cfg.RESPIdleTimeout,
 		Logger:       d.log,
-		Registerer:   registry,
+		Registerer:   metrics,
 	}
 	if d.cfg.WriteReply == config.Acknowledged {
 		c.WriteReply = respserver.Acknowledged
@@ -138,7 +164,7 @@ func (d *daemon) respConfig(m material, registry *prometheus.Registry) respserve
 }
 
 // newGuard makes the guard where there is a limit.
-func (d *daemon) newGuard(registry *prometheus.Registry) error {
+func (d *daemon) newGuard(metrics *prometheus.Registry) error {
 	limit, source := int64(d.cfg.MemoryLimit), "--memory-limit"
 	auto := d.cfg.MemoryLimit == config.AutoBytes
 	if auto {
@@ -159,7 +185,7 @@ func (d *daemon) newGuard(registry *prometheus.Registry) error {
 	d.log.Info("memory limit", "bytes", limit, "from", source, "GOMEMLIMIT is kept", keep)
 	var err error
 	d.guard, err = memory.NewGuard(memory.Config{
-		Limit: limit, Outside: d.cache.OutsideHeap, KeepRuntimeLimit: keep, Logger: d.log, Registerer: registry,
+		Limit: limit, Outside: d.cache.OutsideHeap, KeepRuntimeLimit: keep, Logger: d.log, Registerer: metrics,
 	})
 	return err
 }

@@ -19,6 +19,9 @@ type material struct {
 	respTLS      *tls.Config
 	kafkaTLS     *tls.Config
 	kafkaSASL    *kafka.SASL
+
+	registryPassword string
+	registryTLS      *tls.Config
 }
 
 // readMaterial reads all of it, so that what is missing is found before anything is opened.
@@ -44,6 +47,19 @@ func readMaterial(c *config.Config) (m material, err error) {
 			return m, err
 		}
 		m.kafkaSASL = &kafka.SASL{Mechanism: c.KafkaSASLMechanism, User: c.KafkaSASLUser, Password: string(password)}
+	}
+	if c.SchemaRegistryPasswordFile != "" {
+		password, err := readSecret("--schema-registry-password-file", c.SchemaRegistryPasswordFile)
+		if err != nil {
+			return m, err
+		}
+		m.registryPassword = string(password)
+	}
+	m.registryTLS = &tls.Config{MinVersion: tls.VersionTLS12}
+	if c.SchemaRegistryCA != "" {
+		if m.registryTLS.RootCAs, err = readCertificates("--schema-registry-ca", c.SchemaRegistryCA); err != nil {
+			return m, err
+		}
 	}
 	return m, nil
 }

@@ -83,6 +83,9 @@ func (d *daemon) run(signals <-chan os.Signal) error {
 		ctx, cancel := context.WithCancel(ctx)
 		defer cancel()
 		announcing.Go(func() { d.announce(ctx) })
+		if d.schemas != nil {
+			defer d.schemas.Close()
+		}
 		return problem.keep(d.cache.Run(ctx))
 	})
 	if d.guard != nil {

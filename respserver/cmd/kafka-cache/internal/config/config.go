@@ -34,6 +34,11 @@ type Config struct {
 	DeleteRetention time.Duration // 0: as Kafka says
 	RepairSplitKeys bool          // of a topic that is writable
 
+	SchemaRegistry             []string // URLs; nil: none
+	SchemaRegistryUser         string
+	SchemaRegistryPasswordFile string
+	SchemaRegistryCA           string // path of a PEM file
+
 	WriteReply   string // Applied or Acknowledged
 	ApplyTimeout time.Duration
 

@@ -31,8 +31,9 @@ type fileTopic struct {
 	start       *string
 	retention   *time.Duration
 	repair      *bool
-	startAt     string // sources of start and repair
+	startAt     string // sources of start, repair and valEncoding
 	repairAt    string
+	valuesAt    string
 }
 
 func readFile(path string) (*file, error) {
@@ -126,7 +127,7 @@ func (f *file) parseTopics(path, source string, n *yaml.Node) error {
 				t.keyEncoding = new(string)
 				err = encoding{t.keyEncoding, true}.parse(s)
 			case "value-encoding":
-				t.valEncoding = new(string)
+				t.valEncoding, t.valuesAt = new(string), source
 				err = encoding{t.valEncoding, false}.parse(s)
 			case "start":
 				t.start, t.startAt = &s, source

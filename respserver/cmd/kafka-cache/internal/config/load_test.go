@@ -44,7 +44,8 @@ func TestPrecedence(t *testing.T) {
 		"resp-maxclients": {"1", "2", "3"}, "resp-idle-timeout": {"1s", "2s", "3s"}, "admin-addr": {":1", ":2", ":3"},
 		"ready-max-staleness": {"1s", "2s", "3s"}, "data-dir": {"f", "e", "g"}, "memory-limit": {"1Gi", "2Gi", "3Gi"},
 		"log-level": {"debug", "warn", "error"}, "log-format": {"json", "text", "json"}, "shutdown-grace": {"1s", "2s", "4s"},
-		"shutdown-timeout": {"1s", "2s", "3s"},
+		"shutdown-timeout": {"1s", "2s", "3s"}, "schema-registry": {"https://f", "https://e", "https://g"}, "schema-registry-user": {"f", "e", "g"},
+		"schema-registry-password-file": {"f", "e", "g"}, "schema-registry-ca": {"f", "e", "g"},
 	}
 	for i := range options {
 		o := &options[i]
@@ -65,6 +66,9 @@ func TestPrecedence(t *testing.T) {
 		}
 		base := []string{"--topic", "t", "--read-only=false", "--kafka-tls", "--kafka-tls-cert=c", "--kafka-tls-key=k", "--kafka-sasl-mechanism=PLAIN",
 			"--kafka-sasl-user=u", "--kafka-sasl-password-file=p", "--resp-tls-cert=c", "--resp-tls-key=k"}
+		if strings.HasPrefix(o.name, "schema-registry") {
+			base = append(base, "--value-encoding=avro", "--schema-registry=https://r", "--schema-registry-user=u", "--schema-registry-password-file=p")
+		}
 		var without []string // of this option, so that the file and the environment can be seen
 		for j := 0; j < len(base); j++ {
 			name, _, _ := strings.Cut(strings.TrimPrefix(base[j], "--"), "=")
@@ -206,9 +210,19 @@ func TestErrors(t *testing.T) {
 		{"bootstrap empty item", []string{"--topic=t", "--kafka-bootstrap=k:1,,"}, nil, "", "empty name"},
 		{"address in the environment", []string{"--topic=t"}, []string{"KCACHE_RESP_ADDR=6379"}, "", `KCACHE_RESP_ADDR: "6379" is not host:port: missing port`},
 		{"port range", []string{"--topic=t", "--admin-addr=:65536"}, nil, "", "--admin-addr: "},
-		{"encoding", []string{"--topic=t", "--value-encoding=xml"}, nil, "", `--value-encoding: unknown encoding "xml": known are utf-8, json, binary, id, hex, base64, ascii, utf16le, json.gzip`},
+		{"encoding", []string{"--topic=t", "--value-encoding=xml"}, nil, "", `--value-encoding: unknown encoding "xml": known are utf-8, json, binary, id, hex, base64, ascii, utf16le, json.gzip, avro, json-schema`},
 		{"key encoding", []string{"--topic=t", "--key-encoding=xml"}, nil, "", `--key-encoding: unknown encoding "xml": known are utf-8, json, binary, id, hex, base64, ascii, utf16le`},
 		{"unfit key encoding", []string{"--topic=t", "--key-encoding=kafka-cache.json.gzip"}, nil, "", `--key-encoding: codec: unfit: json.gzip cannot encode keys, since gzip's bytes`},
+		{"registry's key encoding", []string{"--topic=t", "--key-encoding=avro"}, nil, "", `--key-encoding: avro is for values alone: known for keys are utf-8`},
+		{"no registry", []string{"--topic=t", "--value-encoding=avro"}, nil, "", `--value-encoding: the value encoding avro of topic "t" needs --schema-registry`},
+		{"no registry for a topic", nil, nil, "topics:\n  - name: t\n    value-encoding: json-schema\n", `FILE:3: value-encoding: the value encoding json-schema of topic "t" needs --schema-registry`},
+		{"a registry for nothing", []string{"--topic=t", "--schema-registry=http://r"}, nil, "", `--schema-registry: no topic has a value encoding that needs it: avro, json-schema`},
+		{"registry's address", []string{"--topic=t", "--schema-registry=r:8081"}, nil, "", `--schema-registry: "r:8081" is not an http or https URL`},
+		{"registry's password in its address", []string{"--topic=t", "--schema-registry=http://u:p@r"}, nil, "", `--schema-registry: an address of the schema registry has a user or password in it`},
+		{"registry's user alone", []string{"--topic=t", "--value-encoding=avro", "--schema-registry=http://r", "--schema-registry-user=u"}, nil, "", `--schema-registry-user: needs --schema-registry-password-file`},
+		{"registry's password alone", []string{"--topic=t", "--value-encoding=avro", "--schema-registry=http://r", "--schema-registry-password-file=p"}, nil, "", `--schema-registry-password-file: needs --schema-registry-user`},
+		{"registry's user without it", []string{"--topic=t", "--schema-registry-user=u", "--schema-registry-password-file=p"}, nil, "", `--schema-registry-user: needs --schema-registry as well`},
+		{"registry's ca without TLS", []string{"--topic=t", "--value-encoding=avro", "--schema-registry=http://r", "--schema-registry-ca=c"}, nil, "", `--schema-registry-ca: needs an https address`},
 		{"duration", []string{"--topic=t", "--apply-timeout=1"}, nil, "", "--apply-timeout: "},
 		{"negative", []string{"--topic=t", "--startup-timeout=-1s"}, nil, "", "--startup-timeout: -1s is less than 0s"},
 		{"choice", []string{"--topic=t", "--write-reply=soon"}, nil, "", `--write-reply: "soon" is none of applied, acknowledged`},

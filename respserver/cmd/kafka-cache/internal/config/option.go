@@ -25,7 +25,7 @@ func (o *option) env() string {
 }
 
 // sections in the order of the help.
-var sections = []string{"Kafka", "Topics", "Writes", "Redis protocol", "Admin", "Storage and memory", "Process"}
+var sections = []string{"Kafka", "Topics", "Schema registry", "Writes", "Redis protocol", "Admin", "Storage and memory", "Process"}
 
 var options = []option{
 	{name: "kafka-bootstrap", arg: "HOST:PORT,…", section: "Kafka", def: "kafka:9092",
@@ -92,6 +92,20 @@ var options = []option{
 		help: "Write tombstones to the partitions that hold outdated records of a key whose newest record is in another partition, as KAFKA.REPAIR does, " +
 			"every few seconds, where a topic does not say and is writable.",
 		value: func(c *Config) value { return boolean{&c.RepairSplitKeys} }},
+
+	{name: "schema-registry", arg: "URL,…", section: "Schema registry",
+		help: "Where the schemas are of topics with the value encoding avro or json-schema, which need it: http or https. The next address is asked where " +
+			"one cannot be connected to. While none answers, records whose schema is not known yet are waited for.",
+		value: func(c *Config) value { return registryURLs{&c.SchemaRegistry} }},
+	{name: "schema-registry-user", arg: "NAME", section: "Schema registry",
+		help:  "User for HTTP basic authentication.",
+		value: func(c *Config) value { return text{&c.SchemaRegistryUser} }},
+	{name: "schema-registry-password-file", arg: "FILE", section: "Schema registry",
+		help:  "File with the user's password; a line break at its end is not part of it.",
+		value: func(c *Config) value { return text{&c.SchemaRegistryPasswordFile} }},
+	{name: "schema-registry-ca", arg: "FILE", section: "Schema registry",
+		help:  "Certificates (PEM) to check the registry's with. Empty: the system's.",
+		value: func(c *Config) value { return text{&c.SchemaRegistryCA} }},
 
 	{name: "write-reply", arg: "WHEN", section: "Writes", def: Applied,
 		help: "When a write is answered: applied (it is in the log, and every connection to this instance reads it) or acknowledged " +

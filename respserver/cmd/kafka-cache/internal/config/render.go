@@ -128,7 +128,7 @@ topics:                                      # the n-th is Redis database n
   - name: users                              # only the name is required
     read-only: false
     key-encoding: utf-8
-    value-encoding: json
+    value-encoding: json                     # avro needs schema-registry
     start: earliest                          # offset:N | timestamp:2026-01-02T15:04:05Z | -24h
     delete-retention: 24h                    # where Kafka does not let it be read
     repair-split-keys: true                  # needs read-only: false

@@ -5,8 +5,10 @@ import (
 	"fmt"
 	"regexp"
 	"slices"
+	"strings"
 
 	"github.com/yolean/kafka-cache/core/cache"
+	"github.com/yolean/kafka-cache/core/codec/registry"
 	"github.com/yolean/kafka-cache/core/kafka"
 	"github.com/yolean/kafka-cache/core/sample"
 )
@@ -80,6 +82,9 @@ func (c *Config) resolveTopics(f *file) error {
 		if t.RepairSplitKeys && t.ReadOnly {
 			return fmt.Errorf("%s: topic %q is read-only, and split keys are repaired by writing: it needs read-only: false", ft.repairAt, name)
 		}
+		if slices.Contains(registry.Names(), t.ValueEncoding) && len(c.SchemaRegistry) == 0 {
+			return fmt.Errorf("%s: the value encoding %s of topic %q needs --schema-registry", cmp.Or(ft.valuesAt, c.sources["value-encoding"]), t.ValueEncoding, name)
+		}
 		startAt := cmp.Or(ft.startAt, c.sources["start"], "--start")
 		if err := checkStart(t); err != nil {
 			return fmt.Errorf("%s: %w", startAt, err)
@@ -116,6 +121,12 @@ func (c *Config) validate() error {
 	if c.RepairSplitKeys && !slices.ContainsFunc(c.Topics, func(t Topic) bool { return !t.ReadOnly }) {
 		return fmt.Errorf("%s: every topic is read-only, and split keys are repaired by writing: it needs --read-only=false", c.sources["repair-split-keys"])
 	}
+	if len(c.SchemaRegistry) > 0 && !slices.ContainsFunc(c.Topics, func(t Topic) bool { return slices.Contains(registry.Names(), t.ValueEncoding) }) {
+		return fmt.Errorf("%s: no topic has a value encoding that needs it: %s", c.sources["schema-registry"], strings.Join(registry.Names(), ", "))
+	}
+	if c.SchemaRegistryCA != "" && !slices.ContainsFunc(c.SchemaRegistry, func(s string) bool { return strings.HasPrefix(s, "https:") }) {
+		return fmt.Errorf("%s: needs an https address as --schema-registry", c.sources["schema-registry-ca"])
+	}
 	needs := []struct {
 		given    string // option that was set …
 		is       bool
@@ -130,6 +141,9 @@ func (c *Config) validate() error {
 		{"kafka-sasl-mechanism", c.KafkaSASLMechanism != "", "kafka-sasl-password-file", c.KafkaSASLPasswordFile != ""},
 		{"kafka-sasl-user", c.KafkaSASLUser != "", "kafka-sasl-mechanism", c.KafkaSASLMechanism != ""},
 		{"kafka-sasl-password-file", c.KafkaSASLPasswordFile != "", "kafka-sasl-mechanism", c.KafkaSASLMechanism != ""},
+		{"schema-registry-user", c.SchemaRegistryUser != "", "schema-registry", len(c.SchemaRegistry) > 0},
+		{"schema-registry-user", c.SchemaRegistryUser != "", "schema-registry-password-file", c.SchemaRegistryPasswordFile != ""},
+		{"schema-registry-password-file", c.SchemaRegistryPasswordFile != "", "schema-registry-user", c.SchemaRegistryUser != ""},
 		{"resp-tls-cert", c.RESPTLSCert != "", "resp-tls-key", c.RESPTLSKey != ""},
 		{"resp-tls-key", c.RESPTLSKey != "", "resp-tls-cert", c.RESPTLSCert != ""},
 		{"resp-tls-client-ca", c.RESPTLSClientCA != "", "resp-tls-cert", c.RESPTLSCert != ""},

@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/yolean/kafka-cache/core/codec"
+	"github.com/yolean/kafka-cache/core/codec/registry"
 )
 
 // value is one kind of option, bound to its field. parse is strict and names what it was given; String is what parse takes.
@@ -110,10 +111,17 @@ func (v encoding) names() string {
 	if v.keys {
 		return strings.Join(codec.KeyNames(), ", ")
 	}
-	return strings.Join(codec.Names(), ", ")
+	return strings.Join(append(codec.Names(), registry.Names()...), ", ")
 }
 
 func (v encoding) parse(s string) error {
+	if slices.Contains(registry.Names(), s) {
+		if v.keys {
+			return fmt.Errorf("%s is for values alone: known for keys are %s", s, v.names())
+		}
+		*v.p = s
+		return nil
+	}
 	c, err := codec.ByName(s)
 	if err != nil {
 		return fmt.Errorf("unknown encoding %.64q: known are %s", s, v.names())
@@ -188,6 +196,29 @@ func (v list) parse(s string) error {
 func (v list) String() string  { return strings.Join(*v.p, ",") }
 func (v list) reset()          { *v.p = nil }
 func (v list) items() []string { return *v.p }
+
+// registryURLs are addresses of a schema registry; nothing is none.
+type registryURLs struct{ p *[]string }
+
+func (v registryURLs) parse(s string) error {
+	if s == "" {
+		return nil
+	}
+	var added []string
+	if err := (list{&added}).parse(s); err != nil {
+		return errors.New("an address is missing between commas") // without what may be a password
+	}
+	for _, a := range added {
+		if err := registry.CheckURL(a); err != nil {
+			return err
+		}
+	}
+	*v.p = append(*v.p, added...)
+	return nil
+}
+func (v registryURLs) String() string  { return list{v.p}.String() }
+func (v registryURLs) reset()          { *v.p = nil }
+func (v registryURLs) items() []string { return *v.p }
 
 type brokers struct{ p *[]string }
 
