@@ -59,7 +59,7 @@ func (t *Topic) project(g *generation) error {
 	t.mu.Lock()
 	g.view = v
 	t.mu.Unlock()
-	t.log.Info("made the view of what records yield", "records", g.store.Len(), "keys", v.Len(), "took", time.Since(began).Round(time.Millisecond).String())
+	t.log.Info("projected what records yield", "records", g.store.Len(), "keys", v.Len(), "took", time.Since(began).Round(time.Millisecond).String())
 	return nil
 }
 

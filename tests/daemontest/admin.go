@@ -29,6 +29,9 @@ type TopicStatus struct {
 	Reason     string
 	Keys       int64
 	Partitions []PartitionStatus
+	Rebuilds   map[string]uint64
+
+	HistoryDependent bool
 }
 
 // PartitionStatus is one partition of a TopicStatus.

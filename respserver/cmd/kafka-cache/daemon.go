@@ -132,6 +132,7 @@ func (d *daemon) topics(m material) ([]cache.TopicConfig, error) {
 	for i, t := range d.cfg.Topics {
 		topics[i] = cache.TopicConfig{Name: t.Name, Writable: !t.ReadOnly, KeyEncoding: t.KeyEncoding, ValueEncoding: t.ValueEncoding,
 			Start: t.Start, DeleteRetention: t.DeleteRetention, RepairSplitKeys: t.RepairSplitKeys}
+		t.Policies.Apply(&topics[i])
 		if !slices.Contains(registry.Names(), t.ValueEncoding) {
 			continue
 		}

@@ -235,7 +235,7 @@ func TestConfigurationErrors(t *testing.T) {
 		{"empty password file", with("--resp-password-file=" + empty), "is empty"},
 		{"no certificate", with("--resp-tls-cert="+file, "--resp-tls-key="+file), "--resp-tls-cert and --resp-tls-key: "},
 		{"no CA", with("--kafka-tls", "--kafka-tls-ca="+file), "has no certificate in PEM"},
-		{"file", with("--config=" + yaml), yaml + ":3: resolver: not supported by this version yet"},
+		{"file", []string{"serve", "--config=" + yaml}, yaml + ":3: resolver: open "},
 		{"start", with("--start=-24"), `--start: cache: configuration: topic "t": start "-24": `},
 		{"dev and topic", []string{"serve", "--dev", "--topic=t"}, "--topic: --dev has"},
 		{"arguments of version", []string{"version", "x"}, `unexpected argument "x"`},

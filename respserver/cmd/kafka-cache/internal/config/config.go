@@ -82,6 +82,7 @@ type Topic struct {
 	Start           string        // as cache.TopicConfig has it
 	DeleteRetention time.Duration // 0: as Kafka says
 	RepairSplitKeys bool          // never with ReadOnly
+	Policies
 }
 
 // ErrHelp is Load's error where the arguments ask for help.

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"path/filepath"
 	"strings"
 	"time"
 
@@ -19,6 +20,8 @@ type file struct {
 	assignments []assignment
 	topics      []fileTopic
 	topicsLine  string // source of the key topics; empty without it
+	dir         string // where its relative paths begin
+	policies    filePolicies
 }
 
 // fileTopic is one entry of topics; nil: not said.
@@ -34,6 +37,7 @@ type fileTopic struct {
 	startAt     string // sources of start, repair and valEncoding
 	repairAt    string
 	valuesAt    string
+	policies    filePolicies
 }
 
 func readFile(path string) (*file, error) {
@@ -69,7 +73,7 @@ func parseFile(path string, b []byte) (*file, error) {
 	case !errors.Is(err, io.EOF):
 		return nil, fmt.Errorf("%s: %s", path, oneLine(err))
 	}
-	f := &file{}
+	f := &file{dir: filepath.Dir(path)}
 	err := eachKey(path, doc.Content[0], func(key string, source string, v *yaml.Node) error {
 		switch key {
 		case "version":
@@ -80,6 +84,8 @@ func parseFile(path string, b []byte) (*file, error) {
 		case "topics":
 			f.topicsLine = source
 			return f.parseTopics(path, source, v)
+		case "validate":
+			return f.policies.parseValidate(path, v)
 		}
 		o := find(key)
 		if o == nil {
@@ -110,8 +116,8 @@ func (f *file) parseTopics(path, source string, n *yaml.Node) error {
 	for _, item := range n.Content {
 		t := fileTopic{source: fmt.Sprintf("%s:%d: topics", path, item.Line)}
 		err := eachKey(path, item, func(key, source string, v *yaml.Node) error {
-			if laterTopicKeys[key] {
-				return fmt.Errorf("%s: not supported by this version yet", source)
+			if key == "validate" {
+				return t.policies.parseValidate(path, v)
 			}
 			s, err := scalar(v)
 			if err != nil {
@@ -137,8 +143,14 @@ func (f *file) parseTopics(path, source string, n *yaml.Node) error {
 			case "repair-split-keys":
 				t.repair, t.repairAt = new(bool), source
 				err = boolean{t.repair}.parse(s)
+			case "resolver":
+				t.policies.resolver, err = given(s, source)
+			case "resolver-yields":
+				t.policies.yields, t.policies.yieldsAt = s, source
+			case "dead-letter-topic":
+				t.policies.deadLetter, t.policies.deadLetterAt = s, source
 			default:
-				return fmt.Errorf("%s: unknown key (a topic has name, read-only, key-encoding, value-encoding, start, delete-retention, repair-split-keys)", source)
+				return fmt.Errorf("%s: unknown key (a topic has name, read-only, key-encoding, value-encoding, start, delete-retention, repair-split-keys, resolver, resolver-yields, validate, dead-letter-topic)", source)
 			}
 			if err != nil {
 				return fmt.Errorf("%s: %w", source, err)
@@ -224,4 +236,11 @@ func printable(s string) string {
 		}
 		return r
 	}, s)
+}
+
+func given(s, source string) (Source, error) {
+	if strings.TrimSpace(s) == "" {
+		return Source{}, errors.New("is empty")
+	}
+	return Source{Given: s, At: source}, nil
 }

@@ -16,7 +16,7 @@ type assignment struct {
 }
 
 // Load makes the configuration from a subcommand's arguments, the environment (as os.Environ has it) and the file that one of
-// them names. It reads no other file and touches nothing. An error is one line that names where the fault is; ErrHelp asks
+// them names. It reads the schemas and programs that the file names, which are compiled, and touches nothing. An error is one line that names where the fault is; ErrHelp asks
 // for the help. Warnings are lines that are worth logging whether or not there was an error; they hold no values, which may
 // be secrets.
 func Load(args, environ []string) (c *Config, warnings []string, err error) {
@@ -163,7 +163,7 @@ func parseEnv(environ []string) (out []assignment, warnings []string, err error)
 		switch {
 		case o != nil && o.env() == key:
 			out = append(out, assignment{o, val, key})
-		case later[name]:
+		case later[name], fileOnly[name]:
 			return nil, warnings, unknown(key, "", name)
 		case serviceLink.MatchString(key):
 			links++
@@ -186,6 +186,9 @@ func parseEnv(environ []string) (out []assignment, warnings []string, err error)
 func unknown(source, what, name string) error {
 	if later[name] {
 		return fmt.Errorf("%s: not supported by this version yet", source)
+	}
+	if fileOnly[name] {
+		return fmt.Errorf("%s: can be set in the file of --config alone", source)
 	}
 	if s := suggest(name); s != "" {
 		return fmt.Errorf("%s: %s (did you mean %s?)", source, what, s)

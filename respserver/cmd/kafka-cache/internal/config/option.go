@@ -185,13 +185,11 @@ var options = []option{
 
 // later are names that a future version has. They are refused as such, wherever they are given.
 var later = map[string]bool{
-	"peers": true, "peer-user": true, "peer-password-file": true, "validate": true, "ready-requires": true,
+	"peers": true, "peer-user": true, "peer-password-file": true, "ready-requires": true,
 }
 
-// laterTopicKeys are such names under topics.
-var laterTopicKeys = map[string]bool{
-	"resolver": true, "validate": true, "dead-letter-topic": true,
-}
+// fileOnly are names that only the file has, at its top or under topics.
+var fileOnly = map[string]bool{"validate": true, "resolver": true, "resolver-yields": true, "dead-letter-topic": true}
 
 func find(name string) *option {
 	for i := range options {

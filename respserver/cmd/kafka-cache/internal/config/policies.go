@@ -40,6 +40,9 @@ const (
 	YieldsValue   = "value"
 )
 
+// jsonEncodings are the value encodings whose decoded side is JSON.
+var jsonEncodings = map[string]bool{"json": true, "json.gzip": true, "avro": true, "json-schema": true}
+
 // Source is a text that is configured in place or by the file that it is in.
 type Source struct {
 	Given string // as it stands in the configuration; "" where there is none
@@ -146,8 +149,12 @@ func (p filePolicies) compile(dir, topic, valueEncoding string) (Policies, error
 		return c, err
 	}
 	if c.Mutation.Given != "" {
-		if c.mutation, err = cel.Compile(c.Mutation.Given); err != nil {
-			return c, fmt.Errorf("%s: %w", c.Mutation.At, oneLineError(err))
+		var opts []cel.Option
+		if !jsonEncodings[valueEncoding] {
+			opts = append(opts, cel.Opaque())
+		}
+		if c.mutation, err = cel.Compile(c.Mutation.Given, opts...); err != nil {
+			return c, fmt.Errorf("%s: %s", c.Mutation.At, oneLine(err))
 		}
 	}
 	if c.Resolver.Given == "" {
@@ -163,65 +170,65 @@ func (p filePolicies) compile(dir, topic, valueEncoding string) (Policies, error
 	default:
 		return c, fmt.Errorf("%s: %.64q is none of %s, %s", p.yieldsAt, p.yields, YieldsChanges, YieldsValue)
 	}
-	program, name, err := c.Resolver.read(dir, func(s string) bool { return strings.HasSuffix(s, ".jq") && !strings.ContainsAny(s, "\n|") })
+	program, err := c.Resolver.program(dir)
 	if err != nil {
 		return c, err
 	}
-	if c.resolver, err = jq.Compile(string(program), jq.Options{OwnKey: c.ResolverYields == YieldsValue, JSON: jsonValues(valueEncoding)}); err != nil {
-		return c, fmt.Errorf("%s: %s%w", c.Resolver.At, prefix(name), oneLineError(err))
+	if c.resolver, err = jq.Compile(program, jq.Options{OwnKey: c.ResolverYields == YieldsValue, JSON: jsonEncodings[valueEncoding]}); err != nil {
+		where := ""
+		if c.Resolver.Path != "" {
+			where = c.Resolver.Path + ": "
+		}
+		return c, fmt.Errorf("%s: %s%s", c.Resolver.At, where, oneLine(err))
 	}
 	return c, nil
 }
 
-func compileSchema(s *Source, dir string) (*policy.ValueRule, error) {
+func compileSchema(s *Source, dir string) (rule *policy.ValueRule, err error) {
 	if s.Given == "" {
 		return nil, nil
 	}
-	text, name, err := s.read(dir, func(s string) bool { return !strings.HasPrefix(strings.TrimSpace(s), "{") })
-	if err != nil {
-		return nil, err
+	text := s.Given
+	if !strings.HasPrefix(strings.TrimSpace(s.Given), "{") {
+		if text, err = s.read(dir); err != nil {
+			return nil, err
+		}
 	}
-	rule, err := jsonschema.Compile(name, text)
-	if err != nil {
-		return nil, fmt.Errorf("%s: %w", s.At, oneLineError(err))
+	if rule, err = jsonschema.Compile(s.Path, []byte(text)); err != nil {
+		return nil, fmt.Errorf("%s: %s", s.At, oneLine(err))
 	}
 	return rule, nil
 }
 
-// read is the text, and the path of the file that it is read from where named says that what is given is a path.
-func (s *Source) read(dir string, named func(string) bool) (text []byte, path string, err error) {
-	if !named(s.Given) {
-		return []byte(s.Given), "", nil
+// program is the text of a jq program: what ends in .jq is the path of the file that has it.
+func (s *Source) program(dir string) (string, error) {
+	if !strings.HasSuffix(s.Given, ".jq") || strings.ContainsAny(s.Given, "\n|") {
+		return s.Given, nil
 	}
-	if path = s.Given; !filepath.IsAbs(path) {
-		path = filepath.Join(dir, path)
+	return s.read(dir)
+}
+
+// read is the text of the file that is given, whose path is relative to dir.
+func (s *Source) read(dir string) (string, error) {
+	if s.Path = s.Given; !filepath.IsAbs(s.Path) {
+		s.Path = filepath.Join(dir, s.Path)
 	}
-	s.Path = path
-	f, err := os.Open(path)
+	f, err := os.Open(s.Path)
 	if err != nil {
-		return nil, path, fmt.Errorf("%s: %w", s.At, err)
+		return "", fmt.Errorf("%s: %w", s.At, err)
 	}
 	defer f.Close()
-	text, err = io.ReadAll(io.LimitReader(f, maxFile+1))
+	text, err := io.ReadAll(io.LimitReader(f, maxFile+1))
 	if err == nil && len(text) > maxFile {
-		err = fmt.Errorf("%s is larger than %d bytes", path, maxFile)
+		err = fmt.Errorf("%s is larger than %d bytes", s.Path, maxFile)
 	}
 	if err != nil {
-		return nil, path, fmt.Errorf("%s: %w", s.At, err)
+		return "", fmt.Errorf("%s: %w", s.At, err)
 	}
-	return text, path, nil
+	return string(text), nil
 }
 
-func prefix(name string) string {
-	if name == "" {
-		return ""
-	}
-	return name + ": "
-}
-
-func oneLineError(err error) error { return errors.New(oneLine(err)) }
-
-// write writes the policies as the file has them, under a topic.
+// render writes the policies as the file has them, under a topic.
 func (p *Policies) render(b *strings.Builder) {
 	if p.Resolver.Given != "" {
 		fmt.Fprintf(b, "    resolver: %s # %s\n    resolver-yields: %s\n", p.Resolver.text(), p.Resolver.At, p.ResolverYields)

@@ -124,6 +124,8 @@ version: 1
 kafka-bootstrap: kafka-0:9092,kafka-1:9092   # or a list
 data-dir: /var/lib/kafka-cache
 read-only: true
+validate:                                    # of topics that do not say
+  write: {schema: any.schema.json}
 topics:                                      # the n-th is Redis database n
   - name: users                              # only the name is required
     read-only: false
@@ -132,8 +134,19 @@ topics:                                      # the n-th is Redis database n
     start: earliest                          # offset:N | timestamp:2026-01-02T15:04:05Z | -24h
     delete-retention: 24h                    # where Kafka does not let it be read
     repair-split-keys: true                  # needs read-only: false
+    resolver: users.jq                       # a file, or the jq program itself
+    resolver-yields: changes                 # the default; value: the record's own value, whatever the program's output looks like
+    validate:
+      write: {schema: user.schema.json}      # a JSON Schema: a file, or its text
+      read: {schema: user.schema.json, on-invalid: delete}   # delete (the default) | keep | skip | stop
+      mutation:                              # CEL
+        rule: "!has(oldSelf.version) || self.version >= oldSelf.version"
+        on-invalid: skip                     # skip (the default) | delete | keep | stop
+    dead-letter-topic: users.invalid
   - name: organizations
 ` + "```" + `
+
+What a topic's records mean (` + "`resolver`, `validate`, `dead-letter-topic`" + `) is in [policies](policies.md); paths are relative to the file. It can be set in the file alone. With ` + "`--dev`" + ` the file may have settings for the sample model's topics.
 
 What a topic does not say it takes from the option of the same name. Where ` + "`--topic` or `KCACHE_TOPIC`" + ` is given, its list replaces the
 file's; a topic that is in both keeps its settings.
@@ -179,12 +192,13 @@ func (c *Config) WriteEffective(w io.Writer) error {
 		}
 		fmt.Fprintf(&b, "%s: %s # %s\n", o.name, quote(o.value(c).String()), source)
 	}
-	if !c.Dev {
-		fmt.Fprintf(&b, "topics: # %s\n", strings.TrimSuffix(c.sources["topic"], ": topics"))
+	if given := c.sources["topic"]; given != "" || !c.Dev {
+		fmt.Fprintf(&b, "topics: # %s\n", strings.TrimSuffix(given, ": topics"))
 		for _, t := range c.Topics {
 			fmt.Fprintf(&b, "  - name: %s\n    read-only: %t\n    key-encoding: %s\n    value-encoding: %s\n    start: %s\n"+
 				"    delete-retention: %s\n    repair-split-keys: %t\n",
 				quote(t.Name), t.ReadOnly, t.KeyEncoding, t.ValueEncoding, quote(t.Start), t.DeleteRetention, t.RepairSplitKeys)
+			t.Policies.render(&b)
 		}
 	}
 	_, err := io.WriteString(w, b.String())

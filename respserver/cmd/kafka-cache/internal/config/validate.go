@@ -37,12 +37,18 @@ func (c *Config) resolveTopics(f *file) error {
 		}
 	}
 	if c.Dev {
-		for _, s := range []string{source, f.topicsLine} {
-			if s != "" {
-				return fmt.Errorf("%s: --dev has the sample model's topics and takes no others", s)
+		names = sample.Topics()
+		for _, t := range f.topics {
+			if !slices.Contains(names, t.name) {
+				return fmt.Errorf("%s: --dev has the sample model's topics and takes no others, though it takes settings for those: %s", t.source, strings.Join(names, ", "))
 			}
 		}
-		names, source = sample.Topics(), "--dev"
+		if source != "" {
+			return fmt.Errorf("%s: --dev has the sample model's topics and takes no others", source)
+		}
+		if source = f.topicsLine; source == "" {
+			source = "--dev"
+		}
 	}
 	if len(names) == 0 {
 		for _, t := range f.topics {
@@ -57,6 +63,7 @@ func (c *Config) resolveTopics(f *file) error {
 		c.sources["topic"] = source
 	}
 	seen := map[string]bool{}
+	var err error
 	for _, name := range names {
 		t := Topic{Name: name, ReadOnly: c.ReadOnly, KeyEncoding: c.KeyEncoding, ValueEncoding: c.ValueEncoding, Start: c.Start,
 			DeleteRetention: c.DeleteRetention}
@@ -88,6 +95,10 @@ func (c *Config) resolveTopics(f *file) error {
 		startAt := cmp.Or(ft.startAt, c.sources["start"], "--start")
 		if err := checkStart(t); err != nil {
 			return fmt.Errorf("%s: %w", startAt, err)
+		}
+		policies := ft.policies.over(f.policies)
+		if t.Policies, err = policies.compile(f.dir, name, t.ValueEncoding); err != nil {
+			return err
 		}
 		c.Topics = append(c.Topics, t)
 	}
