@@ -84,7 +84,7 @@ func (v *view) fill(s *Store) error {
 		arena = append(arena, b...)
 		return arena[len(arena)-len(b) : len(arena) : len(arena)]
 	}
-	err := s.rangeEntries(nil, nil, func(e Entry) bool {
+	err := s.rangeEntries(RangeOptions{}, func(e Entry) bool {
 		op := yielding{key: keep(e.Key), new: keep(e.Value), Meta: e.Meta}
 		op.Source, op.Headers = nil, cloneMeta(Meta{Headers: slices.Clone(e.Headers)}).Headers
 		v.ops = append(v.ops, op)
