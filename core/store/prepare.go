@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"os"
-	"path/filepath"
 	"slices"
 	"strings"
 
@@ -47,7 +46,7 @@ func (g Generation) Prepare() error {
 // complete nevertheless, and what is left is removed by the next Complete or Prepare. A crash at any moment leaves a generation
 // that is resumed, complete or not.
 func (g Generation) Complete() error {
-	path := filepath.Join(g.Dir, generationFile)
+	path := g.fs.PathJoin(g.Dir, generationFile)
 	b, err := readFile(g.fs, path)
 	if err != nil {
 		return fmt.Errorf("complete generation: %w", err)
@@ -79,13 +78,14 @@ func (g Generation) Complete() error {
 func (g Generation) describe() error {
 	// The generation, the topic, the layout and the data directory may all be new, or be what an attempt left that did not
 	// come to syncing them; what is above them is new where it is not there yet.
-	dataDir := filepath.Dir(filepath.Dir(filepath.Dir(g.Dir)))
-	top := filepath.Dir(dataDir)
-	for filepath.Dir(top) != top {
+	above := g.fs.PathDir
+	dataDir := above(above(above(g.Dir)))
+	top := above(dataDir)
+	for above(top) != top {
 		if _, err := g.fs.Stat(top); err == nil {
 			break
 		}
-		top = filepath.Dir(top)
+		top = above(top)
 	}
 	if err := g.fs.MkdirAll(g.Dir, 0o755); err != nil {
 		return err
@@ -99,13 +99,13 @@ func (g Generation) describe() error {
 		Reason:    g.Reason,
 	}
 	if g.Previous != "" {
-		d.Previous = filepath.Base(g.Previous)
+		d.Previous = g.fs.PathBase(g.Previous)
 	}
 	if err := g.writeDescription(d); err != nil {
 		return err
 	}
 	for dir := g.Dir; dir != top; {
-		dir = filepath.Dir(dir)
+		dir = above(dir)
 		err := syncDir(g.fs, dir)
 		if dir == top && errors.Is(err, os.ErrPermission) {
 			return nil // it may be somebody else's, who made the data directory in it
@@ -123,7 +123,7 @@ func (g Generation) writeDescription(d description) error {
 	if err != nil {
 		return err
 	}
-	path := filepath.Join(g.Dir, generationFile)
+	path := g.fs.PathJoin(g.Dir, generationFile)
 	if err := writeSynced(g.fs, path+temporarySuffix, append(b, '\n')); err != nil {
 		return err
 	}
@@ -163,7 +163,7 @@ func removeGeneration(fs vfs.FS, dir string) error {
 		if err := fs.Rename(dir, dir+removedSuffix); err != nil {
 			return err
 		}
-		if err := syncDir(fs, filepath.Dir(dir)); err != nil {
+		if err := syncDir(fs, fs.PathDir(dir)); err != nil {
 			return err
 		}
 		dir += removedSuffix
@@ -173,7 +173,7 @@ func removeGeneration(fs vfs.FS, dir string) error {
 
 // unused reports ErrInUse where a Store has the generation in dir open.
 func unused(fs vfs.FS, dir string) error {
-	db := filepath.Join(dir, engineDir)
+	db := fs.PathJoin(dir, engineDir)
 	if _, err := fs.Stat(db); errors.Is(err, os.ErrNotExist) {
 		return nil
 	}
@@ -182,28 +182,4 @@ func unused(fs vfs.FS, dir string) error {
 		return err
 	}
 	return lock.Close()
-}
-
-// CheckDataDir reports why dataDir cannot be used: it is not a directory, or neither it nor, where it does not exist yet,
-// its nearest existing parent can be written to. What is there is not touched.
-func CheckDataDir(dataDir string) error {
-	dir := filepath.Clean(dataDir)
-	for {
-		info, err := os.Stat(dir)
-		if errors.Is(err, os.ErrNotExist) && filepath.Dir(dir) != dir {
-			dir = filepath.Dir(dir)
-			continue
-		}
-		if err != nil {
-			return fmt.Errorf("store: data directory %s: %w", dataDir, err)
-		}
-		if !info.IsDir() {
-			return fmt.Errorf("store: data directory %s: %s is not a directory", dataDir, dir)
-		}
-		break
-	}
-	if err := writable(dir); err != nil {
-		return fmt.Errorf("store: data directory %s: %s cannot be written to: %w", dataDir, dir, err)
-	}
-	return nil
 }

@@ -63,7 +63,7 @@ func (s *Store) Project(observe func(Removal)) (*Store, error) {
 	if err := s.endLoadLocked(); err != nil {
 		return nil, fmt.Errorf("project: %w", err)
 	}
-	st, err := Open(Options{CacheBytes: s.opts.CacheBytes, Logger: s.opts.Logger, hashMask: s.opts.hashMask})
+	st, err := Open(Options{CacheBytes: s.opts.CacheBytes, Logger: s.opts.Logger, Pebble: s.opts.Pebble, hashMask: s.opts.hashMask})
 	if err != nil {
 		return nil, fmt.Errorf("project: %w", err)
 	}
