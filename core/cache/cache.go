@@ -40,14 +40,14 @@ type Cache struct {
 	err  error              // what it returned
 }
 
-// New makes a Cache that does nothing until Run. It asks nothing of the network and touches no file; its errors wrap
-// ErrConfig.
+// New makes a Cache that does nothing until Run. It asks nothing of the network and leaves files as they are (where Config.FS is given, it makes
+// one there and removes it); its errors wrap ErrConfig.
 func New(cfg Config) (*Cache, error) {
 	if err := cfg.Validate(); err != nil {
 		return nil, err
 	}
 	if cfg.DataDir != "" {
-		if err := store.CheckDataDir(cfg.DataDir); err != nil {
+		if err := store.CheckDataDirOn(cfg.FS, cfg.DataDir); err != nil {
 			return nil, fmt.Errorf("%w: %w", ErrConfig, err)
 		}
 	}
@@ -193,9 +193,6 @@ func (c *Cache) startupTimer(ctx context.Context) error {
 func (c *Cache) background(f func(context.Context)) {
 	c.tasks.Go(func() { f(c.tasksCtx) })
 }
-
-// blockCacheShare is one topic's part of Pebble's block cache; 0 leaves it to the store.
-func (c *Cache) blockCacheShare() int64 { return c.cfg.BlockCacheBytes / int64(len(c.cfg.Topics)) }
 
 // OutsideHeap is how many bytes the stores hold that Go's garbage collector does not count: the resident index, and Pebble's
 // memtables and block cache. A memory limit for the Go runtime is what is left beside them.

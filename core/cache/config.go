@@ -12,6 +12,7 @@ import (
 	"github.com/yolean/kafka-cache/core/codec"
 	"github.com/yolean/kafka-cache/core/kafka"
 	"github.com/yolean/kafka-cache/core/policy"
+	"github.com/yolean/kafka-cache/core/store"
 )
 
 // Defaults of [Config].
@@ -32,6 +33,12 @@ type Config struct {
 	Topics []TopicConfig
 	// DataDir is a directory that survives restarts; empty: everything in memory.
 	DataDir string
+	// FS is the file system that DataDir lies on, as Pebble uses one (vfs.FS); nil: the system's. An encrypting one keeps nothing on disk in the clear.
+	// What is synced through it has to be durable, and its Lock has to exclude other processes.
+	FS store.FS
+	// PebbleOptions changes Pebble's options for each store that is opened, in memory too; nil: as they are measured. It decides what Pebble costs and nothing
+	// of what it keeps: what it must not change is ErrConfig, with the option's name and the reason. See store.Options.
+	PebbleOptions func(*store.PebbleOptions)
 	// Identity names this instance and is the consumer group whose offsets are committed.
 	Identity string
 	// NoCommit switches the committing of group offsets off.
@@ -46,7 +53,7 @@ type Config struct {
 	StaleAfter time.Duration
 	// StartupTimeout ends Run with ErrStartupTimeout where a topic could not be reached by then; 0: retried for ever.
 	StartupTimeout time.Duration
-	// BlockCacheBytes is Pebble's block cache, shared out over the topics; 0: the store's default.
+	// BlockCacheBytes is Pebble's block cache, shared out over the topics; 0: the store's default. It has no meaning where PebbleOptions sets a Cache.
 	BlockCacheBytes int64
 	// Version is the program's, for Status.
 	Version string
@@ -138,7 +145,19 @@ func (c *Config) Validate() error {
 	if c.BlockCacheBytes < 0 {
 		return fmt.Errorf("%w: BlockCacheBytes is negative", ErrConfig)
 	}
+	if err := store.CheckOptions(store.Options{Dir: c.DataDir, FS: c.FS, Pebble: c.PebbleOptions}); err != nil {
+		return fmt.Errorf("%w: %w", ErrConfig, err)
+	}
 	return nil
+}
+
+// store is how the store in a directory is opened; "" is one in memory.
+func (c *Config) store(dir string, log *slog.Logger) store.Options {
+	o := store.Options{Dir: dir, CacheBytes: c.BlockCacheBytes / int64(len(c.Topics)), Pebble: c.PebbleOptions, Logger: log}
+	if dir != "" {
+		o.FS = c.FS
+	}
+	return o
 }
 
 func (c Config) withDefaults() Config {

@@ -141,7 +141,7 @@ func (t *Topic) choose(info kafka.TopicInfo, reason string) (store.Generation, e
 		g.Reason = reason
 		return g, nil
 	}
-	g, err := store.ChooseGeneration(t.cache.cfg.DataDir, store.Identity{ClusterID: info.ClusterID, Topic: t.name, TopicID: info.ID, Rules: t.rules()})
+	g, err := store.ChooseGenerationOn(t.cache.cfg.FS, t.cache.cfg.DataDir, store.Identity{ClusterID: info.ClusterID, Topic: t.name, TopicID: info.ID, Rules: t.rules()})
 	if errors.Is(err, store.ErrOtherCluster) || errors.Is(err, store.ErrTopicName) {
 		return g, fmt.Errorf("%w: %w", ErrConfig, err)
 	}
@@ -172,7 +172,9 @@ func (t *Topic) open(info kafka.TopicInfo, disk store.Generation, reason string,
 	if reason != "" {
 		t.rebuilding(reason, "the store is made anew from the log")
 	}
-	st, err := store.Open(store.Options{Dir: disk.Dir, CacheBytes: t.cache.blockCacheShare(), Logger: t.log, Load: true})
+	o := t.cache.cfg.store(disk.Dir, t.log)
+	o.Load = true
+	st, err := store.Open(o)
 	if err != nil {
 		switch {
 		case errors.Is(err, store.ErrInUse):

@@ -236,7 +236,9 @@ func (t *Topic) openWithin(ctx context.Context, info kafka.TopicInfo, disk store
 // servePrevious serves what an earlier configuration's rules made of the same log, where that is still a true older state of it,
 // and reports whether it does.
 func (t *Topic) servePrevious(info kafka.TopicInfo, disk store.Generation, ends map[int32]kafka.Ends, r retention) bool {
-	st, err := store.Open(store.Options{Dir: disk.Previous, CacheBytes: t.cache.blockCacheShare(), Logger: t.log, ReadOnly: true})
+	o := t.cache.cfg.store(disk.Previous, t.log)
+	o.ReadOnly = true
+	st, err := store.Open(o)
 	if err != nil {
 		t.log.Warn("the previous generation is not served meanwhile", "directory", disk.Previous, "error", err)
 		return false
