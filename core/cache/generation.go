@@ -48,9 +48,9 @@ func (t *Topic) project(g *generation) error {
 		return nil
 	}
 	began := time.Now()
-	v, err := g.store.Project(func(r store.Removal) {
+	v, err := g.store.Project(func(r store.Projected) {
 		if t.watched(g) {
-			t.tellChange(r.Kind, r.Key, r.Value, r.Old, r.Partition, r.Offset, r.Timestamp)
+			t.tellChange(g.id, r)
 		}
 	})
 	if err != nil {

@@ -14,7 +14,7 @@ import (
 // In the view a key has a claim for each record that yields it, and no tombstones. The record's own key is a claim without a source.
 type view struct {
 	store   *Store
-	observe func(Removal)
+	observe func(Projected)
 
 	ops    []yielding // of the change at hand
 	parts  []yielded
@@ -22,12 +22,26 @@ type view struct {
 	told   []viewed
 }
 
-// yielding is what became of one entry: it yielded old and now yields new, nil being nothing. Meta is the record's that new is of.
+// Projected tells an observer of Project about a key of the view.
+type Projected struct {
+	Removal
+	// The record whose application led to it, which is another one than Value's where that came to count since this one does not any more. The offset
+	// is -1 where no record led to it but what the log has lost.
+	ByPartition int32
+	ByOffset    int64
+}
+
+// yielding is what became of one entry: it yielded old and now yields new, nil being nothing. Meta is the record's that new is of, by the one
+// whose application led to it.
 type yielding struct {
 	key      []byte
 	old, new []byte
+	by       version
 	Meta
 }
+
+// noRecord is by what a change came that no record led to.
+var noRecord = version{-1, -1}
 
 // yielded is what a yielding means for one key.
 type yielded struct {
@@ -40,7 +54,7 @@ type yielded struct {
 // viewed is a change that readers see, in the order of the records.
 type viewed struct {
 	op int32
-	Removal
+	Projected
 }
 
 // Project makes the view of a store whose values are yields (see [AppendYield]), and keeps it: from then on every change of an entry
@@ -50,7 +64,7 @@ type viewed struct {
 // after the commit, under the lock that orders commits; it may read both stores and must not change them. What Project itself brings is not told.
 //
 // It may be called once, and while Apply runs, which waits. An error leaves the store without a view.
-func (s *Store) Project(observe func(Removal)) (*Store, error) {
+func (s *Store) Project(observe func(Projected)) (*Store, error) {
 	if err := s.gate.enter(); err != nil {
 		return nil, err
 	}
@@ -85,7 +99,7 @@ func (v *view) fill(s *Store) error {
 		return arena[len(arena)-len(b) : len(arena) : len(arena)]
 	}
 	err := s.rangeEntries(RangeOptions{}, func(e Entry) bool {
-		op := yielding{key: keep(e.Key), new: keep(e.Value), Meta: e.Meta}
+		op := yielding{key: keep(e.Key), new: keep(e.Value), by: noRecord, Meta: e.Meta}
 		op.Source, op.Headers = nil, cloneMeta(Meta{Headers: slices.Clone(e.Headers)}).Headers
 		v.ops = append(v.ops, op)
 		if len(v.ops) >= commitKeys {
@@ -101,8 +115,8 @@ func (v *view) fill(s *Store) error {
 }
 
 // add notes what became of an entry.
-func (v *view) add(key, old, value []byte, m Meta) {
-	v.ops = append(v.ops, yielding{key: key, old: old, new: value, Meta: m})
+func (v *view) add(key, old, value []byte, by version, m Meta) {
+	v.ops = append(v.ops, yielding{key: key, old: old, new: value, by: by, Meta: m})
 }
 
 // follow brings what was noted into the view, in one commit of its own, and tells of it. Whoever reads meanwhile may see a part of it, and of a
@@ -151,7 +165,7 @@ func (v *view) follow() error {
 	}
 	slices.SortStableFunc(v.told, func(a, b viewed) int { return cmp.Compare(a.op, b.op) })
 	for i := range v.told {
-		v.observe(v.told[i].Removal)
+		v.observe(v.told[i].Projected)
 	}
 	return nil
 }
@@ -235,7 +249,7 @@ func (v *view) change(h *holding, p *yielded) {
 	if v.observe == nil {
 		return
 	}
-	r := Removal{Key: p.key, Partition: op.Partition, Offset: op.Offset, Timestamp: op.Timestamp}
+	r := Projected{Removal{Key: p.key, Partition: op.Partition, Offset: op.Offset, Timestamp: op.Timestamp}, op.by.partition, op.by.offset}
 	if was != nil {
 		r.Old = before.value
 	}
@@ -269,7 +283,7 @@ func (s *Store) viewPlan(b *Batch) error {
 				meta.Headers = promoted.Headers
 			}
 		}
-		s.view.add(m.Key, s.plan.value(b, c.old), s.plan.value(b, c.value), meta)
+		s.view.add(m.Key, s.plan.value(b, c.old), s.plan.value(b, c.value), version{b.Partition, m.Offset}, meta)
 	}
 	return s.followed()
 }
@@ -283,7 +297,7 @@ func (s *Store) viewRemoval(z *settled, r Removal) {
 	if now := z.visible(); now != nil {
 		meta.Headers = now.Headers
 	}
-	s.view.add(z.key, r.Old, r.Value, meta)
+	s.view.add(z.key, r.Old, r.Value, noRecord, meta)
 }
 
 // followed brings what was noted into the view. Where that fails it is not what the entries come to any more, and nothing more is applied.
