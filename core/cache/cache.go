@@ -71,7 +71,7 @@ func New(cfg Config) (*Cache, error) {
 		return nil, errors.Join(fmt.Errorf("%w: %w", ErrConfig, err), c.client.Close())
 	}
 	if cfg.Registerer != nil {
-		if err := c.metrics.register(cfg.Registerer); err != nil {
+		if err := register(cfg.Registerer, c.metrics.collectors()); err != nil {
 			return nil, errors.Join(fmt.Errorf("%w: register metrics: %w", ErrConfig, err), c.client.Close())
 		}
 	}
@@ -165,6 +165,9 @@ func (c *Cache) shutdown(clean bool) error {
 	if err := c.client.Close(); err != nil {
 		errs = append(errs, fmt.Errorf("close the client: %w", err))
 	}
+	if c.cfg.Registerer != nil {
+		unregister(c.cfg.Registerer, c.metrics.collectors())
+	}
 	return errors.Join(errs...)
 }
 
@@ -245,6 +248,16 @@ func (c *Cache) WasReady() bool {
 	}
 	c.ready.Store(true)
 	return true
+}
+
+// WaitReady waits until every topic answers reads. Its errors are ctx's, or ErrClosed.
+func (c *Cache) WaitReady(ctx context.Context) error {
+	for _, t := range c.topics {
+		if err := t.WaitReady(ctx); err != nil {
+			return fmt.Errorf("wait for topic %s: %w", t.name, err)
+		}
+	}
+	return nil
 }
 
 // Drain makes Ready false and the state Stopping, ahead of the end of Run. Reads and writes go on.

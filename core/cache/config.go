@@ -59,7 +59,8 @@ type Config struct {
 	Version string
 	// Logger gets one line for each change of state and bounded lines for errors; nil: none.
 	Logger *slog.Logger
-	// Registerer gets the metrics; nil: none are registered.
+	// Registerer gets the metrics, from New until Run ends; nil: none are registered. Two Caches in one registry need labels that tell them apart:
+	// see prometheus.WrapRegistererWith.
 	Registerer prometheus.Registerer
 
 	stoppedEvery time.Duration // 0: stoppedEvery
