@@ -39,8 +39,7 @@ type Written struct {
 }
 
 // Put produces a record and waits for its acknowledgement by all in-sync replicas; nil headers are allowed. It does not
-// wait until this instance has applied it: WaitFor the Written.Position, or Submit. Where ctx ends first the error wraps both
-// ctx's and ErrUnknownOutcome.
+// wait until this instance has applied it: that is PutAndWait. Where ctx ends first the error wraps both ctx's and ErrUnknownOutcome.
 func (t *Topic) Put(ctx context.Context, key, value []byte, headers ...Header) (Written, error) {
 	return t.await(ctx, Write{Key: key, Value: value, Headers: headers})
 }
@@ -48,6 +47,40 @@ func (t *Topic) Put(ctx context.Context, key, value []byte, headers ...Header) (
 // Delete produces a tombstone, also for a key that has no value here, and waits as Put does.
 func (t *Topic) Delete(ctx context.Context, key []byte) (Written, error) {
 	return t.await(ctx, Write{Key: key, Delete: true})
+}
+
+// PutAndWait is Put, and waits until this instance has applied the record: whoever reads here afterwards reads it, or what came after it. It waits for as long as ctx
+// allows. Where that ends between the two, or the topic is closed or turns out to be another one, the error wraps a *[PendingError] and the cause, and Written
+// is where the record is. Where the topic's rules refuse the record the error is an *[InvalidError] with Written.
+func (t *Topic) PutAndWait(ctx context.Context, key, value []byte, headers ...Header) (Written, error) {
+	return t.awaitApplied(ctx, Write{Key: key, Value: value, Headers: headers})
+}
+
+// DeleteAndWait is Delete, and waits as PutAndWait does. Written.Removed says whether there was a value.
+func (t *Topic) DeleteAndWait(ctx context.Context, key []byte) (Written, error) {
+	return t.awaitApplied(ctx, Write{Key: key, Delete: true})
+}
+
+// awaitApplied is await, and waits until the record is applied here.
+func (t *Topic) awaitApplied(ctx context.Context, w Write) (Written, error) {
+	follows := w.Delete || t.meaning.refuses()
+	key := string(w.Key)
+	if follows {
+		t.flights.begin(key, w.Delete)
+		defer t.flights.end(key, w.Delete)
+	}
+	r, err := t.await(ctx, w)
+	if err != nil {
+		return r, err
+	}
+	if err := t.WaitFor(ctx, r.Position); err != nil {
+		return r, errors.Join(&PendingError{Written: r}, err)
+	}
+	r.Applied = true
+	if follows {
+		err = t.outcome(key, &r)
+	}
+	return r, err
 }
 
 func (t *Topic) await(ctx context.Context, w Write) (Written, error) {
@@ -101,21 +134,28 @@ func (t *Topic) Submit(w Write, done func(Written, error)) {
 func (t *Topic) followed(key string, deletes bool, done func(Written, error)) func(Written, error) {
 	t.flights.begin(key, deletes)
 	return func(r Written, err error) {
-		partition := r.Partition
-		if r.split {
-			partition = anyPartition
-		}
-		r.Removed = r.Applied && t.flights.removed(key, partition, r.Offset)
 		if err == nil && r.Applied {
-			if refused := t.flights.refused(key, partition, r.Offset); refused != nil {
-				e := *refused
-				e.Written = &r
-				err = &e
-			}
+			err = t.outcome(key, &r)
 		}
 		t.flights.end(key, deletes)
 		done(r, err)
 	}
+}
+
+// outcome is what applying a write's record has come to: it sets Removed, and its error is a rule's that refused the record.
+func (t *Topic) outcome(key string, r *Written) error {
+	partition := r.Partition
+	if r.split {
+		partition = anyPartition
+	}
+	r.Removed = t.flights.removed(key, partition, r.Offset)
+	if refused := t.flights.refused(key, partition, r.Offset); refused != nil {
+		e := *refused
+		written := *r
+		e.Written = &written
+		return &e
+	}
+	return nil
 }
 
 // produce writes one record, and finishes once it is applied where that is asked for.
