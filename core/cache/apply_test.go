@@ -1,6 +1,7 @@
 package cache
 
 import (
+	"errors"
 	"testing"
 	"time"
 
@@ -9,7 +10,7 @@ import (
 )
 
 // served is a topic that answers from an empty store, without a session.
-func served(t *testing.T) (*Topic, *store.Store) {
+func served(t testing.TB) (*Topic, *store.Store) {
 	t.Helper()
 	c, err := New(Config{Kafka: kafka.Config{Bootstrap: []string{"127.0.0.1:1"}}, Topics: []TopicConfig{{Name: "a"}}})
 	if err != nil {
@@ -20,7 +21,7 @@ func served(t *testing.T) (*Topic, *store.Store) {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() {
-		if err := st.Close(); err != nil {
+		if err := st.Close(); err != nil && !errors.Is(err, store.ErrClosed) {
 			t.Errorf("close the store: %v", err)
 		}
 		if err := c.client.Close(); err != nil {

@@ -112,15 +112,8 @@ func (c *Config) Validate() error {
 	}
 	seen := map[string]bool{}
 	for _, t := range c.Topics {
-		if !legalTopic(t.Name) {
-			return fmt.Errorf("%w: %q is not a legal topic name (1 to 249 of a-z, A-Z, 0-9, '.', '_', '-')", ErrConfig, t.Name)
-		}
-		if seen[t.Name] {
-			return fmt.Errorf("%w: topic %q is given twice", ErrConfig, t.Name)
-		}
-		seen[t.Name] = true
-		if _, _, err := t.codecs(); err != nil {
-			return fmt.Errorf("%w: topic %q: %w", ErrConfig, t.Name, err)
+		if err := validateTopic(&t, seen); err != nil {
+			return err
 		}
 		if _, err := parseStart(t.Start); err != nil {
 			return fmt.Errorf("%w: topic %q: %w", ErrConfig, t.Name, err)
@@ -148,6 +141,21 @@ func (c *Config) Validate() error {
 	}
 	if err := store.CheckOptions(store.Options{Dir: c.DataDir, FS: c.FS, Pebble: c.PebbleOptions}); err != nil {
 		return fmt.Errorf("%w: %w", ErrConfig, err)
+	}
+	return nil
+}
+
+// validateTopic checks what reading and writing have in common.
+func validateTopic(t *TopicConfig, seen map[string]bool) error {
+	if !legalTopic(t.Name) {
+		return fmt.Errorf("%w: %q is not a legal topic name (1 to 249 of a-z, A-Z, 0-9, '.', '_', '-')", ErrConfig, t.Name)
+	}
+	if seen[t.Name] {
+		return fmt.Errorf("%w: topic %q is given twice", ErrConfig, t.Name)
+	}
+	seen[t.Name] = true
+	if _, _, err := t.codecs(); err != nil {
+		return fmt.Errorf("%w: topic %q: %w", ErrConfig, t.Name, err)
 	}
 	return nil
 }

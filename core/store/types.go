@@ -1,6 +1,9 @@
 package store
 
-import "time"
+import (
+	"slices"
+	"time"
+)
 
 // Header is a record header. A nil Value is a header without a value, which Kafka tells apart from an empty one.
 type Header struct {
@@ -122,6 +125,12 @@ type Meta struct {
 	// Held is the offset of the newest record of the same partition and source that was refused, over which the value is held; 0
 	// where there is none. What is held is what this store has seen rather than a function of the log.
 	Held int64
+}
+
+// Clone is m with bytes of its own.
+func (m Meta) Clone() Meta {
+	m.Headers = slices.Clone(m.Headers)
+	return cloneMeta(m)
 }
 
 // Entry is a key with its value and origin.

@@ -100,7 +100,7 @@ func (v *view) fill(s *Store) error {
 	}
 	err := s.rangeEntries(RangeOptions{}, func(e Entry) bool {
 		op := yielding{key: keep(e.Key), new: keep(e.Value), by: noRecord, Meta: e.Meta}
-		op.Source, op.Headers = nil, cloneMeta(Meta{Headers: slices.Clone(e.Headers)}).Headers
+		op.Source, op.Headers = nil, e.Meta.Clone().Headers
 		v.ops = append(v.ops, op)
 		if len(v.ops) >= commitKeys {
 			failed = v.follow()
