@@ -113,7 +113,7 @@ func (f *encryptedFile) Read(b []byte) (int, error) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	f.at += int64(n)
-	if n > 0 && err == io.EOF { //nolint:errorlint // as io.Reader has it
+	if n > 0 && err == io.EOF {
 		err = nil
 	}
 	return n, err

@@ -110,7 +110,7 @@ func TestTypedWatch(t *testing.T) {
 }
 
 func unjoin(err error) []error {
-	if j, ok := err.(interface{ Unwrap() []error }); ok { //nolint:errorlint // whether it is a joined one is the question
+	if j, ok := err.(interface{ Unwrap() []error }); ok {
 		return j.Unwrap()
 	}
 	return []error{err}
