@@ -28,6 +28,7 @@ func (s *Server) routes(registry *prometheus.Registry, errorLog *log.Logger) htt
 		"/healthz":         http.HandlerFunc(livez),
 		"/api/v1/status":   http.HandlerFunc(s.status),
 		"/api/v1/checksum": s.checksums,
+		"/api/v1/invalid":  http.HandlerFunc(s.invalid),
 		"/{$}":             http.HandlerFunc(s.page),
 	} {
 		mux.Handle(path, readOnly(h))

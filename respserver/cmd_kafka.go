@@ -24,6 +24,8 @@ func kafkaCommands() []*command {
 			summary: "Waits until this instance has applied what a token covers: 1, or 0 on a time-out.", run: runKafkaWait},
 		{name: "kafka.meta", arity: 2, flags: reads, first: 1, last: 1, step: 1, group: g, since: "7.4.0", complexity: "O(1)",
 			summary: "Returns partition, offset, timestamp and headers of the record that gave a key its value.", run: runKafkaMeta},
+		{name: "kafka.invalid", arity: -1, flags: readonly | needsWrites | loadingOK, group: g, since: "7.4.0", complexity: "O(N)",
+			summary: "Returns the newest records and writes that the topic's rules have refused, the newest first.", run: runKafkaInvalid},
 		{name: "kafka.range", arity: -3, flags: reads, group: g, since: "7.4.0", complexity: "O(N)",
 			summary: "Returns keys in the order of their bytes, from start to below end; an empty bound is open.", run: runKafkaRange},
 		{name: "kafka.repair", arity: -1, flags: write | needsWrites, group: g, since: "7.4.0", complexity: "O(N) in the topic's split keys",
@@ -125,6 +127,9 @@ func runKafkaMeta(c *conn, args [][]byte) {
 	if m.Source != nil {
 		fields++
 	}
+	if m.Held > 0 {
+		fields++
+	}
 	c.out = resp.AppendMap(c.out, c.proto, fields)
 	for _, f := range []struct {
 		name string
@@ -132,6 +137,10 @@ func runKafkaMeta(c *conn, args [][]byte) {
 	}{{"partition", int64(m.Partition)}, {"offset", m.Offset}, {"timestamp", m.Timestamp}} {
 		c.out = resp.AppendBulkString(c.out, f.name)
 		c.out = resp.AppendInt(c.out, f.v)
+	}
+	if m.Held > 0 {
+		c.out = resp.AppendBulkString(c.out, "heldOver")
+		c.out = resp.AppendInt(c.out, m.Held)
 	}
 	if m.Source != nil {
 		c.out = resp.AppendBulkString(c.out, "source")

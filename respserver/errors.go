@@ -26,6 +26,7 @@ func (c *conn) failErr(err error) { c.fail(c.errorText(c.topic, err)) }
 func (c *conn) errorText(t *cache.Topic, err error) string {
 	var encoding *cache.EncodingError
 	var tooLarge *cache.TooLargeError
+	var invalid *cache.InvalidError
 	pending, isPending := asPending(err)
 	switch {
 	case isPending:
@@ -43,6 +44,8 @@ func (c *conn) errorText(t *cache.Topic, err error) string {
 	case errors.As(err, &encoding):
 		return fmt.Sprintf("INVALID the %s is not %s, which --%s-encoding of topic %s asks for: %v", encoding.Field, encoding.Encoding, encoding.Field,
 			t.Name(), encoding.Err)
+	case errors.As(err, &invalid):
+		return invalidText(t, invalid)
 	case errors.As(err, &tooLarge):
 		return fmt.Sprintf("ERR the record takes %d bytes and topic %s allows %d (max.message.bytes)", tooLarge.Size, t.Name(), tooLarge.Max)
 	case errors.Is(err, cache.ErrNotEnoughReplicas):
@@ -77,4 +80,29 @@ func asPending(err error) (cache.Written, bool) {
 func isPending(err error) bool {
 	_, ok := asPending(err)
 	return ok
+}
+
+// inLog is what is known of a write that is in the log though there is an error: it was not applied in time, or is refused there.
+func inLog(err error) (cache.Written, bool) {
+	if w, ok := asPending(err); ok || err == nil {
+		return w, ok
+	}
+	var invalid *cache.InvalidError
+	if errors.As(err, &invalid) && invalid.Written != nil {
+		return *invalid.Written, true
+	}
+	return cache.Written{}, false
+}
+
+// invalidText says what is wrong with a value, and where the record is if there is one.
+func invalidText(t *cache.Topic, e *cache.InvalidError) string {
+	reason := e.Reason
+	if e.Path != "" {
+		reason = "at " + e.Path + ": " + reason
+	}
+	if e.Written == nil {
+		return "INVALID the value is not valid for topic " + t.Name() + ", nothing was written: " + reason
+	}
+	return fmt.Sprintf("INVALID the record is in the log of topic %s (offset %d of partition %d), where its %s rule refuses it: %s",
+		t.Name(), e.Written.Offset, e.Written.Partition, e.Rule, reason)
 }

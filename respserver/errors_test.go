@@ -25,6 +25,9 @@ func TestErrorCodes(t *testing.T) {
 		{pending, "PENDING 1:AQAAAAAAAAAAAAAAAAAAAA:0.5 "}, {&cache.TooLargeError{Size: 2_000_000, Max: 1_000_000}, "ERR the record takes 2000000 bytes and topic a allows 1000000"},
 		{&cache.EncodingError{Field: "value", Encoding: "json", Err: errors.New("at 1")}, "INVALID the value is not json, which --value-encoding of topic a asks for: at 1"},
 		{&cache.EncodingError{Field: "value", Encoding: "avro", Err: fmt.Errorf("schema 7: %w", codec.ErrUnavailable)}, "TRYAGAIN the value cannot be encoded as avro for now, nothing was written to topic a: schema 7"},
+		{&cache.InvalidError{Rule: cache.RuleWrite, Path: "/id", Reason: "is missing"}, "INVALID the value is not valid for topic a, nothing was written: at /id: is missing"},
+		{&cache.InvalidError{Rule: cache.RuleMutation, Reason: "older", Written: &cache.Written{Partition: 2, Offset: 7}},
+			"INVALID the record is in the log of topic a (offset 7 of partition 2), where its mutation rule refuses it: older"},
 		{errors.New("x\r\ny"), "ERR x\r\ny"}, // whose line ends are removed on the way out
 	} {
 		if got := c.errorText(topic, fmt.Errorf("produce: %w", k.err)); !strings.HasPrefix(got, k.want) && !strings.HasPrefix(got, "ERR produce: x") {

@@ -52,22 +52,25 @@ func (c *conn) open(cmd *command, n, bytes int, render func(*conn, *slot)) *slot
 // done is what [cache.Topic.Submit] calls, from any goroutine.
 func (s *slot) done(w cache.Written, err error) {
 	s.mu.Lock()
-	if pending, ok := asPending(err); ok {
-		w = pending
+	written, there := inLog(err)
+	if there {
+		w = written
+	} else {
+		there = err == nil
+	}
+	if there {
 		s.acked++
-		s.pending++
-	} else if err == nil {
-		s.acked++
-		if w.Removed {
+		if w.Removed && err == nil {
 			s.removed++
 		}
+		s.written = w
+		s.position = s.position.Merge(w.Position)
+	}
+	if isPending(err) {
+		s.pending++
 	}
 	if err != nil && (s.err == nil || isPending(s.err)) {
 		s.err = err // a failure says more than a delay
-	}
-	if err == nil || isPending(err) {
-		s.written = w
-		s.position = s.position.Merge(w.Position)
 	}
 	s.mu.Unlock()
 	if s.left.Add(-1) == 0 {

@@ -58,7 +58,7 @@ func newApplier(t *Topic, to *generation, f *freshness, onReady func() error) *a
 	return &applier{topic: t, to: to, onReady: onReady, freshness: f, scratch: sync.Pool{New: func() any { return new(scratch) }}}
 }
 
-// apply commits a fetched batch in pieces and publishes the position after each.
+// apply commits a fetched batch in pieces and publishes the position with each.
 func (a *applier) apply(ctx context.Context, b *kafka.Batch) error {
 	t := a.topic
 	s := a.scratch.Get().(*scratch)
@@ -77,17 +77,26 @@ func (a *applier) apply(ctx context.Context, b *kafka.Batch) error {
 		}
 		records = records[taken:]
 		last := len(records) == 0
-		s.batch.Partition, s.batch.FreshAt, s.batch.Trail, s.batch.Mark = b.Partition, time.Time{}, nil, nil
+		s.batch.Partition, s.batch.FreshAt, s.batch.EndAt, s.batch.Trail, s.batch.Mark = b.Partition, time.Time{}, time.Time{}, nil, nil
 		if last {
 			s.batch.Next = b.Next
 			if b.Last && b.Next >= b.LastStable {
 				s.batch.FreshAt = a.freshness.reached(b.Partition, b.AskedAt)
+			}
+			if b.Last && b.Next >= b.HighWatermark {
+				s.batch.EndAt = b.AskedAt
 			}
 		} else {
 			s.batch.Next = records[0].Offset // gaps before it are the log's
 		}
 		s.batch.LeaderEpoch = epochBefore(b, s.batch.Next)
 		observe, watched := a.observer(&s.batch)
+		var moved published
+		publish := func() { // in the moment of the commit
+			t.refused(b.Partition, s.refusals) // before who waits for their positions is woken
+			a.record(b.Partition, s.batch.Next)
+			moved = a.to.tracker().move(b, s.batch.Next, last && b.Last)
+		}
 		if a.worthCommitting(&s.batch, taken) {
 			if publishBeforeCommit {
 				a.to.tracker().publish(b, s.batch.Next, false)
@@ -96,24 +105,24 @@ func (a *applier) apply(ctx context.Context, b *kafka.Batch) error {
 			if taken > 0 {
 				s.batch.Trail = a.to.trails.due(a.to.tracker(), b.Partition)
 			}
-			if err := a.to.store.Apply(&s.batch, observe); err != nil {
+			if err := a.to.store.ApplyAnd(&s.batch, observe, publish); err != nil {
 				return err
 			}
+		} else {
+			publish()
 		}
-		t.refused(b.Partition, s.refusals)
 		if len(s.refusals) > 0 && t.serves(a.to) {
 			if err := t.buryDeadLetters(ctx, b.Partition, s.refusals); err != nil {
 				return err
 			}
 		}
-		a.record(b.Partition, s.batch.Next)
 		t.metrics.applied.Add(float64(taken))
-		ready := a.to.tracker().publish(b, s.batch.Next, last && b.Last).ready
+		moved.wake()
 		if !watched && taken > 0 && t.watched(a.to) {
 			// Who began to watch during the commit may have been told a position below it.
 			t.watchers.tell(Event{Kind: EventFlush})
 		}
-		if ready {
+		if moved.ready {
 			if err := a.onReady(); err != nil {
 				return err
 			}
@@ -138,7 +147,7 @@ func (s *scratch) take(ctx context.Context, t *Topic, partition int32, records [
 	clear(s.refusals)
 	clear(s.pending)
 	s.refusals, s.stop = s.refusals[:0], nil
-	size := 0
+	size, plain := 0, t.meaning.plain()
 	for i := range records {
 		r := &records[i]
 		if taken >= commitRecords || size >= commitBytes || r.Offset/digestEvery != records[0].Offset/digestEvery {
@@ -148,6 +157,12 @@ func (s *scratch) take(ctx context.Context, t *Topic, partition int32, records [
 			taken++
 			t.metrics.keyless.Inc()
 			t.complain(partition, r.Offset, "keyless", nil)
+			continue
+		}
+		if plain && s.takePlain(t, r) {
+			taken++
+			last := &s.batch.Mutations[len(s.batch.Mutations)-1]
+			size += len(last.Key) + len(last.Value)
 			continue
 		}
 		j := judging{ctx: ctx, topic: t, partition: partition, before: before, waits: taken == 0}
@@ -176,6 +191,23 @@ func (s *scratch) take(ctx context.Context, t *Topic, partition int32, records [
 		}
 	}
 	return taken, nil
+}
+
+// takePlain adds a record that decodes and means nothing else, and reports whether it did: the way of nearly all records, without a detour.
+func (s *scratch) takePlain(t *Topic, r *kafka.Record) bool {
+	key, err := s.decode(t.keyCodec, r.Key)
+	if err != nil || len(key) == 0 || skipTombstones {
+		return false
+	}
+	m := store.Mutation{Key: key, Tombstone: r.Value == nil, Offset: r.Offset, Timestamp: r.Timestamp}
+	if r.Value != nil {
+		if m.Value, err = s.decode(t.valueCodec, r.Value); err != nil {
+			return false
+		}
+	}
+	m.Headers = s.keep(r.Headers)
+	s.batch.Mutations = append(s.batch.Mutations, m)
+	return true
 }
 
 // newest is what a key has once the batch so far is applied; nil where that is nothing.

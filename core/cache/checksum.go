@@ -100,6 +100,10 @@ type PartitionChecksum struct {
 	Digest    string `json:"digest"`
 	// Recorded are the digests at offsets that the position passed while the topic was served, ascending.
 	Recorded []RecordedDigest `json:"recorded"`
+	// Hidden are the claims whose values are not seen because the key's newest record is a tombstone in another partition, and HiddenDigest is
+	// the sum over these.
+	Hidden       int64  `json:"hidden,omitempty"`
+	HiddenDigest string `json:"hiddenDigest,omitempty"`
 	// Full is a sum over keys and values, of the entries whose record is this partition's; there where it was asked for.
 	Full string `json:"full,omitempty"`
 }
@@ -126,6 +130,9 @@ func (t *Topic) Checksum(ctx context.Context, full bool) (Checksum, error) {
 	for _, d := range digests {
 		p := PartitionChecksum{Partition: d.Partition, Position: d.Next, LogStart: d.LogStart, Claims: d.Claims, Digest: hex.EncodeToString(d.Sum[:]),
 			Recorded: g.digests.of(d.Partition)}
+		if d.Hidden > 0 {
+			p.Hidden, p.HiddenDigest = d.Hidden, hex.EncodeToString(d.HiddenSum[:])
+		}
 		if full {
 			p.Full = hex.EncodeToString(d.Values[:])
 		}

@@ -1,6 +1,9 @@
 package cache
 
-import "fmt"
+import (
+	"fmt"
+	"slices"
+)
 
 // Agreement says what comparing two checksums came to.
 type Agreement string
@@ -29,7 +32,8 @@ type PartitionComparison struct {
 }
 
 // CompareChecksums compares what two instances hold of a topic: at the positions that they have, where those are the same, otherwise at the greatest offset that both have
-// recorded a digest at, with the same log start.
+// recorded a digest at, with the same log start. What depends on several partitions, values that another one's tombstones hide, is compared at the same positions of
+// all partitions only.
 func CompareChecksums(a, b Checksum) Comparison {
 	switch {
 	case a.Topic != b.Topic || a.ID != b.ID:
@@ -55,6 +59,7 @@ func CompareChecksums(a, b Checksum) Comparison {
 			c.Agreement, c.Why = NotYet, fmt.Sprintf("partition %d: %s", p.Partition, p.Why)
 		}
 	}
+	same := samePositions(a.Partitions, b.Partitions)
 	for _, p := range a.Partitions {
 		q, ok := others[p.Partition]
 		if !ok {
@@ -62,7 +67,7 @@ func CompareChecksums(a, b Checksum) Comparison {
 			continue
 		}
 		delete(others, p.Partition)
-		add(comparePartitions(p, q))
+		add(comparePartitions(p, q, same))
 	}
 	for id := range others {
 		add(PartitionComparison{Partition: id, Agreement: NotYet, Why: "only one of them has it"})
@@ -70,7 +75,32 @@ func CompareChecksums(a, b Checksum) Comparison {
 	return c
 }
 
-func comparePartitions(p, q PartitionChecksum) PartitionComparison {
+// samePositions says that both have the same partitions, with the same positions and log starts.
+func samePositions(a, b []PartitionChecksum) bool {
+	return slices.EqualFunc(a, b, func(p, q PartitionChecksum) bool {
+		return p.Partition == q.Partition && p.Position == q.Position && p.LogStart == q.LogStart
+	})
+}
+
+// comparePartitions compares what two instances hold of a partition; same says that they are at the same positions of all partitions.
+func comparePartitions(p, q PartitionChecksum, same bool) PartitionComparison {
+	c := compareClaims(p, q, same)
+	if c.Agreement != Agree || p.Hidden == 0 && q.Hidden == 0 {
+		return c
+	}
+	switch {
+	case !same:
+		c.Agreement = NotYet
+		c.Why = fmt.Sprintf("tombstones of other partitions hide %d and %d of its values, which can be compared at the same positions of all partitions only", p.Hidden, q.Hidden)
+	case p.HiddenDigest != q.HiddenDigest:
+		c.Agreement = Differ
+		c.Why = fmt.Sprintf("tombstones of other partitions hide %d of its values in the first and %d in the second at offset %d", p.Hidden, q.Hidden, p.Position)
+	}
+	return c
+}
+
+// compareClaims compares the records of a partition that two instances hold, and the values where these were summed up.
+func compareClaims(p, q PartitionChecksum, same bool) PartitionComparison {
 	c := PartitionComparison{Partition: p.Partition}
 	judge := func(offset int64, same bool, what string) PartitionComparison {
 		c.Offset, c.Agreement = offset, Agree
@@ -83,6 +113,9 @@ func comparePartitions(p, q PartitionChecksum) PartitionComparison {
 		switch {
 		case p.Digest != q.Digest:
 			return judge(p.Position, false, "the digests differ")
+		case p.Full != "" && q.Full != "" && p.Full != q.Full && !same:
+			c.Agreement, c.Why = NotYet, "values can be compared at the same positions of all partitions only"
+			return c
 		case p.Full != "" && q.Full != "":
 			return judge(p.Position, p.Full == q.Full, "the values differ")
 		case p.Full == "" && q.Full == "":

@@ -23,6 +23,8 @@ const (
 	DefaultCommitIdleInterval = 10 * time.Minute
 	DefaultEndsInterval       = 2 * time.Second
 	DefaultStaleAfter         = 10 * time.Second
+	DefaultSnapshotTime       = store.DefaultViewTime
+	DefaultSnapshotKeys       = store.DefaultViewKeys
 )
 
 // Config is what a [Cache] is made from. Zero values mean the defaults that are named.
@@ -55,6 +57,10 @@ type Config struct {
 	StartupTimeout time.Duration
 	// BlockCacheBytes is Pebble's block cache, shared out over the topics; 0: the store's default. It has no meaning where PebbleOptions sets a Cache.
 	BlockCacheBytes int64
+	// SnapshotTime is for how long records wait for a [Snapshot], 250 ms: past it they are applied, and the Snapshot is over.
+	SnapshotTime time.Duration
+	// SnapshotKeys is how many keys of a topic may be looked at through a Snapshot, 65,536.
+	SnapshotKeys int
 	// Version is the program's, for Status.
 	Version string
 	// Logger gets one line for each change of state and bounded lines for errors; nil: none.
@@ -130,11 +136,14 @@ func (c *Config) Validate() error {
 	}
 	for name, d := range map[string]time.Duration{
 		"CommitInterval": c.CommitInterval, "CommitIdleInterval": c.CommitIdleInterval, "EndsInterval": c.EndsInterval,
-		"StaleAfter": c.StaleAfter, "StartupTimeout": c.StartupTimeout,
+		"StaleAfter": c.StaleAfter, "StartupTimeout": c.StartupTimeout, "SnapshotTime": c.SnapshotTime,
 	} {
 		if d < 0 {
 			return fmt.Errorf("%w: %s is negative", ErrConfig, name)
 		}
+	}
+	if c.SnapshotKeys < 0 {
+		return fmt.Errorf("%w: SnapshotKeys is negative", ErrConfig)
 	}
 	if c.BlockCacheBytes < 0 {
 		return fmt.Errorf("%w: BlockCacheBytes is negative", ErrConfig)
@@ -160,21 +169,14 @@ func validateTopic(t *TopicConfig, seen map[string]bool) error {
 	return nil
 }
 
-// store is how the store in a directory is opened; "" is one in memory.
-func (c *Config) store(dir string, log *slog.Logger) store.Options {
-	o := store.Options{Dir: dir, CacheBytes: c.BlockCacheBytes / int64(len(c.Topics)), Pebble: c.PebbleOptions, Logger: log}
-	if dir != "" {
-		o.FS = c.FS
-	}
-	return o
-}
-
 func (c Config) withDefaults() Config {
 	c.CommitInterval = cmp.Or(c.CommitInterval, DefaultCommitInterval)
 	c.CommitIdleInterval = cmp.Or(c.CommitIdleInterval, DefaultCommitIdleInterval)
 	c.EndsInterval = cmp.Or(c.EndsInterval, DefaultEndsInterval)
 	c.StaleAfter = cmp.Or(c.StaleAfter, DefaultStaleAfter)
 	c.stoppedEvery = cmp.Or(c.stoppedEvery, stoppedEvery)
+	c.SnapshotTime = cmp.Or(c.SnapshotTime, DefaultSnapshotTime)
+	c.SnapshotKeys = cmp.Or(c.SnapshotKeys, DefaultSnapshotKeys)
 	if c.Logger == nil {
 		c.Logger = slog.New(slog.DiscardHandler)
 	}

@@ -97,19 +97,23 @@ func (t *Topic) judge() {
 	}
 }
 
-// retention is what a topic's settings say of how long tombstones stay in the log.
-type retention struct {
-	deletes  time.Duration // delete.retention.ms
-	compacts bool          // whether they are dropped by compaction at all
-}
+// retention is how long tombstones stay in the log: delete.retention.ms, or store.KeepsForever where no compaction drops them.
+type retention time.Duration
 
 // allows is how long a reader may be away from the end without missing a tombstone: how long they are kept, less a margin. It may be below 0.
-func (r retention) allows() time.Duration { return r.deletes - r.deletes/10 - 5*time.Second }
+func (r retention) allows() time.Duration {
+	if r == forever {
+		return time.Duration(forever)
+	}
+	return time.Duration(r-r/10) - 5*time.Second
+}
+
+const forever = retention(store.KeepsForever)
 
 // covers reports whether all tombstones since the checkpoints are in the log still.
 func (r retention) covers(points []store.Checkpoint, now time.Time) bool {
 	for _, c := range points {
-		if r.compacts && (c.FreshAt.IsZero() || now.Round(0).Sub(c.FreshAt.Round(0)) > r.allows()) {
+		if kept := min(r, retention(c.Keeps)); kept != forever && (c.FreshAt.IsZero() || missed(now, c.FreshAt, kept.allows())) {
 			return false
 		}
 	}
@@ -121,16 +125,25 @@ func (t *Topic) readSettings(ctx context.Context) (retention, error) {
 	settings, err := t.cache.client.TopicSettings(ctx, t.name)
 	if err != nil {
 		t.metrics.fetchErrors.Inc()
-		return retention{}, fmt.Errorf("read the settings of topic %s: %w", t.name, err)
+		return 0, fmt.Errorf("read the settings of topic %s: %w", t.name, err)
 	}
 	if !settings.Authorized {
 		if t.deleteRetention == 0 {
-			return retention{}, fmt.Errorf("%w: topic %s: its settings may not be read (that takes the ACL operation DescribeConfigs on the topic), so its delete.retention.ms has to be given as delete-retention", ErrConfig, t.name)
+			return 0, fmt.Errorf("%w: topic %s: its settings may not be read (that takes the ACL operation DescribeConfigs on the topic), so its delete.retention.ms has to be given as delete-retention", ErrConfig, t.name)
 		}
 		t.maxBytes.Store(0)
-		return retention{deletes: t.deleteRetention, compacts: true}, nil
+		return t.keeps(retention(t.deleteRetention)), nil
 	}
 	t.maxBytes.Store(int64(settings.MaxMessageBytes))
 	t.appendTime.Store(settings.LogAppendTime)
-	return retention{deletes: settings.DeleteRetention, compacts: strings.Contains(settings.CleanupPolicy, "compact")}, nil
+	if !strings.Contains(settings.CleanupPolicy, "compact") {
+		return t.keeps(forever), nil
+	}
+	return t.keeps(retention(settings.DeleteRetention)), nil
+}
+
+// keeps notes how long the log keeps tombstones.
+func (t *Topic) keeps(r retention) retention {
+	t.kept.Store(int64(r))
+	return r
 }

@@ -24,6 +24,10 @@ var (
 	ErrEmptyKey = errors.New("cache: a record needs a key that is not empty")
 	// ErrOtherTopic is the error of waiting for a position of another topic, or of one that has since been deleted and recreated.
 	ErrOtherTopic = errors.New("cache: the position belongs to another topic")
+	// ErrSnapshotExpired is the error of reads of a Snapshot once records had to wait for it for Config.SnapshotTime.
+	ErrSnapshotExpired = errors.New("cache: the snapshot's time is over")
+	// ErrSnapshotTooLarge is the error of reads of a Snapshot past Config.SnapshotKeys keys.
+	ErrSnapshotTooLarge = errors.New("cache: too many keys for one snapshot")
 	// ErrClosed is the error of every call after Close, or after Run has returned.
 	ErrClosed = errors.New("cache: closed")
 	// ErrNotTailed is the error of a write that is to be waited for where nothing reads the topic.

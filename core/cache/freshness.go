@@ -21,31 +21,55 @@ type freshness struct {
 	onSuspect func() // called without the lock, once a partition has become suspect
 
 	mu       sync.Mutex
-	kept     time.Duration       // how long tombstones are kept, less the margin; may be below 0
-	compacts bool                // whether they are dropped at all
+	kept     retention           // how long tombstones are kept, as last heard of
+	least    map[int32]retention // the shortest time that was heard of since the partition was at its end, or known then
 	durable  map[int32]time.Time // as last committed
-	at       map[int32]time.Time // when it was last at its end, by the wall clock: time asleep counts
+	at       map[int32]time.Time // when it was last at its end
 	seen     map[int32]bool      // it has been at its end in this session
 	suspects map[int32]time.Time // since when
 }
 
 func newFreshness(log *slog.Logger, points []store.Checkpoint, onSuspect func()) *freshness {
-	f := &freshness{log: log, began: time.Now(), onSuspect: onSuspect, durable: map[int32]time.Time{}, at: map[int32]time.Time{},
-		seen: map[int32]bool{}, suspects: map[int32]time.Time{}}
+	f := &freshness{log: log, began: time.Now(), onSuspect: onSuspect, kept: forever, least: map[int32]retention{}, durable: map[int32]time.Time{},
+		at: map[int32]time.Time{}, seen: map[int32]bool{}, suspects: map[int32]time.Time{}}
 	for _, c := range points {
-		f.durable[c.Partition], f.at[c.Partition] = c.FreshAt, c.FreshAt.Round(0)
+		f.durable[c.Partition], f.at[c.Partition], f.least[c.Partition] = c.FreshAt, c.FreshAt, retention(c.Keeps)
 	}
 	return f
 }
 
-// keeps says how long tombstones are kept, as read from the topic's settings. The shortest time that was heard of counts.
+// keeps says how long tombstones are kept, as read from the topic's settings. Of an absence the shortest time that was heard of counts.
 func (f *freshness) keeps(r retention) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	if r.compacts && (!f.compacts || r.allows() < f.kept) {
-		f.kept = r.allows()
+	f.kept = r
+	for id, least := range f.least {
+		f.least[id] = min(least, r)
 	}
-	f.compacts = r.compacts // where it does not, nothing is dropped but at the log's start
+}
+
+// found says that these partitions are read, or are going to be: of one that nothing is known of, from now on.
+func (f *freshness) found(ids []int32) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	now := time.Now()
+	for _, id := range ids {
+		if _, ok := f.at[id]; !ok {
+			f.at[id], f.least[id] = now, f.kept
+		}
+	}
+}
+
+// missed says that a reader which was at the end at last, and then at now, may have missed what is gone from the log after limit. The wall clock
+// counts the time for which the machine was asleep, and the other one that for which the wall clock was set back. Where now is before last, and this process did not see
+// last, nobody knows how long it was.
+func missed(now, last time.Time, limit time.Duration) bool {
+	away := awayFrom(now, last)
+	return away > limit || away < 0
+}
+
+func awayFrom(now, last time.Time) time.Duration {
+	return max(now.Sub(last), now.Round(0).Sub(last.Round(0)))
 }
 
 // reached notes that a response, asked for at asked, has shown a partition to be at its end, and returns the freshness to commit; zero leaves
@@ -54,25 +78,25 @@ func (f *freshness) reached(partition int32, asked time.Time) time.Time {
 	f.mu.Lock()
 	last, ok := f.at[partition]
 	if !ok {
-		last = f.began.Round(0) // the log was read from its start since then
+		last, f.least[partition] = f.began, f.kept // the log was read from its start since then
 	}
-	away, limit := asked.Round(0).Sub(last), f.kept
+	limit := f.least[partition].allows()
 	if f.seen[partition] {
 		limit = max(limit, gapAllowed)
 	}
-	f.at[partition], f.seen[partition] = asked.Round(0), true
+	suspect := f.least[partition] != forever && missed(asked, last, limit)
+	f.at[partition], f.seen[partition], f.least[partition] = asked, true, f.kept
 	_, was := f.suspects[partition]
-	missed := f.compacts && away > limit
-	if missed {
+	if suspect {
 		f.suspects[partition] = asked
 	}
 	f.mu.Unlock()
-	if missed {
-		f.log.Warn("the partition was not at its end for about as long as the log keeps tombstones: it is verified against the log",
-			"partition", partition, "away", away.Round(time.Millisecond).String(), "limit", limit.String())
+	if suspect {
+		f.log.Warn("the partition was not at its end for about as long as the log keeps tombstones, or the clock was set back: it is verified against the log",
+			"partition", partition, "away", awayFrom(asked, last).Round(time.Millisecond).String(), "limit", limit.String())
 		f.onSuspect()
 	}
-	if missed || was {
+	if suspect || was {
 		return time.Time{}
 	}
 	return asked
@@ -113,7 +137,9 @@ func (f *freshness) due(b *store.Batch) bool {
 			b.FreshAt = f.began
 		}
 	}
-	return !b.FreshAt.IsZero() && b.FreshAt.Sub(f.durable[b.Partition]) >= freshEvery
+	b.Keeps = time.Duration(f.kept)
+	age := b.FreshAt.Sub(f.durable[b.Partition])
+	return !b.FreshAt.IsZero() && (age >= freshEvery || age < 0)
 }
 
 // stored notes what a batch that is about to be committed makes durable.

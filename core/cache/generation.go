@@ -156,6 +156,17 @@ func (t *Topic) choose(info kafka.TopicInfo, reason string) (store.Generation, e
 	return g, nil
 }
 
+// storeOptions adds what all generations have.
+func (t *Topic) storeOptions(o store.Options) store.Options {
+	cfg := &t.cache.cfg
+	o.CacheBytes, o.Logger, o.Pebble = cfg.BlockCacheBytes/int64(len(cfg.Topics)), t.log, cfg.PebbleOptions
+	if o.Dir != "" {
+		o.FS = cfg.FS
+	}
+	o.ViewTime, o.ViewKeys = cfg.SnapshotTime, cfg.SnapshotKeys
+	return o
+}
+
 // open makes or resumes the generation that choose said. tr is where its positions are kept.
 func (t *Topic) open(info kafka.TopicInfo, disk store.Generation, reason string, tr *tracker) (*generation, error) {
 	if disk.Reason != "" && disk.Reason != store.ReasonNew {
@@ -172,9 +183,7 @@ func (t *Topic) open(info kafka.TopicInfo, disk store.Generation, reason string,
 	if reason != "" {
 		t.rebuilding(reason, "the store is made anew from the log")
 	}
-	o := t.cache.cfg.store(disk.Dir, t.log)
-	o.Load = true
-	st, err := store.Open(o)
+	st, err := store.Open(t.storeOptions(store.Options{Dir: disk.Dir, Load: true}))
 	if err != nil {
 		switch {
 		case errors.Is(err, store.ErrInUse):
@@ -207,6 +216,16 @@ func (t *Topic) complete(g, before *generation) {
 			t.log.Error("complete the generation", "directory", g.disk.Dir, "error", err)
 		}
 	})
+}
+
+// markComplete says on disk, before a generation is served, that the one before it is not to be served any more.
+func (t *Topic) markComplete(g *generation) {
+	if g.disk.Dir == "" {
+		return
+	}
+	if err := g.disk.MarkComplete(); err != nil {
+		t.log.Error("mark the generation as complete", "directory", g.disk.Dir, "error", err)
+	}
 }
 
 // closeGeneration gives back a generation that is not read any more.

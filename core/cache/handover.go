@@ -8,11 +8,12 @@ import (
 )
 
 // adopt takes over what another tracker of the same topic knows, once the store that it speaks of is the one that is served: positions
-// and the state of the load are its, who waits here goes on waiting or is woken. From then on what is published there is published here.
-func (t *tracker) adopt(from *tracker) {
+// and the state of the load are its, who waits here goes on waiting, or is to be woken. From then on what is published there is published here.
+func (t *tracker) adopt(from *tracker) (r published) {
 	t.mu.Lock()
+	defer t.mu.Unlock()
 	from.mu.Lock()
-	var woken []*waiter
+	defer from.mu.Unlock()
 	for id, q := range from.partitions {
 		p := t.get(id)
 		waiters := p.waiters
@@ -21,7 +22,7 @@ func (t *tracker) adopt(from *tracker) {
 		for _, it := range waiters {
 			it.p = p
 		}
-		woken = append(woken, p.waiters.due(p.next)...)
+		r.woken = append(r.woken, p.waiters.due(p.next)...)
 	}
 	for id, p := range t.partitions {
 		if from.partitions[id] == nil {
@@ -31,11 +32,7 @@ func (t *tracker) adopt(from *tracker) {
 	}
 	t.behind = from.behind
 	from.heir = t
-	from.mu.Unlock()
-	t.mu.Unlock()
-	for _, w := range woken {
-		w.done(nil)
-	}
+	return r
 }
 
 // absent notes that Kafka says that there is no such topic. Where it has said so for long, the topic counts as gone: who waits, and

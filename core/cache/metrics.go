@@ -142,7 +142,7 @@ var (
 	descBlocked    = desc("blocked_by_transaction_seconds", "Time for which an open transaction has held back what is above the position; 0 while none does.", "topic", "partition")
 	descSplit      = desc("split_keys", "Keys with records in several partitions, by what the newest of them is.", "topic", "newest")
 	descHeld       = desc("held_over_keys", "Keys whose value is held over a newer record that a rule refused.", "topic")
-	descTombstones = desc("remembered_tombstones", "Tombstones that are kept until every partition has been at its end since.", "topic")
+	descTombstones = desc("remembered_tombstones", "Tombstones that are kept until every partition has been at its end half a minute later.", "topic")
 	descAside      = desc("rebuild_in_progress", "1 while the log is read into a new generation or verified, by reason.", "topic", "reason")
 	descPosition   = desc("position_offset", "The next offset to read.", "topic", "partition")
 	descEnd        = desc("end_offset", "The stable end (read_committed) as last asked for.", "topic", "partition")

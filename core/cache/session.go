@@ -236,9 +236,7 @@ func (t *Topic) openWithin(ctx context.Context, info kafka.TopicInfo, disk store
 // servePrevious serves what an earlier configuration's rules made of the same log, where that is still a true older state of it,
 // and reports whether it does.
 func (t *Topic) servePrevious(info kafka.TopicInfo, disk store.Generation, ends map[int32]kafka.Ends, r retention) bool {
-	o := t.cache.cfg.store(disk.Previous, t.log)
-	o.ReadOnly = true
-	st, err := store.Open(o)
+	st, err := store.Open(t.storeOptions(store.Options{Dir: disk.Previous, ReadOnly: true}))
 	if err != nil {
 		t.log.Warn("the previous generation is not served meanwhile", "directory", disk.Previous, "error", err)
 		return false

@@ -20,7 +20,7 @@ func TestCorruptDirectoryIsReplacedFromTheLog(t *testing.T) {
 	info := kafka.TopicInfo{Name: "a", ID: topicA, ClusterID: "c", Partitions: []kafka.PartitionInfo{{}}}
 	log := map[int32]kafka.Ends{0: {LastStable: 5, HighWatermark: 5}}
 	next := func() (*generation, error) {
-		g, err := topic.generationFor(t.Context(), info, log, retention{})
+		g, err := topic.generationFor(t.Context(), info, log, forever)
 		if err == nil && g.disk.Reason != "" {
 			err = g.disk.Complete()
 		}

@@ -114,7 +114,8 @@ func (t *Topic) begin(ctx context.Context, st *store.Store, ends map[int32]kafka
 		return err
 	}
 	for id, next := range from {
-		b := store.Batch{Partition: id, Next: next, Start: next, LogStart: ends[id].LogStart, LeaderEpoch: position.UnknownEpoch, FreshAt: ends[id].AskedAt}
+		b := store.Batch{Partition: id, Next: next, Start: next, LogStart: ends[id].LogStart, LeaderEpoch: position.UnknownEpoch,
+			FreshAt: ends[id].AskedAt, Keeps: time.Duration(t.kept.Load())}
 		if err := st.Apply(&b, nil); err != nil {
 			return fmt.Errorf("begin at offset %d of partition %d: %w", next, id, err)
 		}

@@ -100,6 +100,7 @@ func (s *session) fetchError(e kafka.FetchError) {
 
 // discovered is told of all partitions whenever there are new ones.
 func (s *session) discovered(ids []int32) {
+	s.freshness.found(ids)
 	s.to.store.SetPartitions(ids)
 	s.to.tracker().discovered(ids)
 	if t := s.topic.tracker; t != s.to.tracker() {
@@ -133,6 +134,7 @@ func (s *session) serve() error {
 	}
 	var before *generation
 	if t.aside == s.to {
+		t.markComplete(s.to) // what was answered before must not be answered again after a crash
 		before = t.swap()
 	}
 	t.reads.Store(s.to.reads())
@@ -150,16 +152,26 @@ func (s *session) serve() error {
 	return nil
 }
 
-// swap makes the generation that was built beside the one that is served. Reads find the new contents before positions say so.
+// swap makes the generation that was built beside the one that is served. Reads find the new contents before positions say so; a Snapshot is of
+// one of the two, with its position.
 func (t *Topic) swap() (before *generation) {
 	t.mu.Lock()
 	old, g := t.current, t.aside
 	t.current, t.aside = g, nil
 	t.mu.Unlock()
-	t.store.Store(g.store)
-	t.reads.Store(g.reads())
-	t.tracker.adopt(g.tracker())
-	g.where.Store(t.tracker)
+	var adopted published
+	exchange := func() {
+		t.store.Store(g.store)
+		t.reads.Store(g.reads())
+		adopted = t.tracker.adopt(g.tracker())
+		g.where.Store(t.tracker)
+	}
+	if old == nil {
+		g.store.Change(exchange)
+	} else {
+		old.store.Change(func() { g.store.Change(exchange) })
+	}
+	adopted.wake()
 	return old
 }
 

@@ -43,6 +43,7 @@ type Topic struct {
 	rebuild     string       // why the next generation must not be what is there; touched by run alone
 	maxBytes    atomic.Int64 // max.message.bytes, 0 where it is not known
 	appendTime  atomic.Bool  // the brokers set the records' timestamps
+	kept        atomic.Int64 // how long the log keeps tombstones, as last heard of: a retention
 
 	mu             sync.Mutex
 	state          State

@@ -179,18 +179,34 @@ func (t *tracker) discovered(ids []int32) {
 	}
 }
 
-// published is what publish found.
+// published is what moving a position came to.
 type published struct {
 	ready bool // this was the last partition to reach its stable end
+	woken []*waiter
+}
+
+// wake calls those that waited for the position. It is for who holds no lock.
+func (r published) wake() {
+	for _, w := range r.woken {
+		w.done(nil)
+	}
 }
 
 // publish moves a partition's position, after the commit that made it true, and wakes who waited for it.
-func (t *tracker) publish(b *kafka.Batch, next int64, last bool) (r published) {
+func (t *tracker) publish(b *kafka.Batch, next int64, last bool) published {
+	r := t.move(b, next, last)
+	r.wake()
+	return r
+}
+
+// move is publish without waking anybody.
+func (t *tracker) move(b *kafka.Batch, next int64, last bool) (r published) {
 	t.mu.Lock()
 	if h := t.heir; h != nil {
 		t.mu.Unlock()
-		return h.publish(b, next, last)
+		return h.move(b, next, last)
 	}
+	defer t.mu.Unlock()
 	p := t.get(b.Partition)
 	p.known = true
 	p.logStart = max(p.logStart, b.LogStart)
@@ -209,11 +225,7 @@ func (t *tracker) publish(b *kafka.Batch, next int64, last bool) (r published) {
 		}
 	}
 	t.coverLocked(p)
-	woken := p.waiters.due(p.next)
-	t.mu.Unlock()
-	for _, w := range woken {
-		w.done(nil)
-	}
+	r.woken = p.waiters.due(p.next)
 	return r
 }
 

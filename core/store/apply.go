@@ -7,8 +7,12 @@ import (
 	"github.com/cockroachdb/pebble/v2"
 )
 
-// Apply commits a batch: its entries and the partition's next position in one Pebble commit, then the index. Both are as
-// before, or both have all of the batch; other calls may see a part of it in between, but no key goes back.
+// Apply is ApplyAnd without more to do.
+func (s *Store) Apply(b *Batch, observe func(Change)) error { return s.ApplyAnd(b, observe, nil) }
+
+// ApplyAnd commits a batch: its entries and the partition's next position in one Pebble commit, then the index. Both are as
+// before, or both have all of the batch; other calls may see a part of it in between, but no key goes back. A [View] sees
+// nothing of it, or all.
 //
 // A mutation whose offset is below the partition's position is a replay and changes nothing, nor does one that is not above
 // the claim of the same partition and source; so a batch may be applied again. A mutation changes that claim alone; readers
@@ -16,11 +20,14 @@ import (
 // position never moves back. The batch's bytes are copied.
 //
 // observe, where it is not nil, is called for every mutation in order after the commit. It may read the store, and must not
-// call Apply, Flush, Close, or what removes.
+// call Apply, Flush, Close, View, or what removes.
+//
+// and, where it is not nil, is called after that, where there is no error, before a View sees the batch. What it publishes is so
+// of the same moment as the entries. It is bound as observe is.
 //
 // An error before the commit leaves everything as it was. One behind it (the system gives no more memory) makes every
 // further Apply answer the same error, since the index is not complete any more; the directory is.
-func (s *Store) Apply(b *Batch, observe func(Change)) error {
+func (s *Store) ApplyAnd(b *Batch, observe func(Change), and func()) error {
 	if err := s.gate.enter(); err != nil {
 		return err
 	}
@@ -37,7 +44,7 @@ func (s *Store) Apply(b *Batch, observe func(Change)) error {
 		// Pebble would take what fits in its memtables, and then hold whoever asks without a word.
 		return fmt.Errorf("apply: the store cannot be written: %w", err)
 	}
-	observed := observe != nil || s.view != nil
+	observed := observe != nil || s.projection != nil
 	if observe != nil { // it may read what only Pebble has
 		if err := s.endLoadLocked(); err != nil {
 			return fmt.Errorf("apply: %w", err)
@@ -53,9 +60,11 @@ func (s *Store) Apply(b *Batch, observe func(Change)) error {
 		return fmt.Errorf("apply: %w", err)
 	}
 	moved := !known || after.Next != before.Next || after.LeaderEpoch != before.LeaderEpoch ||
-		after.LogStart != before.LogStart || !bytes.Equal(after.Trail, before.Trail) || after.FreshAt.Sub(after.storedFreshAt) >= freshInterval
+		after.LogStart != before.LogStart || !bytes.Equal(after.Trail, before.Trail) || after.outdated()
+	defer s.moments.changed()
 	if s.isLoading.Load() {
 		if p.any() {
+			s.moments.change()
 			if err := s.loadPlan(b); err != nil {
 				return fmt.Errorf("apply: %w", err)
 			}
@@ -68,13 +77,17 @@ func (s *Store) Apply(b *Batch, observe func(Change)) error {
 		}
 	}
 	s.checkpoints.set(after)
-	if s.view != nil {
-		if err := s.viewPlan(b); err != nil {
+	if s.projection != nil {
+		if err := s.projectPlan(b); err != nil {
 			return fmt.Errorf("apply: %w", err)
 		}
 	}
 	if observe != nil {
 		p.tell(b, observe)
+	}
+	if and != nil {
+		s.moments.change()
+		and()
 	}
 	return nil
 }
@@ -170,11 +183,13 @@ func putWrites(w *pebble.Batch, writes []write) error {
 	return nil
 }
 
-// commitAnd commits a batch once Pebble has room for it, and then what it means to the index. The caller holds Store.apply.
+// commitAnd commits a batch once Pebble has room for it, and then what it means to the index. It begins a change, which the caller ends, who
+// holds Store.apply.
 func (s *Store) commitAnd(w *pebble.Batch, update func() error) error {
 	if err := s.await(w.Len()); err != nil {
 		return err
 	}
+	s.moments.change()
 	s.commit.Lock()
 	defer s.commit.Unlock()
 	if err := w.Commit(pebble.NoSync); err != nil {
@@ -271,6 +286,6 @@ func (s *Store) storeFreshness() error {
 
 // equal says that c and d are the same to Pebble.
 func (c Checkpoint) equal(d Checkpoint) bool {
-	return c.Partition == d.Partition && c.Next == d.Next && c.LeaderEpoch == d.LeaderEpoch && c.FreshAt.Equal(d.FreshAt) &&
+	return c.Partition == d.Partition && c.Next == d.Next && c.LeaderEpoch == d.LeaderEpoch && c.FreshAt.Equal(d.FreshAt) && c.Keeps == d.Keeps &&
 		c.Start == d.Start && c.LogStart == d.LogStart && bytes.Equal(c.Trail, d.Trail) && bytes.Equal(c.Mark, d.Mark)
 }

@@ -239,3 +239,25 @@ func rss(tb testing.TB) int64 {
 	}
 	return pages * int64(os.Getpagesize())
 }
+
+// BenchmarkApplyOne is what the tail does while little is written: commits of one record, over existing keys.
+func BenchmarkApplyOne(b *testing.B) {
+	s := mustOpen(b, Options{})
+	const keys = 10_000
+	benchLoad(b, s, keys, 1000)
+	batches := make([]*Batch, keys)
+	for i := range batches {
+		batches[i] = benchBatch(i, 1)
+	}
+	next := int64(keys)
+	b.ReportAllocs()
+	for i := 0; b.Loop(); i++ {
+		batch := batches[i%keys]
+		batch.Mutations[0].Offset = next
+		next++
+		batch.Next = next
+		if err := s.Apply(batch, nil); err != nil {
+			b.Fatal(err)
+		}
+	}
+}

@@ -11,11 +11,14 @@ import (
 	"github.com/yolean/kafka-cache/core/position"
 )
 
-const checkpointVersion = 2
+const checkpointVersion = 3
 
 // freshInterval is how far the durable FreshAt of an idle partition may lie behind: an idle topic is asked for news twice
 // a second, which must not become a write each time.
 const freshInterval = time.Minute
+
+// maxKeeps stands for KeepsForever, in milliseconds.
+const maxKeeps = int64(KeepsForever / time.Millisecond)
 
 // checkpoints are the partitions' checkpoints as applied. The applier alone changes them.
 type checkpoints struct {
@@ -27,11 +30,18 @@ type checkpoints struct {
 type applied struct {
 	Checkpoint
 	storedFreshAt time.Time // FreshAt as written to Pebble
+	endAt         time.Time // see Batch.EndAt
+}
+
+// outdated says that Pebble has a FreshAt from which this one is too far away.
+func (a applied) outdated() bool {
+	d := a.FreshAt.Sub(a.storedFreshAt)
+	return d >= freshInterval || d < 0
 }
 
 // appendCheckpoint is a checkpoint as Pebble holds it: version, next offset (uvarint), leader epoch (varint), FreshAt in
-// nanoseconds since the epoch (varint), 0 where there is none, start and log start (uvarint), the mark to the end. The trail has a key of its
-// own, so that it is not written with every position.
+// nanoseconds since the epoch (varint), 0 where there is none, Keeps in milliseconds (uvarint), the greatest duration's for KeepsForever, start and
+// log start (uvarint), the mark to the end. The trail has a key of its own, so that it is not written with every position.
 func appendCheckpoint(dst []byte, c Checkpoint) []byte {
 	dst = append(dst, checkpointVersion)
 	dst = binary.AppendUvarint(dst, uint64(c.Next))
@@ -41,6 +51,7 @@ func appendCheckpoint(dst []byte, c Checkpoint) []byte {
 		fresh = c.FreshAt.UnixNano()
 	}
 	dst = binary.AppendVarint(dst, fresh)
+	dst = binary.AppendUvarint(dst, uint64(max(0, c.Keeps)/time.Millisecond))
 	dst = binary.AppendUvarint(dst, uint64(c.Start))
 	dst = binary.AppendUvarint(dst, uint64(c.LogStart))
 	return append(dst, c.Mark...)
@@ -63,6 +74,11 @@ func parseCheckpoint(key, b []byte) (Checkpoint, error) {
 	epoch := r.varint()
 	if fresh := r.varint(); fresh != 0 {
 		c.FreshAt = time.Unix(0, fresh)
+	}
+	if keeps := r.int63(maxKeeps); keeps == maxKeeps {
+		c.Keeps = KeepsForever
+	} else {
+		c.Keeps = time.Duration(keeps) * time.Millisecond
 	}
 	c.Start, c.LogStart = r.int63(math.MaxInt64), r.int63(math.MaxInt64)
 	if len(r.b) > 0 && !r.bad {
@@ -125,8 +141,11 @@ func (a applied) after(b *Batch, known bool) applied {
 	case b.Next == a.Next && b.LeaderEpoch != position.UnknownEpoch:
 		a.LeaderEpoch = b.LeaderEpoch
 	}
-	if b.FreshAt.After(a.FreshAt) {
-		a.FreshAt = b.FreshAt
+	if !b.EndAt.IsZero() {
+		a.endAt = b.EndAt
+	}
+	if !b.FreshAt.IsZero() { // also an earlier one: the clock may have been set back
+		a.FreshAt, a.Keeps = b.FreshAt, b.Keeps
 	}
 	return a
 }

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"errors"
 	"testing"
+	"time"
 
 	"github.com/cockroachdb/pebble/v2"
 	"github.com/cockroachdb/pebble/v2/vfs"
@@ -23,6 +24,10 @@ func TestCheckpointsSurvive(t *testing.T) {
 				{Partition: 3, Next: 9, LeaderEpoch: 3, LogStart: 2}, // neither moves back
 				{Partition: 1, Next: 1, LeaderEpoch: -1, Trail: []byte{}},
 				{Partition: 0, Next: 0, LeaderEpoch: -1},
+				{Partition: 4, Next: 1, LeaderEpoch: -1, FreshAt: time.Unix(1000, 5), Keeps: 90 * time.Second},
+				{Partition: 5, Next: 1, LeaderEpoch: -1, FreshAt: time.Unix(2000, 0), Keeps: 90 * time.Second},
+				{Partition: 5, Next: 2, LeaderEpoch: -1, Keeps: time.Second}, // of no freshness
+				{Partition: 5, Next: 2, LeaderEpoch: -1, FreshAt: time.Unix(1000, 0), Keeps: KeepsForever},
 			} {
 				mustApply(t, s, b)
 			}
@@ -30,6 +35,8 @@ func TestCheckpointsSurvive(t *testing.T) {
 				{Partition: 0, LeaderEpoch: -1},
 				{Partition: 1, Next: 1, LeaderEpoch: -1, Trail: []byte{}},
 				{Partition: 3, Next: 9, LeaderEpoch: 3, Start: 5, LogStart: 4, Trail: []byte("second")},
+				{Partition: 4, Next: 1, LeaderEpoch: -1, FreshAt: time.Unix(1000, 5), Keeps: 90 * time.Second},
+				{Partition: 5, Next: 2, LeaderEpoch: -1, FreshAt: time.Unix(1000, 0), Keeps: KeepsForever},
 			}
 			checkCheckpoints(t, s, want)
 			if err := s.Close(); err != nil {

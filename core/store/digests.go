@@ -1,6 +1,10 @@
 package store
 
-import "fmt"
+import (
+	"fmt"
+
+	"github.com/cockroachdb/pebble/v2"
+)
 
 // PartitionDigest is what a partition's claims come to, and the checkpoint that they are of.
 type PartitionDigest struct {
@@ -8,32 +12,92 @@ type PartitionDigest struct {
 	Claims int64  // that are values
 	Sum    Digest // over them, see Store.Digest
 	Values Digest // of Digests(true): over key and value of the entries whose record is the partition's
+
+	// Hidden are the claims among them that readers do not see because a tombstone of another partition is the winner, and HiddenSum is the sum
+	// over these. They depend on how far the other partitions have been applied, too.
+	Hidden    int64
+	HiddenSum Digest
 }
 
 // Digests are those of all partitions at one moment, ascending by partition. With values all entries are read, and applies wait for
-// it: about a second for each few million entries.
+// it: about a second for each few million entries. Where tombstones hide values of other partitions, the keys that are split are gone through.
 func (s *Store) Digests(values bool) ([]PartitionDigest, error) {
 	if err := s.gate.enter(); err != nil {
 		return nil, err
 	}
 	defer s.gate.leave()
+	all, moment, err := s.digests(values)
+	if err != nil {
+		return nil, fmt.Errorf("digest: %w", err)
+	}
+	if moment == nil {
+		return all, nil
+	}
+	err = s.sumHidden(moment, all)
+	if closed := moment.Close(); err == nil {
+		err = closed
+	}
+	if err != nil {
+		return nil, fmt.Errorf("digest: %w", err)
+	}
+	return all, nil
+}
+
+// digests are those of all partitions, and Pebble at their moment where values may be hidden, which the caller closes.
+func (s *Store) digests(values bool) (all []PartitionDigest, moment *pebble.Snapshot, err error) {
 	s.apply.Lock()
 	defer s.apply.Unlock()
 	if s.err != nil {
-		return nil, s.err
+		return nil, nil, s.err
+	}
+	hidden := s.index.counts.splitDeleted.Load() > 0
+	if hidden {
+		if err := s.endLoadLocked(); err != nil {
+			return nil, nil, err
+		}
 	}
 	var sums map[int32]Digest
 	if values {
-		var err error
 		if sums, err = s.sumValues(); err != nil {
-			return nil, fmt.Errorf("digest: %w", err)
+			return nil, nil, err
 		}
 	}
-	var all []PartitionDigest
 	for _, c := range s.Checkpoint() {
 		d := PartitionDigest{Checkpoint: c, Values: sums[c.Partition]}
 		d.Sum, d.Claims = s.Digest(c.Partition)
 		all = append(all, d)
 	}
-	return all, nil
+	if hidden {
+		moment = s.snapshot()
+	}
+	return all, moment, nil
+}
+
+// sumHidden adds up the values that tombstones of other partitions hide.
+func (s *Store) sumHidden(moment *pebble.Snapshot, all []PartitionDigest) error {
+	at := make(map[int32]int, len(all))
+	sums := make([]sum, len(all))
+	for i := range all {
+		at[all[i].Partition] = i
+	}
+	err := s.splitKeys(moment, func(key []byte, claims []Claim) bool {
+		for i := range claims {
+			if claims[i].Winner && !claims[i].Tombstone {
+				return true
+			}
+		}
+		hash := s.index.hash(key)
+		for i := range claims {
+			c := &claims[i]
+			if n, ok := at[c.Partition]; ok && !c.Tombstone {
+				all[n].Hidden++
+				sums[n].add(claimHash(hash, sourceHash(c.Source), version{c.Partition, c.Offset}))
+			}
+		}
+		return true
+	})
+	for i := range all {
+		all[i].HiddenSum = sums[i].digest()
+	}
+	return err
 }

@@ -37,6 +37,13 @@ var (
 	// ErrTooLarge means that a key or a value is longer than the index can address (2³¹-1 bytes).
 	ErrTooLarge = errors.New("store: key or value too large")
 
+	// ErrViewExpired means that a View's moment is over: a change had to wait for longer than Options.ViewTime. Nothing that was read
+	// through it before is wrong.
+	ErrViewExpired = errors.New("store: the moment of a view is over")
+
+	// ErrViewTooLarge means that more keys were to be looked at through one View than Options.ViewKeys.
+	ErrViewTooLarge = errors.New("store: too many keys for one view")
+
 	// ErrFull means that one shard of the index has no room for more chunks, or that the system gave no more memory.
 	ErrFull = errors.New("store: index is full")
 )

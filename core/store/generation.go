@@ -23,8 +23,8 @@ const (
 	// SCAN cursors are made of. What a lower one says is known, so that such a generation can be told from foreign data and be
 	// replaced; its entries are not read.
 	//
-	// 1 had no claims beside the entries, no trails, and a checkpoint without its start; 2 has.
-	generationFormat = 2
+	// 1 had no claims beside the entries, no trails, and a checkpoint without its start. 2 did not say how long the log kept tombstones.
+	generationFormat = 3
 
 	generationFile = "generation.json"
 	removedSuffix  = ".removed" // of a directory that is being removed

@@ -153,7 +153,7 @@ func TestOtherClusterIsNotTouched(t *testing.T) {
 func TestForeignDirectories(t *testing.T) {
 	for name, make := range map[string]func(dir string) error{
 		"newer format": func(dir string) error {
-			return os.WriteFile(filepath.Join(dir, generationFile), []byte(`{"format":3,"clusterId":"elsewhere","new":true}`), 0o644)
+			return os.WriteFile(filepath.Join(dir, generationFile), fmt.Appendf(nil, `{"format":%d,"clusterId":"elsewhere","new":true}`, generationFormat+1), 0o644)
 		},
 		"no format": func(dir string) error {
 			return os.WriteFile(filepath.Join(dir, generationFile), []byte(`{}`), 0o644)

@@ -86,7 +86,7 @@ func TestWinnersAreOfTheLog(t *testing.T) {
 			var ds []Digest
 			sums := map[int32]Digest{}
 			for _, d := range at {
-				ds = append(ds, d.Sum)
+				ds = append(ds, d.Sum, d.HiddenSum)
 				sums[d.Partition] = d.Values
 			}
 			if variant == 0 {

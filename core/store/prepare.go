@@ -46,20 +46,8 @@ func (g Generation) Prepare() error {
 // complete nevertheless, and what is left is removed by the next Complete or Prepare. A crash at any moment leaves a generation
 // that is resumed, complete or not.
 func (g Generation) Complete() error {
-	path := g.fs.PathJoin(g.Dir, generationFile)
-	b, err := readFile(g.fs, path)
-	if err != nil {
-		return fmt.Errorf("complete generation: %w", err)
-	}
-	var d description
-	if err := json.Unmarshal(b, &d); err != nil {
-		return fmt.Errorf("complete generation: %s: %w", path, err)
-	}
-	if !d.Complete {
-		d.Complete, d.Previous = true, ""
-		if err := g.writeDescription(d); err != nil {
-			return fmt.Errorf("complete generation: %w", err)
-		}
+	if err := g.MarkComplete(); err != nil {
+		return err
 	}
 	var errs []error
 	for _, dir := range g.Replaces {
@@ -72,6 +60,28 @@ func (g Generation) Complete() error {
 		}
 	}
 	return errors.Join(errs...)
+}
+
+// MarkComplete is the first part of Complete: from then on Previous is not served again, whatever happens. It is to be called before anything of this
+// generation is, and Previous may be open.
+func (g Generation) MarkComplete() error {
+	path := g.fs.PathJoin(g.Dir, generationFile)
+	b, err := readFile(g.fs, path)
+	if err != nil {
+		return fmt.Errorf("complete generation: %w", err)
+	}
+	var d description
+	if err := json.Unmarshal(b, &d); err != nil {
+		return fmt.Errorf("complete generation: %s: %w", path, err)
+	}
+	if d.Complete {
+		return nil
+	}
+	d.Complete, d.Previous = true, ""
+	if err := g.writeDescription(d); err != nil {
+		return fmt.Errorf("complete generation: %w", err)
+	}
+	return nil
 }
 
 // describe makes the directory with its generation.json.

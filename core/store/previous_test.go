@@ -52,6 +52,12 @@ func TestPreviousIsServedUntilComplete(t *testing.T) {
 	if v, ok, err := served.Get(nil, []byte("k")); string(v) != old.Dir || !ok || err != nil {
 		t.Fatalf("%q, %v, %v", v, ok, err)
 	}
+	if err := again.MarkComplete(); err != nil {
+		t.Fatal(err)
+	}
+	if c := mustChoose(t, dir, withRules("r2")); c.Dir != g.Dir || c.Unfinished != "" || c.Previous != "" || !exists(old.Dir) {
+		t.Fatalf("once it is about to be served: %+v", c)
+	}
 	if err := again.Complete(); !errors.Is(err, ErrInUse) {
 		t.Fatalf("complete while the previous is open: %v", err)
 	}

@@ -14,13 +14,17 @@ const (
 	// forgetAtOnce is how many remembered tombstones an Apply looks at before its own batch.
 	forgetAtOnce = 8 * commitKeys
 
+	// rememberedFor is how long a tombstone is remembered at least: a record may come to the log that late after it is stamped, or be stamped by a
+	// clock that is that much behind.
+	rememberedFor = 30 * time.Second
+
 	// trimFrom is the length of the queue up to which it is left as it is.
 	trimFrom = 1 << 16
 )
 
 // remembered are tombstones that hide no claim of their key, though an older value may still come from another partition:
-// while it is read, or was read less far. They can go once every partition has been at an end that was asked for after they were
-// applied. The claims themselves are in the index and in the side table; this is the queue in which they came.
+// while it is read, or was read less far, or is written late. They can go once every partition has been at an end, hidden records included, that was asked
+// for rememberedFor after they were applied. The claims themselves are in the index and in the side table; this is the queue in which they came.
 type remembered struct {
 	queue   []tombstone
 	sealed  int // those of the queue that are in a cohort
@@ -108,7 +112,7 @@ type partitions struct {
 
 // SetPartitions says which partitions the topic has; it may be called again with more. Where there is more than one, the tombstones of
 // keys without any other claim are remembered, so that an older value that is read later, from another partition, does not bring
-// the key back: until each partition has been at its end since (Batch.FreshAt). It is to be called before the first Apply: a partition is
+// the key back: until each partition has been at its end half a minute later (Batch.EndAt). It is to be called before the first Apply: a partition is
 // known here otherwise from its first batch on. It waits for nothing.
 func (s *Store) SetPartitions(ids []int32) {
 	s.partitions.mu.Lock()
@@ -135,14 +139,14 @@ func (p *partitions) several() bool {
 	return len(p.ids) > 1
 }
 
-// freshAt is the earliest FreshAt of all partitions, zero where one has never been at its end.
-func (s *Store) freshAt() (earliest time.Time) {
+// endAt is the earliest time at which all partitions were at their high watermarks, zero where one has never been there.
+func (s *Store) endAt() (earliest time.Time) {
 	s.partitions.mu.Lock()
 	defer s.partitions.mu.Unlock()
 	for i, id := range s.partitions.ids {
 		a, _ := s.checkpoints.get(id)
-		if i == 0 || a.FreshAt.Before(earliest) {
-			earliest = a.FreshAt
+		if i == 0 || a.endAt.Before(earliest) {
+			earliest = a.endAt
 		}
 	}
 	return earliest
@@ -153,7 +157,8 @@ func (s *Store) forget() error {
 	if len(s.remembered.queue) == 0 || s.isLoading.Load() {
 		return nil
 	}
-	all := s.remembered.ripe(s.freshAt(), forgetAtOnce)
+	defer s.moments.changed()
+	all := s.remembered.ripe(s.endAt().Add(-rememberedFor), forgetAtOnce)
 	for len(all) > 0 {
 		n := min(len(all), commitKeys)
 		if err := s.forgetSome(all[:n]); err != nil {

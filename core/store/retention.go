@@ -163,7 +163,7 @@ func (s *Store) removeSome(keys [][]byte, gone func(*holding, *claim) bool, obse
 	var removals []Removal
 	remember := s.partitions.several()
 	for _, key := range keys {
-		h, was, err := s.holdingToRemove(key, gone, observe != nil || s.view != nil)
+		h, was, err := s.holdingToRemove(key, gone, observe != nil || s.projection != nil)
 		if err != nil {
 			return 0, err
 		}
@@ -181,17 +181,18 @@ func (s *Store) removeSome(keys [][]byte, gone func(*holding, *claim) bool, obse
 		if observe != nil && changed {
 			removals = append(removals, r)
 		}
-		if s.view != nil {
-			s.viewRemoval(&z, r)
+		if s.projection != nil {
+			s.projectRemoval(&z, r)
 		}
 	}
+	defer s.moments.changed()
 	if err := s.commitSettled(batch, writes); err != nil {
-		if s.view != nil {
-			s.view.ops = nil
+		if s.projection != nil {
+			s.projection.ops = nil
 		}
 		return 0, err
 	}
-	if s.view != nil {
+	if s.projection != nil {
 		if err := s.followed(); err != nil {
 			return 0, err
 		}

@@ -47,15 +47,15 @@ func (s *Store) SplitKeys(fn func(key []byte, claims []Claim) bool) error {
 	if err := s.endLoad(); err != nil {
 		return err
 	}
-	if err := s.splitKeys(fn); err != nil {
+	r := s.snapshot()
+	if err := errors.Join(s.splitKeys(r, fn), r.Close()); err != nil {
 		return fmt.Errorf("split keys: %w", err)
 	}
 	return nil
 }
 
-func (s *Store) splitKeys(fn func(key []byte, claims []Claim) bool) (err error) {
-	r := s.snapshot()
-	defer func() { err = errors.Join(err, r.Close()) }()
+// splitKeys are those of one moment of Pebble.
+func (s *Store) splitKeys(r *pebble.Snapshot, fn func(key []byte, claims []Claim) bool) (err error) {
 	it, err := r.NewIter(&pebble.IterOptions{LowerBound: []byte{spaceClaims}, UpperBound: []byte{spaceClaims + 1}})
 	if err != nil {
 		return err

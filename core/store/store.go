@@ -29,6 +29,10 @@ type Options struct {
 	// does not go together with Load, and a directory without a store is [ErrCorrupt].
 	ReadOnly bool
 
+	// ViewTime is how long a change waits for Views, and ViewKeys how many keys one of them may look at; 0: DefaultViewTime, DefaultViewKeys.
+	ViewTime time.Duration
+	ViewKeys int
+
 	// FS is what Dir lies on; nil: the system's. It is used as Pebble uses one: what is synced through it has to be durable, and its Lock
 	// has to exclude other processes.
 	FS FS
@@ -55,6 +59,12 @@ func (o Options) withDefaults() Options {
 	}
 	if o.FlushInterval == 0 {
 		o.FlushInterval = 10 * time.Second
+	}
+	if o.ViewTime == 0 {
+		o.ViewTime = DefaultViewTime
+	}
+	if o.ViewKeys == 0 {
+		o.ViewKeys = DefaultViewKeys
 	}
 	if o.Logger == nil {
 		o.Logger = slog.New(slog.DiscardHandler)
@@ -107,6 +117,8 @@ type Store struct {
 	loading   loading     // under apply
 	tables    sstable.WriterOptions
 
+	moments *moments // changed under apply
+
 	// commit is held from Pebble's commit to the end of the index update, and shared by who needs both to tell the same.
 	commit sync.RWMutex
 
@@ -115,8 +127,9 @@ type Store struct {
 	account     account    // changed under apply
 	remembered  remembered // under apply
 
-	view         *view       // under apply: what entries that are yields come to, nil where they are not
-	verifying    atomic.Bool // one verification at a time
+	projected    atomic.Pointer[Store] // the projection's store, for who reads
+	projection   *projection           // under apply: what entries that are yields come to, nil where they are not
+	verifying    atomic.Bool           // one verification at a time
 	verification atomic.Pointer[Verification]
 
 	flushing sync.Mutex  // one flush at a time, so that none returns before the one that it relies on
@@ -142,7 +155,7 @@ func Open(o Options) (*Store, error) {
 	if err := o.health.failing(); err != nil {
 		return nil, errors.Join(fmt.Errorf("open store: %w", err), db.Close(), closeLock(lock))
 	}
-	s := &Store{opts: o, gate: newGate(), db: db, lock: lock, index: newIndex(o.hashMask)}
+	s := &Store{opts: o, gate: newGate(), db: db, lock: lock, index: newIndex(o.hashMask), moments: newMoments(o.ViewTime)}
 	s.tables = tableOptions(p, db.TableFormat())
 	switch {
 	case o.ReadOnly:
@@ -185,6 +198,9 @@ func (s *Store) ValueLen(key []byte) (int, bool, error) { return s.index.valueLe
 func (s *Store) Scan(cursor uint64, count int, fn func(key []byte)) (next uint64, err error) {
 	return s.index.scan(cursor, count, fn)
 }
+
+// Cursor is where a Scan meets key, whether or not it is there: on the page whose cursor is not above it, and whose next is, or is 0.
+func (s *Store) Cursor(key []byte) uint64 { return s.index.hash(key) >> prefixShift }
 
 // RandomKey appends a key to dst, each with the same probability, and reports false where there is none or the store is
 // closed.
@@ -315,8 +331,8 @@ func (s *Store) release() error {
 	s.loading = loading{}
 	s.index.close()
 	err := errors.Join(written, s.db.Close())
-	if s.view != nil {
-		err = errors.Join(err, s.view.store.Close())
+	if s.projection != nil {
+		err = errors.Join(err, s.projection.store.Close())
 	}
 	err = errors.Join(err, closeLock(s.lock))
 	if err != nil {

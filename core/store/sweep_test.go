@@ -46,7 +46,6 @@ func newWorkload(t *testing.T, r *rand.Rand) *workload {
 	g := &generator{Rand: r, keys: 60, next: next, values: func(r *rand.Rand) int { return r.IntN(1500) }}
 	for i := range 40 {
 		b := g.batch(r.IntN(20))
-		b.FreshAt = time.Time{} // a remembered tombstone may be forgotten once it is known, which is not what this is about
 		b.Start = int64(b.Partition)
 		if r.IntN(3) == 0 {
 			b.Trail = fmt.Appendf(nil, "trail of %d up to %d", b.Partition, b.Next)

@@ -1,6 +1,7 @@
 package store
 
 import (
+	"math"
 	"slices"
 	"time"
 )
@@ -33,6 +34,13 @@ type Batch struct {
 	LeaderEpoch int32      // of the last record batch, position.UnknownEpoch where it is not known
 	FreshAt     time.Time  // our clock before the request whose end Next has reached; zero leaves what was known
 
+	// Keeps is how long the log keeps tombstones, as was known at FreshAt; KeepsForever where it never drops any. It is looked at where
+	// FreshAt is set. Not to know is 0.
+	Keeps time.Duration
+	// EndAt is our clock before the request whose high watermark Next has reached: nothing that was acknowledged until then lies above it, also
+	// not hidden by an open transaction. Zero leaves what was known. It is not kept on disk.
+	EndAt time.Time
+
 	// Start is where reading of the partition began. It is looked at where the partition has no checkpoint yet.
 	Start int64
 	// LogStart is the log's first offset, below which nothing is left here; one that is not above the known one leaves that.
@@ -43,6 +51,9 @@ type Batch struct {
 	// Mark is the end of the trail, small enough to be kept with every position; nil leaves what was known.
 	Mark []byte
 }
+
+// KeepsForever says that a log does not drop tombstones.
+const KeepsForever = time.Duration(math.MaxInt64)
 
 // ChangeKind says what a mutation or a removal did to what readers see of its key.
 type ChangeKind uint8
@@ -142,11 +153,12 @@ type Entry struct {
 // Checkpoint is how far one partition has been applied.
 type Checkpoint struct {
 	Partition   int32
-	Next        int64     // the next offset to read
-	LeaderEpoch int32     // of the last record batch, position.UnknownEpoch where it is not known
-	FreshAt     time.Time // our clock before the request whose end Next reached last; zero where that never was
-	Start       int64     // where reading began
-	LogStart    int64     // the log's first offset as far as it is known here: RemoveBelow has removed what is below
-	Trail       []byte    // what the reader keeps with the position; nil: nothing. Not to be changed
-	Mark        []byte    // the end of the trail, as the batch had it that brought the position to Next or kept it there; nil: none
+	Next        int64         // the next offset to read
+	LeaderEpoch int32         // of the last record batch, position.UnknownEpoch where it is not known
+	FreshAt     time.Time     // our clock before the request whose end Next reached last; zero where that never was
+	Keeps       time.Duration // how long the log kept tombstones, in whole milliseconds, as was known at FreshAt
+	Start       int64         // where reading began
+	LogStart    int64         // the log's first offset as far as it is known here: RemoveBelow has removed what is below
+	Trail       []byte        // what the reader keeps with the position; nil: nothing. Not to be changed
+	Mark        []byte        // the end of the trail, as the batch had it that brought the position to Next or kept it there; nil: none
 }

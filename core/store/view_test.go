@@ -2,300 +2,385 @@ package store
 
 import (
 	"bytes"
+	"context"
+	"errors"
 	"fmt"
-	"maps"
-	"math/rand/v2"
-	"slices"
+	"strconv"
+	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
-
-	"github.com/cockroachdb/pebble/v2/vfs"
 )
 
-// projected is what a view of a store's entries has to hold: value and origin of each key.
-func projected(t *testing.T, s *Store) map[string]string {
+func mustView(t testing.TB, s *Store) *View {
 	t.Helper()
-	type candidate struct {
-		value []byte
-		Meta
-	}
-	all := map[string][]candidate{}
-	if err := s.Range(nil, nil, func(e Entry) bool {
-		own, others, err := ParseYield(e.Value, nil)
-		if err != nil {
-			t.Fatal(err)
-		}
-		gives := map[string][]byte{}
-		if own != nil {
-			gives[string(e.Key)] = own
-		}
-		for _, o := range others {
-			gives[string(o.Key)] = o.Value
-		}
-		for k, v := range gives {
-			m := cloneMeta(Meta{Partition: e.Partition, Offset: e.Offset, Timestamp: e.Timestamp, Headers: slices.Clone(e.Headers)})
-			if k != string(e.Key) {
-				m.Source = bytes.Clone(e.Key)
-			}
-			all[k] = append(all[k], candidate{bytes.Clone(v), m})
-		}
-		return true
-	}); err != nil {
-		t.Fatal(err)
-	}
-	want := map[string]string{}
-	for k, cs := range all {
-		newest := map[int32]candidate{}
-		for _, c := range cs {
-			if n, ok := newest[c.Partition]; !ok || c.Offset > n.Offset {
-				newest[c.Partition] = c
-			}
-		}
-		var best candidate
-		first := true
-		for _, c := range newest {
-			if first || c.Timestamp > best.Timestamp || c.Timestamp == best.Timestamp && c.Partition > best.Partition {
-				best, first = c, false
-			}
-		}
-		want[k] = fmt.Sprintf("%q %+v", best.value, best.Meta)
-	}
-	return want
-}
-
-// yieldLogs are random logs whose values are yields over few keys, some of them record keys too.
-func yieldLogs(r *rand.Rand, partitions, records int) [][]Mutation {
-	logs := randomLogs(r, partitions, records)
-	for p := range logs {
-		for i := range logs[p] {
-			m := &logs[p][i]
-			m.Source = nil
-			if m.Tombstone {
-				continue
-			}
-			m.Value = randomYield(r, m.Offset)
-		}
-	}
-	return logs
-}
-
-func randomYield(r *rand.Rand, n int64) []byte {
-	var own []byte
-	if r.IntN(3) > 0 {
-		own = fmt.Appendf([]byte{}, "own %d", r.IntN(3))
-	}
-	var others []YieldTo
-	for range r.IntN(4) {
-		k := fmt.Appendf(nil, "derived-%d", r.IntN(40))
-		if r.IntN(5) == 0 {
-			k = fmt.Appendf(nil, "key-%d", r.IntN(60))
-		}
-		others = append(others, YieldTo{k, fmt.Appendf(nil, "%d of %d", r.IntN(3), n)})
-	}
-	return AppendYield(nil, own, others)
-}
-
-func TestViewIsOfTheEntries(t *testing.T) {
-	r := newRand(t)
-	for range underRace(30, 6) {
-		viewRound(t, r)
-	}
-}
-
-// viewRound follows random changes, retention, a verification and a restart, and holds the view, and what it told of, to the entries.
-func viewRound(t *testing.T, r *rand.Rand) {
-	fs := vfs.NewCrashableMem()
-	if err := fs.MkdirAll("/generation", 0o755); err != nil {
-		t.Fatal(err)
-	}
-	o := Options{FlushInterval: time.Hour, tune: smallEngine, runBytes: 16 << 10, Load: r.IntN(2) == 0}
-	if r.IntN(2) == 0 {
-		o.Dir, o.fs = "/generation", fs
-	}
-	logs := yieldLogs(r, 1+r.IntN(3), 120)
-	at := make([]int, len(logs))
-	s := mustOpen(t, o)
-	var ids []int32
-	for p := range logs {
-		ids = append(ids, int32(p))
-	}
-	s.SetPartitions(ids)
-	step := func() {
-		p := r.IntN(len(logs))
-		if at[p] == len(logs[p]) {
-			return
-		}
-		n := min(1+r.IntN(20), len(logs[p])-at[p])
-		part := logs[p][at[p] : at[p]+n]
-		at[p] += n
-		var observe func(Change)
-		if r.IntN(2) == 0 {
-			observe = func(Change) {}
-		}
-		if err := s.Apply(&Batch{Partition: int32(p), Mutations: part, Next: part[n-1].Offset + 1}, observe); err != nil {
-			t.Fatal(err)
-		}
-	}
-	for range r.IntN(10) {
-		step()
-	}
-	told := map[string]string{}
-	project := func() *Store {
-		v, err := s.Project(func(c Projected) {
-			switch c.Kind {
-			case Created, Updated:
-				told[string(c.Key)] = string(c.Value)
-			case Deleted:
-				delete(told, string(c.Key))
-			default:
-				t.Errorf("told of %q: %v", c.Key, c.Kind)
-			}
-		})
-		if err != nil {
-			t.Fatal(err)
-		}
-		clear(told)
-		if err := v.Range(nil, nil, func(e Entry) bool { told[string(e.Key)] = string(e.Value); return true }); err != nil {
-			t.Fatal(err)
-		}
-		return v
-	}
-	v := project()
-	check := func(when string) {
-		t.Helper()
-		want, got := projected(t, s), contents(t, v)
-		if !maps.Equal(got, want) {
-			for _, k := range slices.Sorted(maps.Keys(want)) {
-				if got[k] != want[k] {
-					t.Errorf("%s: %s is %s, want %s", when, k, got[k], want[k])
-				}
-			}
-			t.Fatalf("%s: %d keys, want %d", when, len(got), len(want))
-		}
-		for k := range told {
-			if _, ok := want[k]; !ok {
-				t.Fatalf("%s: watchers still have %q", when, k)
-			}
-		}
-		for k := range want {
-			value, ok, err := v.Get(nil, []byte(k))
-			if told[k] != string(value) || !ok || err != nil {
-				t.Fatalf("%s: watchers have %q of %q, readers %q, %v, %v", when, told[k], k, value, ok, err)
-			}
-		}
-		if st := v.Stats(); st.Tombstones > 0 || st.SplitDeleted > 0 {
-			t.Fatalf("%s: a view remembers tombstones: %+v", when, st)
-		}
-	}
-	check("at first")
-	for range 12 {
-		step()
-		check("applied")
-	}
-	p := r.IntN(len(logs))
-	if _, err := s.RemoveBelow(int32(p), logs[p][r.IntN(len(logs[p]))].Offset, nil); err != nil {
-		t.Fatal(err)
-	}
-	check("retention")
-	verification, err := s.Verify()
+	ctx, cancel := context.WithTimeout(context.Background(), 10*time.Second)
+	defer cancel()
+	v, err := s.View(ctx)
 	if err != nil {
 		t.Fatal(err)
 	}
-	upTo := map[int32]int64{}
-	for p, log := range logs {
-		if at[p] == 0 {
-			continue
+	t.Cleanup(v.Release)
+	return v
+}
+
+// numbered is a batch that gives n keys of a partition the same number, which is its position.
+func numbered(partition int32, number int64, keys int) *Batch {
+	b := &Batch{Partition: partition, Next: number * int64(keys)}
+	for i := range keys {
+		b.Mutations = append(b.Mutations, Mutation{
+			Key: fmt.Appendf(nil, "p%d-key%d", partition, i), Value: strconv.AppendInt(nil, number, 10), Offset: (number-1)*int64(keys) + int64(i), Timestamp: number,
+		})
+	}
+	return b
+}
+
+// TestAViewIsOneState has two appliers change many keys at a time, of which each batch leaves all of its partition with one number. What a View reads in
+// any way is one number a partition, and the position that was published with it.
+func TestAViewIsOneState(t *testing.T) {
+	for _, mode := range []string{"dir", "memory"} {
+		t.Run(mode, func(t *testing.T) {
+			o := Options{ViewTime: time.Minute}
+			if mode == "dir" {
+				o = Options{Dir: t.TempDir(), FlushInterval: 20 * time.Millisecond, tune: smallEngine, ViewTime: time.Minute}
+			}
+			s := mustOpen(t, o)
+			const keys, partitions, batches = 8, 2, 150
+			var positions [partitions]atomic.Int64
+			var wg sync.WaitGroup
+			var applying atomic.Int32
+			applying.Store(partitions)
+			apply := func(p int32, number int64) {
+				if err := s.ApplyAnd(numbered(p, number, keys), nil, func() { positions[p].Store(number) }); err != nil {
+					t.Error(err)
+				}
+			}
+			for p := range int32(partitions) {
+				apply(p, 1)
+				wg.Go(func() {
+					defer applying.Add(-1)
+					for number := int64(2); number <= batches; number++ {
+						apply(p, number)
+					}
+				})
+			}
+			var views atomic.Int64
+			for range 3 {
+				wg.Go(func() {
+					for applying.Load() > 0 {
+						views.Add(1)
+						checkOneState(t, s, keys, func(p int) int64 { return positions[p].Load() })
+						if t.Failed() {
+							return
+						}
+					}
+				})
+			}
+			wg.Wait()
+			if views.Load() < 20 {
+				t.Errorf("%d views during %d batches", views.Load(), partitions*batches)
+			}
+		})
+	}
+}
+
+// checkOneState reads a View in every way.
+func checkOneState(t *testing.T, s *Store, keys int, position func(p int) int64) {
+	v, err := s.View(context.Background())
+	if err != nil {
+		t.Error(err)
+		return
+	}
+	defer v.Release()
+	var want [2]string
+	for p := range want {
+		want[p] = strconv.FormatInt(position(p), 10)
+	}
+	check := func(how string, key, value []byte) {
+		if p := key[1] - '0'; string(value) != want[p] {
+			t.Errorf("%s of %s: %s at position %s", how, key, value, want[p])
 		}
-		upTo[int32(p)] = log[at[p]-1].Offset + 1
-		met := &Batch{Partition: int32(p)}
-		for _, m := range log[:at[p]] {
-			if r.IntN(4) > 0 {
-				met.Mutations = append(met.Mutations, m)
+	}
+	for i := range keys {
+		for p := range want {
+			key := fmt.Appendf(nil, "p%d-key%d", p, i)
+			value, ok, err := v.Get(nil, key)
+			if !ok || err != nil {
+				t.Errorf("get: %v, %v", ok, err)
+			}
+			check("get", key, value)
+			m, ok, err := v.Meta(key)
+			if !ok || err != nil {
+				t.Errorf("meta: %v, %v", ok, err)
+			}
+			check("meta", key, strconv.AppendInt(nil, m.Timestamp, 10))
+		}
+	}
+	if err := v.Range(nil, nil, func(e Entry) bool {
+		check("range", e.Key, e.Value)
+		check("metadata of a range", e.Key, strconv.AppendInt(nil, e.Timestamp, 10))
+		return true
+	}); err != nil {
+		t.Errorf("range: %v", err)
+	}
+	if n, err := v.Len(); n != int64(2*keys) || err != nil {
+		t.Errorf("len: %d, %v", n, err)
+	}
+}
+
+// TestAViewIsBetweenRemovals: what one commit of RemoveBelow takes out is gone for a View, or there.
+func TestAViewIsBetweenRemovals(t *testing.T) {
+	s := mustOpen(t, Options{ViewTime: time.Minute})
+	const keys = 100
+	var next int64
+	done := make(chan struct{})
+	go func() {
+		defer close(done)
+		for range 100 {
+			b := &Batch{}
+			for i := range keys {
+				b.Mutations = append(b.Mutations, Mutation{Key: countedKey(i), Value: []byte("x"), Offset: next})
+				next++
+			}
+			b.Next = next
+			if err := s.Apply(b, nil); err != nil {
+				t.Error(err)
+				return
+			}
+			if n, err := s.RemoveBelow(0, next, nil); n != keys || err != nil {
+				t.Errorf("removed %d, %v", n, err)
+				return
 			}
 		}
-		if err := verification.Met(met); err != nil {
-			t.Fatal(err)
+	}()
+	for {
+		select {
+		case <-done:
+			return
+		default:
+		}
+		v := mustView(t, s)
+		n, err := v.Len()
+		found := 0
+		for i := range keys {
+			if _, ok, err := v.ValueLen(countedKey(i)); err != nil {
+				t.Fatal(err)
+			} else if ok {
+				found++
+			}
+		}
+		v.Release()
+		if err != nil || n != 0 && n != keys || int64(found) != n {
+			t.Fatalf("%d keys, %d of them found, %v", n, found, err)
 		}
 	}
-	if _, err := verification.Finish(upTo, nil); err != nil {
-		t.Fatal(err)
-	}
-	check("verified")
-	if o.Dir != "" {
-		if err := s.Close(); err != nil {
-			t.Fatal(err)
+}
+
+// TestALateViewHoldsNothingUp: the change goes on when the View's time is up, and nothing of it is seen.
+func TestALateViewHoldsNothingUp(t *testing.T) {
+	s := mustOpen(t, Options{ViewTime: 20 * time.Millisecond})
+	mustApply(t, s, numbered(0, 1, 3))
+	late := mustView(t, s)
+	inRange := 0
+	err := late.Range(nil, nil, func(e Entry) bool { // which is slow, so that the change overtakes it
+		if inRange++; inRange == 2 {
+			mustApply(t, s, numbered(0, 2, 3))
 		}
-		if _, _, err := v.Get(nil, []byte("k")); err == nil {
-			t.Fatal("a view outlives its store")
+		if string(e.Value) != "1" {
+			t.Errorf("%s = %s", e.Key, e.Value)
 		}
-		s = mustOpen(t, o)
-		s.SetPartitions(ids)
-		v = project()
-		check("reopened")
+		return true
+	})
+	if !errors.Is(err, ErrViewExpired) || inRange != 2 {
+		t.Errorf("range: %v after %d entries", err, inRange)
 	}
-	for range 40 {
-		step()
+	for how, err := range map[string]error{
+		"check": late.Check(),
+		"get":   second(late.Get(nil, []byte("p0-key0"))),
+		"len":   second(late.Len()),
+		"scan":  second(late.Scan(0, 10, func([]byte) {})),
+	} {
+		if !errors.Is(err, ErrViewExpired) {
+			t.Errorf("%s: %v", how, err)
+		}
 	}
-	check("at the end")
+	// Releasing it does not count for those that came later.
+	other := mustView(t, s)
+	late.Release()
+	applied := make(chan struct{})
+	go func() {
+		mustApply(t, s, numbered(0, 3, 3))
+		close(applied)
+	}()
+	if v, ok, err := other.Get(nil, []byte("p0-key0")); err == nil && (!ok || string(v) != "2") {
+		t.Errorf("%s, %v", v, ok)
+	}
+	<-applied
+	if err := other.Check(); !errors.Is(err, ErrViewExpired) {
+		t.Errorf("check: %v", err)
+	}
+}
+
+// second is the last result of a call with two or three.
+func second(results ...any) error {
+	err, _ := results[len(results)-1].(error)
+	return err
+}
+
+// TestChangesWaitForViewsThatAreInTime: nothing changes while a View is held, and everything does once it is released.
+func TestChangesWaitForViewsThatAreInTime(t *testing.T) {
+	s := mustOpen(t, Options{ViewTime: time.Hour})
+	mustApply(t, s, numbered(0, 1, 3))
+	a, b := mustView(t, s), mustView(t, s)
+	applied := make(chan struct{})
+	go func() {
+		mustApply(t, s, numbered(0, 2, 3))
+		close(applied)
+	}()
+	waits := func() bool {
+		s.moments.mu.Lock()
+		defer s.moments.mu.Unlock()
+		return s.moments.changing
+	}
+	for !waits() {
+		time.Sleep(time.Millisecond)
+	}
+	a.Release()
+	if v, ok, err := b.Get(nil, []byte("p0-key1")); string(v) != "1" || !ok || err != nil {
+		t.Errorf("%s, %v, %v", v, ok, err)
+	}
+	select {
+	case <-applied:
+		t.Error("applied while a View is held")
+	default:
+	}
+	// Who comes while a change waits is let in after it, before the next.
+	later := make(chan string, 1)
+	go func() {
+		v, err := s.View(context.Background())
+		if err != nil {
+			t.Error(err)
+			return
+		}
+		defer v.Release()
+		value, _, _ := v.Get(nil, []byte("p0-key1"))
+		later <- string(value)
+	}()
+	turn := func() int {
+		s.moments.mu.Lock()
+		defer s.moments.mu.Unlock()
+		if s.moments.next == nil {
+			return 0
+		}
+		return s.moments.next.waiting
+	}
+	for turn() == 0 {
+		time.Sleep(time.Millisecond)
+	}
+	ctx, cancel := context.WithCancel(context.Background())
+	cancel()
+	if _, err := s.View(ctx); !errors.Is(err, context.Canceled) {
+		t.Errorf("a View whose context has ended: %v", err)
+	}
+	if n := turn(); n != 1 {
+		t.Errorf("%d wait", n)
+	}
+	b.Release()
+	<-applied
+	if v := <-later; v != "2" {
+		t.Errorf("then %s is read", v)
+	}
+	mustApply(t, s, numbered(0, 3, 3)) // which would wait for a View that was counted and is not there
+	s.Change(func() {
+		ctx, cancel := context.WithCancel(context.Background())
+		cancel()
+		if _, err := s.View(ctx); err == nil {
+			t.Error("a View within a change")
+		}
+	})
+}
+
+func TestAViewLooksAtSoManyKeys(t *testing.T) {
+	s := mustOpen(t, Options{ViewKeys: 10})
+	mustApply(t, s, numbered(0, 1, 20))
+	for how, read := range map[string]func(v *View) error{
+		"get": func(v *View) (err error) {
+			for range 11 {
+				if _, _, e := v.Get(nil, []byte("x")); e != nil {
+					err = e
+				}
+			}
+			return err
+		},
+		"scan":  func(v *View) error { return second(v.Scan(0, 1000, func([]byte) {})) },
+		"range": func(v *View) error { return v.Range(nil, nil, func(Entry) bool { return true }) },
+	} {
+		v := mustView(t, s)
+		if err := read(v); !errors.Is(err, ErrViewTooLarge) {
+			t.Errorf("%s: %v", how, err)
+		}
+		v.Release()
+	}
+	v := mustView(t, s)
+	for range 10 {
+		if value, ok, err := v.Get(nil, []byte("p0-key3")); !ok || err != nil || !bytes.Equal(value, []byte("1")) {
+			t.Errorf("%s, %v, %v", value, ok, err)
+		}
+	}
+	if n, err := v.Len(); n != 20 || err != nil {
+		t.Errorf("len: %d, %v", n, err)
+	}
+}
+
+// TestAViewOfAClosedStore answers ErrClosed, and Close does not wait for it.
+func TestAViewOfAClosedStore(t *testing.T) {
+	s := mustOpen(t, Options{ViewTime: time.Hour})
+	mustApply(t, s, numbered(0, 1, 3))
+	v := mustView(t, s)
 	if err := s.Close(); err != nil {
 		t.Fatal(err)
 	}
-}
-
-func TestProjectRefuses(t *testing.T) {
-	s := mustOpen(t, Options{})
-	defer s.Close()
-	mustApply(t, s, &Batch{Next: 1, Mutations: []Mutation{{Key: []byte("k"), Value: []byte("no yield")}}})
-	if _, err := s.Project(nil); err == nil {
-		t.Fatal("made a view of what is no yield")
+	if _, _, err := v.Get(nil, []byte("p0-key0")); !errors.Is(err, ErrClosed) {
+		t.Errorf("get: %v", err)
 	}
-	mustApply(t, s, &Batch{Next: 2, Mutations: []Mutation{{Key: []byte("k"), Value: AppendYield(nil, []byte{}, nil), Offset: 1}}})
-	v, err := s.Project(nil)
-	if err != nil {
-		t.Fatal(err)
+	if n, err := v.Len(); n != 0 || !errors.Is(err, ErrClosed) {
+		t.Errorf("len: %d, %v", n, err)
 	}
-	if got, ok, err := v.Get(nil, []byte("k")); len(got) != 0 || !ok || err != nil {
-		t.Fatalf("an empty own value is %q, %v, %v", got, ok, err)
-	}
-	if _, err := s.Project(nil); err == nil {
-		t.Fatal("made a second view")
+	if _, err := s.View(context.Background()); !errors.Is(err, ErrClosed) {
+		t.Errorf("view: %v", err)
 	}
 }
 
-// TestViewTellsWhatLedToAChange: a value that comes to count again is of one record, and came to it by another.
-func TestViewTellsWhatLedToAChange(t *testing.T) {
-	s := mustOpen(t, Options{})
-	defer s.Close()
-	s.SetPartitions([]int32{0, 1})
-	var told []string
-	if _, err := s.Project(func(c Projected) {
-		told = append(told, fmt.Sprintf("%s=%s of %d/%d by %d/%d", c.Key, c.Value, c.Partition, c.Offset, c.ByPartition, c.ByOffset))
-	}); err != nil {
-		t.Fatal(err)
-	}
-	yields := func(v string) []byte { return AppendYield(nil, nil, []YieldTo{{[]byte("k"), []byte(v)}}) }
-	mustApply(t, s, &Batch{Partition: 0, Next: 6, Mutations: []Mutation{{Key: []byte("a"), Value: yields("older"), Offset: 5, Timestamp: 1}}})
-	mustApply(t, s, &Batch{Partition: 1, Next: 8, Mutations: []Mutation{{Key: []byte("b"), Value: yields("newer"), Offset: 7, Timestamp: 2}}})
-	mustApply(t, s, &Batch{Partition: 1, Next: 9, Mutations: []Mutation{{Key: []byte("b"), Tombstone: true, Offset: 8, Timestamp: 3}}})
-	if _, err := s.RemoveBelow(0, 6, nil); err != nil {
-		t.Fatal(err)
-	}
-	want := []string{"k=older of 0/5 by 0/5", "k=newer of 1/7 by 1/7", "k=older of 0/5 by 1/8", "k= of 0/5 by -1/-1"}
-	if !slices.Equal(told, want) {
-		t.Errorf("told %q, want %q", told, want)
-	}
-}
-
-func FuzzParseYield(f *testing.F) {
-	f.Add(AppendYield(nil, []byte("own"), []YieldTo{{[]byte("k"), []byte("v")}, {[]byte("l"), nil}}))
-	f.Add([]byte{1, 0xff, 0xff})
-	f.Fuzz(func(t *testing.T, b []byte) {
-		own, others, err := ParseYield(b, nil)
+// BenchmarkView is what a read of two keys at one moment costs, next to a Get.
+func BenchmarkView(b *testing.B) {
+	s := mustOpen(b, Options{})
+	benchLoad(b, s, 100_000, 4000)
+	keys := [][]byte{benchKey(nil, 1), benchKey(nil, 2)}
+	read := func(tb testing.TB, dst []byte) {
+		v, err := s.View(context.Background())
 		if err != nil {
-			return
+			tb.Fatal(err)
 		}
-		if again := AppendYield(nil, own, others); !bytes.Equal(again, b) {
-			t.Fatalf("%x is read as %q and %q, which is written as %x", b, own, others, again)
+		for _, key := range keys {
+			if _, ok, err := v.Get(dst, key); !ok || err != nil {
+				tb.Fatal(ok, err)
+			}
 		}
+		v.Release()
+	}
+	b.Run("serial", func(b *testing.B) {
+		dst := make([]byte, 0, 1024)
+		b.ReportAllocs()
+		for b.Loop() {
+			read(b, dst)
+		}
+	})
+	b.Run("parallel", func(b *testing.B) {
+		b.RunParallel(func(pb *testing.PB) {
+			dst := make([]byte, 0, 1024)
+			for pb.Next() {
+				read(b, dst)
+			}
+		})
 	})
 }

@@ -478,3 +478,57 @@ func TestUnusableMeaning(t *testing.T) {
 		}
 	}
 }
+
+// TestSnapshotOfWhatRecordsYield: all that a record yields is there at the same moment, and what its former version yielded is not.
+func TestSnapshotOfWhatRecordsYield(t *testing.T) {
+	b := startBroker(t)
+	b.create("a", 1)
+	b.produce("a", 0, []byte("1"), []byte("w0 x0"))
+	_, topic := ready(t, b.config(cache.TopicConfig{Name: "a", ValueEncoding: "utf-8", Resolver: words}))
+	const rounds = 300
+	produced := make(chan error, 1)
+	go func() {
+		for i := 1; i <= rounds; i++ {
+			r := &kgo.Record{Topic: "a", Key: []byte("1"), Value: fmt.Appendf(nil, "w%d x%d", i, i)}
+			if err := b.client.ProduceSync(context.Background(), r).FirstErr(); err != nil {
+				produced <- err
+				return
+			}
+		}
+		produced <- nil
+	}()
+	last, looks := -1, 0
+	eventually(t, "the last record is seen", func() bool {
+		err := topic.Snapshot(t.Context(), func(s *cache.Snapshot) error {
+			own, err := s.Get([]byte("1"))
+			if err != nil {
+				return err
+			}
+			var n, m int
+			if _, err := fmt.Sscanf(string(own), "W%d X%d", &n, &m); err != nil || n != m || n < last {
+				return fmt.Errorf("own value %q after %d: %w", own, last, err)
+			}
+			if keys, err := s.Len(); err != nil || keys != 3 {
+				return fmt.Errorf("%d keys, %w", keys, err)
+			}
+			for _, w := range []string{"w", "x"} {
+				if of, err := s.Get(fmt.Appendf(nil, "word:%s%d", w, n)); err != nil || string(of) != "1" {
+					return fmt.Errorf("word %s%d: %q, %w", w, n, of, err)
+				}
+				if m, err := s.Meta(fmt.Appendf(nil, "word:%s%d", w, n)); err != nil || string(m.Source) != "1" {
+					return fmt.Errorf("meta of word %s%d: %+v, %w", w, n, m, err)
+				}
+			}
+			last, looks = n, looks+1
+			return nil
+		})
+		if err != nil {
+			t.Fatal(err)
+		}
+		return last == rounds
+	})
+	if err := <-produced; err != nil {
+		t.Fatal(err)
+	}
+	t.Logf("%d snapshots", looks)
+}

@@ -40,23 +40,24 @@ func openTransactionWhileRunning(ctx context.Context, r *Run) error {
 	on := func(partition int32, key, value string) *kgo.Record {
 		return &kgo.Record{Topic: topic, Partition: partition, Key: []byte(key), Value: []byte(value)}
 	}
-	r.Cluster.ProduceTo(r, on(0, "a", "1"), on(1, "b", "1"))
+	a, b := homeKey("a", 0, 2), homeKey("b", 1, 2)
+	r.Cluster.ProduceTo(r, on(0, a, "1"), on(1, b, "1"))
 	i := r.Start(ctx, Spec{Topic: topic})
 	r.Ready(ctx, i)
 	client := r.Cluster.Client(r, kgo.TransactionalID(topic), kgo.TransactionTimeout(time.Minute), kgo.RecordPartitioner(kgo.ManualPartitioner()))
 	if err := client.BeginTransaction(); err != nil {
 		return err
 	}
-	if err := client.ProduceSync(ctx, on(0, "a", "aborted"), on(0, "x", "aborted")).FirstErr(); err != nil {
+	if err := client.ProduceSync(ctx, on(0, a, "aborted"), on(0, "x", "aborted")).FirstErr(); err != nil {
 		return err
 	}
-	r.Cluster.ProduceTo(r, on(0, "above", "2"), on(1, "b", "2"))
+	r.Cluster.ProduceTo(r, on(0, "above", "2"), on(1, b, "2"))
 	// The other partition is not held up, and its records show that the instance reads on.
-	r.Gets(ctx, i, "b", "2", 10*time.Second)
-	r.HasNow(ctx, i, map[string]string{"a": "1", "b": "2"}, "while a transaction is open")
+	r.Gets(ctx, i, b, "2", 10*time.Second)
+	r.HasNow(ctx, i, map[string]string{a: "1", b: "2"}, "while a transaction is open")
 	r.blockedIsVisible(ctx, i, 3)
 	r.End(ctx, client, topic, kgo.TryAbort)
-	r.Has(ctx, i, map[string]string{"a": "1", "b": "2", "above": "2"}, 10*time.Second)
+	r.Has(ctx, i, map[string]string{a: "1", b: "2", "above": "2"}, 10*time.Second)
 	r.unblockedIsVisible(ctx, i, topic)
 	r.Sawf("only the other partition moved on until the abort")
 	return nil

@@ -11,7 +11,7 @@ import (
 func init() {
 	a1 := func(name string, partitions int, write func(ctx context.Context, r *Run, topic string)) Scenario {
 		return Scenario{ID: "A1", Name: name, Run: func(ctx context.Context, r *Run) error {
-			return readyAtOnce(ctx, r, r.Topic(partitions, nil), write)
+			return readyAtOnce(ctx, r, partitions, nil, write)
 		}}
 	}
 	commit := func(ctx context.Context, r *Run, topic string, recs ...*kgo.Record) {
@@ -65,19 +65,20 @@ func init() {
 }
 
 // readyAtOnce is for logs whose end is no record that is delivered: with nobody writing, an instance must be ready a second
-// after one on a plain log, with the log's contents. A machine that is busy may be slow once, and a cache that waits for
+// after one on a plain log of as many partitions, with the log's contents. A machine that is busy may be slow once, and a cache that waits for
 // another record is so for ever.
-func readyAtOnce(ctx context.Context, r *Run, topic string, write func(ctx context.Context, r *Run, topic string)) error {
-	plain := r.Topic(1, nil)
-	r.Produce(record(plain, "a", "1"))
-	reference := r.Start(ctx, Spec{Topic: plain})
-	allowed := r.Ready(ctx, reference) + time.Second
-	reference.Kill()
-
+func readyAtOnce(ctx context.Context, r *Run, partitions int, config map[string]string, write func(ctx context.Context, r *Run, topic string)) error {
+	plain, topic := r.Topic(partitions, config), r.Topic(partitions, config)
+	for p := range partitions {
+		r.Cluster.ProduceTo(r, on(plain, p, fmt.Sprintf("k%d", p), "1", time.Time{}))
+	}
 	write(ctx, r, topic)
 	want := r.Truth(ctx, topic)
-	var took time.Duration
+	var took, allowed time.Duration
 	for range 3 {
+		reference := r.Start(ctx, Spec{Topic: plain})
+		allowed = max(allowed, r.Ready(ctx, reference)+time.Second)
+		reference.Kill()
 		i := r.Start(ctx, Spec{Topic: topic})
 		took = r.Ready(ctx, i)
 		r.HasNow(ctx, i, want, "when ready")

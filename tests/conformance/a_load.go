@@ -14,21 +14,21 @@ func init() {
 	register(
 		Scenario{ID: "A3", Name: "keys move past the first end while it loads, and their old records are compacted away", Settings: throttledSettings, Private: true, Run: movedWhileLoading},
 		Scenario{ID: "A4", Name: "all of twelve partitions are empty", Run: func(ctx context.Context, r *Run) error {
-			return readyAtOnce(ctx, r, r.Topic(12, nil), func(context.Context, *Run, string) {})
+			return readyAtOnce(ctx, r, 12, nil, func(context.Context, *Run, string) {})
 		}},
 		Scenario{ID: "A4", Name: "one of twelve partitions has data", Run: func(ctx context.Context, r *Run) error {
-			return readyAtOnce(ctx, r, r.Topic(12, nil), func(_ context.Context, r *Run, topic string) {
+			return readyAtOnce(ctx, r, 12, nil, func(_ context.Context, r *Run, topic string) {
 				r.Cluster.ProduceTo(r, &kgo.Record{Topic: topic, Partition: 7, Key: []byte("a"), Value: []byte("1")})
 			})
 		}},
 		Scenario{ID: "A4", Name: "the log starts above 0", Run: func(ctx context.Context, r *Run) error {
-			return readyAtOnce(ctx, r, r.Topic(1, deletable), func(_ context.Context, r *Run, topic string) {
+			return readyAtOnce(ctx, r, 1, deletable, func(_ context.Context, r *Run, topic string) {
 				r.Produce(records(topic, "k", 10, "1")...)
 				r.Cluster.DeleteRecords(r, topic, 0, 7)
 			})
 		}},
 		Scenario{ID: "A4", Name: "everything was deleted from the log", Run: func(ctx context.Context, r *Run) error {
-			return readyAtOnce(ctx, r, r.Topic(2, deletable), func(_ context.Context, r *Run, topic string) {
+			return readyAtOnce(ctx, r, 2, deletable, func(_ context.Context, r *Run, topic string) {
 				r.Produce(records(topic, "k", 20, "1")...)
 				for p, e := range r.Cluster.Ends(r, topic) {
 					r.Cluster.DeleteRecords(r, topic, int32(p), e.HighWatermark)

@@ -164,7 +164,7 @@ func deletedRecordsWhileStopped(ctx context.Context, r *Run) error {
 
 // retention waits until the broker itself has removed the oldest segments.
 func retention(ctx context.Context, r *Run, config map[string]string) error {
-	topic := r.Topic(1, with(config, map[string]string{"segment.ms": "100", "retention.ms": "3600000", "delete.retention.ms": "3600000", "file.delete.delay.ms": "100"}))
+	topic := r.Topic(1, with(config, map[string]string{"segment.ms": "100", "retention.ms": "3600000", "delete.retention.ms": "3600000"}))
 	r.Produce(records(topic, "old", 30, "1")...)
 	i := r.Start(ctx, Spec{Topic: topic})
 	r.Ready(ctx, i)

@@ -10,6 +10,7 @@ import (
 func init() {
 	register(
 		Scenario{ID: "C2", Name: "partitions are added while it runs", Run: grownWhileRunning},
+		Scenario{ID: "C2", Name: "partitions are added long after the start", Needs: []Capability{Reports}, Run: grownLongAfterStart},
 		Scenario{ID: "C2", Name: "a token names a partition that it has not seen", Needs: []Capability{Tokens, Options}, Run: tokenOfNewPartition},
 		Scenario{ID: "C2", Name: "writes go to a partition that was added", Needs: []Capability{Writes, Tokens, Redis, Options}, Run: writesToNewPartition},
 	)
@@ -28,6 +29,27 @@ func grownWhileRunning(ctx context.Context, r *Run) error {
 	r.AtEnd(ctx, i, topic)
 	r.sameAsFresh(ctx, i, topic)
 	r.Sawf("their records are there after %.1f s", took.Seconds())
+	return nil
+}
+
+// grownLongAfterStart: who finds a partition after having run for longer than tombstones are kept has missed nothing of it.
+func grownLongAfterStart(ctx context.Context, r *Run) error {
+	topic := r.Topic(1, map[string]string{"cleanup.policy": "compact", "delete.retention.ms": fmt.Sprint(shortRetention.Milliseconds())})
+	r.Produce(record(topic, "a", "1"))
+	i := r.Start(ctx, Spec{Topic: topic})
+	r.Ready(ctx, i)
+	began := time.Now()
+	for n := 0; time.Since(began) < 2*shortRetention; n++ { // it is at the end all the time
+		r.Produce(record(topic, "a", fmt.Sprint(n)))
+		r.Gets(ctx, i, "a", fmt.Sprint(n), 10*time.Second)
+	}
+	r.Cluster.AddPartitions(r, topic, 3)
+	r.Cluster.ProduceTo(r, on(topic, 1, "b", "2", time.Time{}), on(topic, 2, "c", "3", time.Time{}))
+	r.Has(ctx, i, r.Truth(ctx, topic), 15*time.Second)
+	r.AtEnd(ctx, i, topic)
+	r.NotRebuilt(ctx, i)
+	r.sameAsFresh(ctx, i, topic)
+	r.Sawf("nothing was read twice")
 	return nil
 }
 

@@ -201,20 +201,22 @@ func leaderStandsStill(ctx context.Context, r *Run) error {
 		return nil
 	})
 	replaced := time.Now()
-	if err := client.ProduceSync(ctx, on(topic, 0, "new", "1", time.Time{})).FirstErr(); err != nil {
+	key := homeKey("new", 0, 3)
+	if err := client.ProduceSync(ctx, on(topic, 0, key, "1", time.Time{})).FirstErr(); err != nil {
 		return fmt.Errorf("produce to the new leader: %w", err)
 	}
 	acknowledged := time.Now()
-	r.Gets(ctx, i, "new", "1", 60*time.Second)
+	r.Gets(ctx, i, key, "1", 60*time.Second)
 	took, sincePause := time.Since(replaced), time.Since(paused)
 	if took > 5*time.Second {
 		r.Errorf("a record of the new leader is there %.1f s after it has replaced the old one (%.1f s after its acknowledgement, %.1f s after the old one was stopped)",
 			took.Seconds(), time.Since(acknowledged).Seconds(), sincePause.Seconds())
 	}
-	if err := client.ProduceSync(ctx, on(topic, 0, "newer", "1", time.Time{}), on(topic, 1, "newest", "1", time.Time{}), on(topic, 2, "last", "1", time.Time{})).FirstErr(); err != nil {
+	key = homeKey("newer", 0, 3)
+	if err := client.ProduceSync(ctx, on(topic, 0, key, "1", time.Time{}), on(topic, 1, "newest", "1", time.Time{}), on(topic, 2, "last", "1", time.Time{})).FirstErr(); err != nil {
 		return err
 	}
-	r.Gets(ctx, i, "newer", "1", 10*time.Second)
+	r.Gets(ctx, i, key, "1", 10*time.Second)
 	served()
 	standing.Resume()
 	r.Await(ctx, 30*time.Second, "all replicas are in sync", func(ctx context.Context) error {

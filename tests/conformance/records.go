@@ -22,6 +22,18 @@ func record(topic, key, value string) *kgo.Record {
 // tombstone deletes the key.
 func tombstone(topic, key string) *kgo.Record { return &kgo.Record{Topic: topic, Key: []byte(key)} }
 
+// homeKey is a key that begins with the prefix and goes to that one of so many partitions by the partitioner of Java's clients: for situations that are not about where
+// keys lie, since not every subject looks elsewhere for one.
+func homeKey(prefix string, partition, partitions int) string {
+	p := kgo.StickyKeyPartitioner(nil).ForTopic("")
+	for n := 0; ; n++ {
+		key := fmt.Sprint(prefix, n)
+		if p.Partition(&kgo.Record{Key: []byte(key)}, partitions) == partition {
+			return key
+		}
+	}
+}
+
 // records are n of them, prefix0 to prefix(n-1), all with the same value.
 func records(topic, prefix string, n int, value string) []*kgo.Record {
 	all := make([]*kgo.Record, n)
@@ -72,11 +84,12 @@ func (r *Run) awaitStable(ctx context.Context, topic string) {
 }
 
 // compacted is for a topic whose cleaner passes within a second of what rolls a segment, and which keeps tombstones for
-// retention at least. With retention 0 they go as soon as two passes have seen them.
+// retention at least. With retention 0 they go as soon as two passes have seen them. The files of replaced segments stay for the minute that is Kafka's default: a
+// broker that flushes one which is closed already takes its disk for broken, and ends.
 func compacted(retention time.Duration) map[string]string {
 	return map[string]string{
 		"cleanup.policy": "compact", "segment.ms": "100", "min.cleanable.dirty.ratio": "0", "max.compaction.lag.ms": "200",
-		"delete.retention.ms": fmt.Sprint(retention.Milliseconds()), "file.delete.delay.ms": "100",
+		"delete.retention.ms": fmt.Sprint(retention.Milliseconds()),
 	}
 }
 
@@ -87,29 +100,42 @@ func with(a, b map[string]string) map[string]string {
 	return c
 }
 
-// ReadLog reads the topic as it is now, read_committed: every record that can be read, with its tombstones.
+// ReadLog reads the topic as it is now, read_committed: every record that can be read, with its tombstones. Where retention runs meanwhile,
+// what it removes may be missing.
 func (r *Run) ReadLog(ctx context.Context, topic string) []*kgo.Record {
-	left := map[int32]int64{}
+	for deadline := time.Now().Add(20 * time.Second); ; {
+		all, left := r.readLog(ctx, topic)
+		switch {
+		case len(left) == 0:
+			return all
+		case ctx.Err() != nil || time.Now().After(deadline):
+			r.Fatalf("read the log of %s, which has the ends %v: nothing up to %v", topic, r.Cluster.Ends(r, topic), left)
+		}
+	}
+}
+
+// readLog gives up when nothing comes for a while, though there is something left by partition up to an offset.
+func (r *Run) readLog(ctx context.Context, topic string) (all []*kgo.Record, left map[int32]int64) {
+	left = map[int32]int64{}
 	offsets := map[int32]kgo.Offset{}
 	for p, e := range r.Cluster.Ends(r, topic) {
-		offsets[int32(p)] = kgo.NewOffset().AtStart()
 		if e.LastStable > e.Start {
+			offsets[int32(p)] = kgo.NewOffset().AtStart()
 			left[int32(p)] = e.LastStable
 		}
 	}
-	var all []*kgo.Record
 	if len(left) == 0 {
-		return all
+		return nil, nil
 	}
 	// Control records are read too, since one may be the last thing; what compaction has left empty is passed by the positions of the client.
 	client := r.Cluster.Client(r, kgo.ConsumePartitions(map[string]map[int32]kgo.Offset{topic: offsets}),
 		kgo.FetchIsolationLevel(kgo.ReadCommitted()), kgo.KeepControlRecords(), kgo.FetchMaxWait(200*time.Millisecond), kgo.ClientID(readerID))
 	defer client.Close()
-	for deadline := time.Now().Add(20 * time.Second); len(left) > 0; {
-		polled, cancel := context.WithTimeout(ctx, time.Second)
+	for len(left) > 0 {
+		polled, cancel := context.WithTimeout(ctx, 3*time.Second)
 		fetches := client.PollFetches(polled)
 		cancel()
-		if err := fetches.Err(); err != nil && (ctx.Err() != nil || !errors.Is(err, context.DeadlineExceeded) || time.Now().After(deadline)) {
+		if err := fetches.Err(); err != nil && (ctx.Err() != nil || !errors.Is(err, context.DeadlineExceeded)) {
 			r.Fatalf("read the log of %s (ends left: %v): %v", topic, left, err)
 		} else if err != nil {
 			for p, e := range r.Cluster.Ends(r, topic) {
@@ -117,6 +143,7 @@ func (r *Run) ReadLog(ctx context.Context, topic string) []*kgo.Record {
 					delete(left, int32(p)) // retention has removed it meanwhile
 				}
 			}
+			return all, left
 		}
 		fetches.EachRecord(func(rec *kgo.Record) {
 			if end, ok := left[rec.Partition]; ok && rec.Offset+1 >= end {
@@ -127,7 +154,7 @@ func (r *Run) ReadLog(ctx context.Context, topic string) []*kgo.Record {
 			}
 		})
 	}
-	return all
+	return all, nil
 }
 
 // readerID is the client id under which the scenarios read, so that a quota can spare them.

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"os/exec"
+	"strings"
 	"time"
 
 	"github.com/twmb/franz-go/pkg/kgo"
@@ -15,6 +16,7 @@ func init() {
 	register(
 		Scenario{ID: "R1", Name: "instances of different age hold the same, and compare says so", Needs: needs, Run: replicasAgree},
 		Scenario{ID: "R1", Name: "compare while writers go on", Needs: needs, Run: replicasAgreeUnderLoad},
+		Scenario{ID: "R1", Name: "instances differ where the log has lost a tombstone, and compare says so", Needs: append(needs, Writes, Redis), Run: replicasDiffer},
 		Scenario{ID: "R1", Name: "compare of what cannot be compared", Needs: needs, Run: replicasNotComparable},
 	)
 }
@@ -35,12 +37,13 @@ func (k *kafkaCache) compare(ctx context.Context, a, b Instance, args ...string)
 	return 0, string(out), err
 }
 
-// compares runs the comparison and expects its exit code.
-func (r *Run) compares(ctx context.Context, a, b Instance, want int, args ...string) {
+// compares runs the comparison, expects its exit code, and is what it printed.
+func (r *Run) compares(ctx context.Context, a, b Instance, want int, args ...string) (printed string) {
 	code, printed, err := r.Subject.(comparer).compare(ctx, a, b, args...)
 	if err != nil || code != want {
 		r.Errorf("compare %v ends with %d, not %d: %s (%v)", args, code, want, oneLine(printed), err)
 	}
+	return printed
 }
 
 // replicasAgree: one that has seen everything happen, one that was away for a part of it, and one that sees what is left.
@@ -131,6 +134,71 @@ func replicasAgreeUnderLoad(ctx context.Context, r *Run) error {
 	r.Has(ctx, two, want, 20*time.Second)
 	r.compares(ctx, one, two, 0, "--full")
 	r.Sawf("compared %d times in %.1f s under writes", times, took.Seconds())
+	return nil
+}
+
+// replicasDiffer: a key's older value lies in one partition, and its tombstone in another, which the brokers have dropped. Who has read the tombstone knows, who comes later cannot:
+// that is what the guarantees except. Both say what they have, the comparison says that it is not the same, and a repair by the one that knows brings them together.
+func replicasDiffer(ctx context.Context, r *Run) error {
+	topic, other := r.Topic(2, compacted(time.Hour)), r.Topic(1, nil)
+	at := time.Now().Add(-time.Minute)
+	r.Produce(records(topic, "k", 50, "1")...)
+	r.Produce(records(other, "k", 50, "1")...)
+	r.Cluster.ProduceTo(r, on(topic, 0, "gone", "old", at), on(topic, 1, "gone", "", at.Add(time.Second)))
+	start := func() Instance {
+		i := r.Start(ctx, Spec{Topic: topic, Writable: true, Args: []string{"--topic", other}})
+		r.Ready(ctx, i)
+		return i
+	}
+	old := start()
+	r.Misses(ctx, old, "gone", "while its tombstone is in the log")
+	early := start()
+	agree := fmt.Sprintf("%s: agree (2 partitions)\n%s: agree (1 partition)\n", topic, other)
+	if printed := r.compares(ctx, old, early, 0); printed != agree {
+		r.Errorf("while the tombstone is in the log compare prints %q, not %q", printed, agree)
+	}
+	early.Kill()
+	r.Cluster.SetTopicConfig(r, topic, map[string]string{"delete.retention.ms": "0"})
+	r.CompactUntil(ctx, time.Minute, topic, "the tombstone is compacted away", func(log []*kgo.Record) bool {
+		for _, rec := range log {
+			if string(rec.Key) == "gone" && rec.Partition == 1 {
+				return false
+			}
+		}
+		return true
+	})
+	fresh := start()
+	r.Gets(ctx, fresh, "gone", "old", 10*time.Second)
+	r.Misses(ctx, old, "gone", "for who has read its tombstone")
+	for _, c := range []struct {
+		a, b Instance
+		args []string
+		want string
+	}{
+		{old, fresh, nil, "partition 0: tombstones of other partitions hide 1 of its values in the first and 0 in the second at offset "},
+		{fresh, old, nil, "partition 0: tombstones of other partitions hide 0 of its values in the first and 1 in the second at offset "},
+		{old, fresh, []string{"--full", "--topic", topic}, "partition 0: the values differ at offset "},
+	} {
+		printed := r.compares(ctx, c.a, c.b, 1, c.args...)
+		lines := strings.Split(printed, "\n")
+		if len(lines) < 2 || lines[0] != topic+": differ" || !strings.HasPrefix(lines[1], "  "+c.want) || strings.Contains(printed, "partition 1") ||
+			c.args == nil && !strings.HasSuffix(printed, other+": agree (1 partition)\n") {
+			r.Errorf("compare %v prints %q", c.args, printed)
+		}
+	}
+	r.compares(ctx, old, fresh, 0, "--topic", other)
+	if n, err := old.(RedisServer).Redis().Do(ctx, "KAFKA.REPAIR").Int(); err != nil || n != 1 {
+		return fmt.Errorf("KAFKA.REPAIR replies %d, %w", n, err)
+	}
+	r.Await(ctx, 10*time.Second, "the fresh instance does not have the key either", func(ctx context.Context) error {
+		if _, found, err := fresh.Get(ctx, "gone"); err != nil || found {
+			return fmt.Errorf("it is there: %v, %w", found, err)
+		}
+		return nil
+	})
+	r.compares(ctx, old, fresh, 0)
+	r.compares(ctx, old, fresh, 0, "--full", "--topic", topic)
+	r.Sawf("exit code 1 with the partition whose value one has and the other hides, 0 after a repair")
 	return nil
 }
 

@@ -20,6 +20,7 @@ type Runner struct {
 	prepareErr error
 	mu         sync.Mutex
 	shared     map[string]*sharedCluster
+	dead       []*kafkatest.Cluster // of those that were shared
 }
 
 type sharedCluster struct {
@@ -58,19 +59,47 @@ func (u *Runner) Run(ctx context.Context, s Scenario, brokers int) Result {
 		result.Outcome, result.Seen = Failed, err.Error()
 		return result
 	}
-	cluster, done, err := u.cluster(ctx, s, brokers)
-	if err != nil {
-		result.Outcome, result.Seen = Failed, "start a cluster: "+err.Error()
-		return result
-	}
-	result = execute(ctx, u.subject, s, cluster, brokers)
-	if result.Outcome == Failed {
-		for _, b := range cluster.Brokers {
-			result.Detail += fmt.Sprintf("--- broker %d\n%s\n", b.ID, b.Log())
+	for attempt := 1; ; attempt++ {
+		cluster, done, err := u.cluster(ctx, s, brokers)
+		if err != nil {
+			result.Outcome, result.Seen = Failed, "start a cluster: "+err.Error()
+			return result
+		}
+		result = execute(ctx, u.subject, s, cluster, brokers)
+		died := u.died(cluster)
+		if result.Outcome == Failed {
+			for _, b := range cluster.Brokers {
+				result.Detail += fmt.Sprintf("--- broker %d\n%s\n", b.ID, b.Log())
+			}
+			if died {
+				result.Seen += " (a broker that others shared has ended by itself)"
+			}
+		}
+		done()
+		if !died || result.Outcome != Failed || attempt == attempts || ctx.Err() != nil {
+			return result
 		}
 	}
-	done()
-	return result
+}
+
+// attempts are those of a scenario beside which a broker ends that nobody has ended: what came of it then says nothing of the subject.
+const attempts = 3
+
+// died tells whether the cluster is a shared one of which a broker has ended by itself, since no scenario ends those. It is not shared any more then.
+func (u *Runner) died(c *kafkatest.Cluster) bool {
+	if !slices.ContainsFunc(c.Brokers, (*kafkatest.Broker).Ended) {
+		return false
+	}
+	u.mu.Lock()
+	defer u.mu.Unlock()
+	for key, sc := range u.shared {
+		if sc.cluster == c {
+			delete(u.shared, key)
+			u.dead = append(u.dead, c)
+			return true
+		}
+	}
+	return slices.Contains(u.dead, c)
 }
 
 // cluster is the scenario's own or the one that it shares, and what to call when the scenario has ended.
@@ -96,7 +125,12 @@ func (u *Runner) cluster(ctx context.Context, s Scenario, brokers int) (*kafkate
 	}
 	u.mu.Unlock()
 	// It outlives the scenario that asked first.
-	sc.once.Do(func() { sc.cluster, sc.err = kafkatest.Open(context.WithoutCancel(ctx), o) })
+	sc.once.Do(func() {
+		c, err := kafkatest.Open(context.WithoutCancel(ctx), o)
+		u.mu.Lock()
+		defer u.mu.Unlock()
+		sc.cluster, sc.err = c, err
+	})
 	return sc.cluster, func() {}, sc.err
 }
 
@@ -110,6 +144,10 @@ func (u *Runner) CloseClusters() {
 		}
 	}
 	clear(u.shared)
+	for _, c := range u.dead {
+		c.Close()
+	}
+	u.dead = nil
 }
 
 // Close ends everything that outlived scenarios.

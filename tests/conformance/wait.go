@@ -135,6 +135,9 @@ func difference(got, want map[string]string) error {
 	for what, keys := range map[string][]string{"ghosts": ghosts, "missing": missing, "wrong": differ} {
 		if len(keys) > 0 {
 			slices.Sort(keys)
+			if keys[0] == "" {
+				keys[0] = `""`
+			}
 			parts = append(parts, fmt.Sprintf("%d %s (%s)", len(keys), what, strings.Join(keys[:min(len(keys), 3)], ", ")))
 		}
 	}

@@ -27,7 +27,7 @@ func TestRealEmptyBatches(t *testing.T) {
 	c := kafkatest.Shared(t)
 	name := c.NewTopic(t, 1, map[string]string{
 		"cleanup.policy": "compact", "segment.ms": "100", "segment.bytes": "1048576", "min.cleanable.dirty.ratio": "0.01",
-		"max.compaction.lag.ms": "200", "delete.retention.ms": "0", "file.delete.delay.ms": "100",
+		"max.compaction.lag.ms": "200", "delete.retention.ms": "0",
 	})
 	values, tombstones, filler := c.Client(t), c.Client(t), c.Client(t, kgo.ProducerBatchMaxBytes(1<<20), kgo.ProducerBatchCompression(kgo.NoCompression()))
 	produceTo := func(w *kgo.Client, key string, value []byte) {

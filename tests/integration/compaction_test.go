@@ -17,7 +17,7 @@ import (
 // quickCompaction has the cleaner pass within half a second of an append that rolls the segment.
 var quickCompaction = map[string]string{
 	"cleanup.policy": "compact", "segment.ms": "100", "segment.bytes": "1048576", "min.cleanable.dirty.ratio": "0.01",
-	"max.compaction.lag.ms": "200", "delete.retention.ms": "0", "file.delete.delay.ms": "100",
+	"max.compaction.lag.ms": "200", "delete.retention.ms": "0",
 }
 
 // TestEmptyBatchesThatCompactionLeaves: the cleaner keeps the last batch of an

@@ -108,6 +108,17 @@ func (b *Broker) Kill() { p, _ := b.process(); p.Kill() }
 // Term ends the broker with a controlled shutdown (SIGTERM), or after 10 s without one.
 func (b *Broker) Term() { p, _ := b.process(); p.Stop(10 * time.Second) }
 
+// Ended tells whether the broker is not running, be it that it was ended or that it has ended by itself.
+func (b *Broker) Ended() bool {
+	p, _ := b.process()
+	select {
+	case <-p.Done():
+		return true
+	default:
+		return false
+	}
+}
+
 // PID is the process id of the broker as it was started last.
 func (b *Broker) PID() int { p, _ := b.process(); return p.PID() }
 

@@ -9,6 +9,7 @@ import (
 	"net/http"
 	"os"
 	"os/exec"
+	"regexp"
 	"strings"
 	"time"
 
@@ -79,11 +80,24 @@ func (i *instance) WaitReady(ctx context.Context) (time.Duration, error) {
 		select {
 		case <-tick.C:
 		case <-i.Done():
-			return time.Since(i.Began), fmt.Errorf("%w with code %d", conformance.ErrEnded, i.ExitCode())
+			return time.Since(i.Began), i.because(fmt.Errorf("%w with code %d", conformance.ErrEnded, i.ExitCode()))
 		case <-ctx.Done():
-			return time.Since(i.Began), last
+			return time.Since(i.Began), i.because(last)
 		}
 	}
+}
+
+var complaint = regexp.MustCompile(`\b[A-Za-z.]*(Exception|Error): .*|the view has ended: .*`)
+
+// because adds the last complaint that the peer has printed, if there is one: a table has room for the reason and not for a log.
+func (i *instance) because(err error) error {
+	lines := i.Lines()
+	for n := len(lines) - 1; n >= 0; n-- {
+		if said := complaint.FindString(lines[n]); said != "" {
+			return fmt.Errorf("%w; it printed last: %.200s", err, said)
+		}
+	}
+	return err
 }
 
 func (i *instance) Get(ctx context.Context, key string) (string, bool, error) {
@@ -98,8 +112,23 @@ func (i *instance) Get(ctx context.Context, key string) (string, bool, error) {
 	return string(value), err == nil, err
 }
 
+// answersWithin is how long a peer that does not answer now, and says so, is asked again: goka's View says that it has recovered, and once more that it has not when
+// it begins to follow.
+const answersWithin = 2 * time.Second
+
 func (i *instance) All(ctx context.Context) (map[string]string, error) {
+	tick := time.NewTicker(20 * time.Millisecond)
+	defer tick.Stop()
+	began := time.Now()
 	code, body, err := i.ask(ctx, "/all")
+	for err == nil && code == http.StatusServiceUnavailable && time.Since(began) < answersWithin {
+		select {
+		case <-tick.C:
+			code, body, err = i.ask(ctx, "/all")
+		case <-ctx.Done():
+			return nil, context.Cause(ctx)
+		}
+	}
 	if err == nil && code != http.StatusOK {
 		err = fmt.Errorf("it answers %q", strings.TrimSpace(body))
 	}
