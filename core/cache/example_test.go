@@ -178,6 +178,32 @@ func ExampleReader_Range() {
 	// [antigone anton] <nil>
 }
 
+// What has to fit together is read at one moment: no record is applied between the two reads, and the position says which moment it is.
+func ExampleReader_Snapshot() {
+	ctx := context.Background()
+	c, users := openUsers(ctx)
+	defer c.Close()
+	put(ctx, users, "Ann", "Bea")
+
+	err := users.Snapshot(ctx, func(s *cache.TypedSnapshot[string, User]) error {
+		found, err := s.GetMany("ann", "bea")
+		if err != nil {
+			return err
+		}
+		n, err := s.Len()
+		if err != nil {
+			return err
+		}
+		at, err := s.Position()
+		fmt.Println(found[0].Value.DisplayName, found[1].Value.DisplayName, n, at.Offsets()[0].Next)
+		return err
+	})
+	fmt.Println(err)
+	// Output:
+	// Ann Bea 2 2
+	// <nil>
+}
+
 // What is read only is handed on as a Reader, which has nothing that writes.
 func ExampleReader() {
 	ctx := context.Background()

@@ -17,11 +17,15 @@ func (t *Topic) Range(ctx context.Context, lower, upper []byte, fn func(Entry) b
 // Stream is Range with [Bounds], for the range clause: each time it is ranged over it begins anew. An Entry is valid until the next one.
 // An error comes last, with an Entry that is zero: what ctx ended with, ErrNotReady, ErrClosed.
 func (t *Topic) Stream(ctx context.Context, b Bounds[[]byte]) iter.Seq2[Entry, error] {
+	return stream(ctx, t, b)
+}
+
+func stream(ctx context.Context, from source, b Bounds[[]byte]) iter.Seq2[Entry, error] {
 	return func(yield func(Entry, error) bool) {
 		o, err := b.options(writeBytes)
 		more := true
 		if err == nil {
-			err = t.over(ctx, o, b.Limit, func(e Entry) bool {
+			err = from.over(ctx, o, b.Limit, func(e Entry) bool {
 				more = yield(e, nil)
 				return more
 			})

@@ -49,7 +49,7 @@ func TestBoundsLeaveWhatTheySay(t *testing.T) {
 	}
 	keys := slices.Sorted(maps.Keys(all))
 	filled(t, st, keys...)
-	typed := &Reader[string, string]{topic, codec.String(), codec.String()}
+	typed := &Reader[string, string]{topic, topic, codec.String(), codec.String()}
 	bound := func() *string {
 		if r.IntN(3) > 0 {
 			return nil
@@ -114,7 +114,7 @@ func TestBoundsLeaveWhatTheySay(t *testing.T) {
 func TestStreamEndsWithItsError(t *testing.T) {
 	topic, st := served(t)
 	filled(t, st, "a", "b", "c")
-	typed := &Reader[string, string]{topic, codec.String(), codec.String()}
+	typed := &Reader[string, string]{topic, topic, codec.String(), codec.String()}
 	ctx, cancel := context.WithCancel(t.Context())
 	defer cancel()
 	var met []string

@@ -67,10 +67,12 @@ func (t *Topic) Get(key []byte) ([]byte, error) {
 
 // GetMany are the values of keys, in their order and as Get has them; nil for a key that has none. Each is read by itself: records that are applied
 // meanwhile may be seen in some of them. Those of one moment are what [Topic.Snapshot] has.
-func (t *Topic) GetMany(keys [][]byte) ([][]byte, error) {
+func (t *Topic) GetMany(keys [][]byte) ([][]byte, error) { return getMany(t, keys) }
+
+func getMany(from source, keys [][]byte) ([][]byte, error) {
 	values := make([][]byte, len(keys))
 	for i, key := range keys {
-		v, ok, err := t.AppendGet(nil, key)
+		v, ok, err := from.AppendGet(nil, key)
 		if err != nil {
 			return nil, err
 		}

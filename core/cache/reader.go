@@ -7,6 +7,7 @@ import (
 
 	"github.com/yolean/kafka-cache/core/codec"
 	"github.com/yolean/kafka-cache/core/position"
+	"github.com/yolean/kafka-cache/core/store"
 )
 
 // Reader reads a topic whose keys are Ks and whose values are Vs. It has nothing that writes, so it is what to hand to those who are to read
@@ -16,8 +17,19 @@ import (
 // What is in the log is whatever was written there. A value that is no V is a *[ParseError] of the read that meets it, and of no other.
 type Reader[K, V any] struct {
 	topic  *Topic
+	from   source
 	keys   codec.Typed[K]
 	values codec.Typed[V]
+}
+
+// source is what is read: a Topic as it is now, or a Snapshot of it.
+type source interface {
+	AppendGet(dst, key []byte) ([]byte, bool, error)
+	Has(key []byte) (bool, error)
+	Meta(key []byte) (Meta, error)
+	over(ctx context.Context, o store.RangeOptions, limit int, fn func(Entry) bool) error
+	// getVersion is AppendGet with the record that the value is of.
+	getVersion(dst, key []byte) (value []byte, partition int32, offset int64, ok bool, err error)
 }
 
 // ReaderOf reads a topic of c by keys that are text. Its error is ErrUnknownTopic.
@@ -31,7 +43,7 @@ func ReaderOfKeys[K, V any](c *Cache, topic string, keys codec.Typed[K], values 
 	if err != nil {
 		return nil, err
 	}
-	return &Reader[K, V]{t, keys, values}, nil
+	return &Reader[K, V]{t, t, keys, values}, nil
 }
 
 // Name is the topic's name.
@@ -46,7 +58,7 @@ func (r *Reader[K, V]) Get(key K) (V, error) {
 	if err := r.writeKey(b, key); err != nil {
 		return none, err
 	}
-	value, ok, err := r.topic.AppendGet(b.value[:0], b.key)
+	value, ok, err := r.from.AppendGet(b.value[:0], b.key)
 	b.value = value
 	if err != nil {
 		return none, err
@@ -72,7 +84,7 @@ func (r *Reader[K, V]) writeKey(b *buffers, key K) error {
 
 // parseAgain gets a value that did not parse together with the record that it is of, for the error to name. Where another has come to count meanwhile, it may parse.
 func (r *Reader[K, V]) parseAgain(key []byte) (none V, err error) {
-	b, partition, offset, ok, err := r.topic.getVersion(nil, key)
+	b, partition, offset, ok, err := r.from.getVersion(nil, key)
 	if err != nil {
 		return none, err
 	}
@@ -105,7 +117,7 @@ func (r *Reader[K, V]) GetMany(keys ...K) ([]Lookup[V], error) {
 		if err := r.writeKey(b, key); err != nil {
 			return nil, err
 		}
-		value, ok, err := r.topic.AppendGet(b.value[:0], b.key)
+		value, ok, err := r.from.AppendGet(b.value[:0], b.key)
 		b.value = value
 		if err != nil {
 			return nil, err
@@ -140,7 +152,7 @@ func (r *Reader[K, V]) Has(key K) (bool, error) {
 	if err := r.writeKey(b, key); err != nil {
 		return false, err
 	}
-	return r.topic.Has(b.key)
+	return r.from.Has(b.key)
 }
 
 // Meta is what the log says of the record that gave key its value; ErrNotFound where it has none. See [Topic.Meta].
@@ -150,7 +162,7 @@ func (r *Reader[K, V]) Meta(key K) (Meta, error) {
 	if err := r.writeKey(b, key); err != nil {
 		return Meta{}, err
 	}
-	return r.topic.Meta(b.key)
+	return r.from.Meta(b.key)
 }
 
 // Len is the number of keys that have a value; 0 while the topic is not ready.
@@ -209,7 +221,7 @@ func (r *Reader[K, V]) Stream(ctx context.Context, b Bounds[K]) iter.Seq2[TypedE
 			return
 		}
 		more := true
-		err = r.topic.over(ctx, o, b.Limit, func(e Entry) bool {
+		err = r.from.over(ctx, o, b.Limit, func(e Entry) bool {
 			more = yield(r.entry(&e, b.KeysOnly))
 			return more
 		})

@@ -245,7 +245,7 @@ func TestReaderHasNothingThatWrites(t *testing.T) {
 		return names
 	}
 	reader, writer := methods(reflect.TypeFor[*cache.Reader[string, user]]()), methods(reflect.TypeFor[*cache.Writer[string, user]]())
-	if want := []string{"Get", "GetMany", "Has", "Len", "Meta", "Name", "Position", "Range", "Ready", "Stream", "WaitFor", "WaitReady", "Watch"}; !slices.Equal(reader, want) {
+	if want := []string{"At", "Get", "GetMany", "Has", "Len", "Meta", "Name", "Position", "Range", "Ready", "Snapshot", "Stream", "WaitFor", "WaitReady", "Watch"}; !slices.Equal(reader, want) {
 		t.Errorf("a Reader has %v, want %v", reader, want)
 	}
 	if want := []string{"Delete", "Name", "Put"}; !slices.Equal(writer, want) {
