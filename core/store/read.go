@@ -77,7 +77,7 @@ func (s *Store) Range(lower, upper []byte, fn func(Entry) bool) error {
 type RangeOptions struct {
 	Lower, Upper []byte // from Lower (included) to Upper (excluded), in the order of the keys' bytes; nil is open
 	Reverse      bool   // from the last to the first
-	KeysOnly     bool   // Entry.Value is nil. In memory that spares the look-up and the copy of each value
+	KeysOnly     bool   // Entry.Value is nil; in memory values are not copied then
 }
 
 // RangeWith calls fn for the entries that o says, in the order of the keys' bytes or against it, until fn returns false. The
