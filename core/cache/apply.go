@@ -1,7 +1,6 @@
 package cache
 
 import (
-	"bytes"
 	"context"
 	"errors"
 	"fmt"
@@ -339,26 +338,12 @@ func (a *applier) observer(b *store.Batch) (observe func(store.Change), watching
 			t.flights.note(m.Key, flightNote{partition: b.Partition, offset: m.Offset, removed: c.Kind == store.Deleted})
 		}
 		if told {
-			t.tellChange(c.Kind, m.Key, c.Value, c.Old, c.Partition, c.Offset, c.Timestamp)
+			t.tellChange(a.to.id, store.Projected{
+				Removal:     store.Removal{Key: m.Key, Kind: c.Kind, Old: c.Old, Value: c.Value, Partition: c.Partition, Offset: c.Offset, Timestamp: c.Timestamp},
+				ByPartition: b.Partition, ByOffset: m.Offset,
+			})
 		}
 	}, watching
-}
-
-// tellChange tells watchers what a commit did to a key; what changed nothing is not told.
-func (t *Topic) tellChange(kind store.ChangeKind, key, value, old []byte, partition int32, offset, timestamp int64) {
-	e := Event{Key: bytes.Clone(key), Partition: partition, Offset: offset, Timestamp: timestamp}
-	switch kind {
-	case store.Created, store.Updated:
-		e.Kind, e.Value = EventSet, append([]byte{}, value...)
-	case store.Deleted:
-		e.Kind = EventDelete
-	default: // nothing changed
-		return
-	}
-	if kind != store.Created {
-		e.Old = append([]byte{}, old...)
-	}
-	t.watchers.tell(e)
 }
 
 // complain logs a record that could not be used, at most once a minute a partition.

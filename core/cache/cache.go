@@ -40,14 +40,14 @@ type Cache struct {
 	err  error              // what it returned
 }
 
-// New makes a Cache that does nothing until Run. It asks nothing of the network and touches no file; its errors wrap
-// ErrConfig.
+// New makes a Cache that does nothing until Run. It asks nothing of the network and leaves files as they are (where Config.FS is given, it makes
+// one there and removes it); its errors wrap ErrConfig.
 func New(cfg Config) (*Cache, error) {
 	if err := cfg.Validate(); err != nil {
 		return nil, err
 	}
 	if cfg.DataDir != "" {
-		if err := store.CheckDataDir(cfg.DataDir); err != nil {
+		if err := store.CheckDataDirOn(cfg.FS, cfg.DataDir); err != nil {
 			return nil, fmt.Errorf("%w: %w", ErrConfig, err)
 		}
 	}
@@ -71,7 +71,7 @@ func New(cfg Config) (*Cache, error) {
 		return nil, errors.Join(fmt.Errorf("%w: %w", ErrConfig, err), c.client.Close())
 	}
 	if cfg.Registerer != nil {
-		if err := c.metrics.register(cfg.Registerer); err != nil {
+		if err := register(cfg.Registerer, c.metrics.collectors()); err != nil {
 			return nil, errors.Join(fmt.Errorf("%w: register metrics: %w", ErrConfig, err), c.client.Close())
 		}
 	}
@@ -165,6 +165,9 @@ func (c *Cache) shutdown(clean bool) error {
 	if err := c.client.Close(); err != nil {
 		errs = append(errs, fmt.Errorf("close the client: %w", err))
 	}
+	if c.cfg.Registerer != nil {
+		unregister(c.cfg.Registerer, c.metrics.collectors())
+	}
 	return errors.Join(errs...)
 }
 
@@ -193,9 +196,6 @@ func (c *Cache) startupTimer(ctx context.Context) error {
 func (c *Cache) background(f func(context.Context)) {
 	c.tasks.Go(func() { f(c.tasksCtx) })
 }
-
-// blockCacheShare is one topic's part of Pebble's block cache; 0 leaves it to the store.
-func (c *Cache) blockCacheShare() int64 { return c.cfg.BlockCacheBytes / int64(len(c.cfg.Topics)) }
 
 // OutsideHeap is how many bytes the stores hold that Go's garbage collector does not count: the resident index, and Pebble's
 // memtables and block cache. A memory limit for the Go runtime is what is left beside them.
@@ -248,6 +248,16 @@ func (c *Cache) WasReady() bool {
 	}
 	c.ready.Store(true)
 	return true
+}
+
+// WaitReady waits until every topic answers reads. Its errors are ctx's, or ErrClosed.
+func (c *Cache) WaitReady(ctx context.Context) error {
+	for _, t := range c.topics {
+		if err := t.WaitReady(ctx); err != nil {
+			return fmt.Errorf("wait for topic %s: %w", t.name, err)
+		}
+	}
+	return nil
 }
 
 // Drain makes Ready false and the state Stopping, ahead of the end of Run. Reads and writes go on.

@@ -35,6 +35,12 @@ type Config struct {
 	Topics []TopicConfig
 	// DataDir is a directory that survives restarts; empty: everything in memory.
 	DataDir string
+	// FS is the file system that DataDir lies on, as Pebble uses one (vfs.FS); nil: the system's. An encrypting one keeps nothing on disk in the clear.
+	// What is synced through it has to be durable, and its Lock has to exclude other processes.
+	FS store.FS
+	// PebbleOptions changes Pebble's options for each store that is opened, in memory too; nil: as they are measured. It decides what Pebble costs and nothing
+	// of what it keeps: what it must not change is ErrConfig, with the option's name and the reason. See store.Options.
+	PebbleOptions func(*store.PebbleOptions)
 	// Identity names this instance and is the consumer group whose offsets are committed.
 	Identity string
 	// NoCommit switches the committing of group offsets off.
@@ -49,7 +55,7 @@ type Config struct {
 	StaleAfter time.Duration
 	// StartupTimeout ends Run with ErrStartupTimeout where a topic could not be reached by then; 0: retried for ever.
 	StartupTimeout time.Duration
-	// BlockCacheBytes is Pebble's block cache, shared out over the topics; 0: the store's default.
+	// BlockCacheBytes is Pebble's block cache, shared out over the topics; 0: the store's default. It has no meaning where PebbleOptions sets a Cache.
 	BlockCacheBytes int64
 	// SnapshotTime is for how long records wait for a [Snapshot], 250 ms: past it they are applied, and the Snapshot is over.
 	SnapshotTime time.Duration
@@ -59,7 +65,8 @@ type Config struct {
 	Version string
 	// Logger gets one line for each change of state and bounded lines for errors; nil: none.
 	Logger *slog.Logger
-	// Registerer gets the metrics; nil: none are registered.
+	// Registerer gets the metrics, from New until Run ends; nil: none are registered. Two Caches in one registry need labels that tell them apart:
+	// see prometheus.WrapRegistererWith.
 	Registerer prometheus.Registerer
 
 	stoppedEvery time.Duration // 0: stoppedEvery
@@ -111,15 +118,8 @@ func (c *Config) Validate() error {
 	}
 	seen := map[string]bool{}
 	for _, t := range c.Topics {
-		if !legalTopic(t.Name) {
-			return fmt.Errorf("%w: %q is not a legal topic name (1 to 249 of a-z, A-Z, 0-9, '.', '_', '-')", ErrConfig, t.Name)
-		}
-		if seen[t.Name] {
-			return fmt.Errorf("%w: topic %q is given twice", ErrConfig, t.Name)
-		}
-		seen[t.Name] = true
-		if _, _, err := t.codecs(); err != nil {
-			return fmt.Errorf("%w: topic %q: %w", ErrConfig, t.Name, err)
+		if err := validateTopic(&t, seen); err != nil {
+			return err
 		}
 		if _, err := parseStart(t.Start); err != nil {
 			return fmt.Errorf("%w: topic %q: %w", ErrConfig, t.Name, err)
@@ -147,6 +147,24 @@ func (c *Config) Validate() error {
 	}
 	if c.BlockCacheBytes < 0 {
 		return fmt.Errorf("%w: BlockCacheBytes is negative", ErrConfig)
+	}
+	if err := store.CheckOptions(store.Options{Dir: c.DataDir, FS: c.FS, Pebble: c.PebbleOptions}); err != nil {
+		return fmt.Errorf("%w: %w", ErrConfig, err)
+	}
+	return nil
+}
+
+// validateTopic checks what reading and writing have in common.
+func validateTopic(t *TopicConfig, seen map[string]bool) error {
+	if !legalTopic(t.Name) {
+		return fmt.Errorf("%w: %q is not a legal topic name (1 to 249 of a-z, A-Z, 0-9, '.', '_', '-')", ErrConfig, t.Name)
+	}
+	if seen[t.Name] {
+		return fmt.Errorf("%w: topic %q is given twice", ErrConfig, t.Name)
+	}
+	seen[t.Name] = true
+	if _, _, err := t.codecs(); err != nil {
+		return fmt.Errorf("%w: topic %q: %w", ErrConfig, t.Name, err)
 	}
 	return nil
 }

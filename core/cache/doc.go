@@ -11,10 +11,24 @@
 //	})
 //	…
 //	defer c.Close()
-//	users, err := c.Topic("users")
+//	users, err := cache.TopicOf(c, "users", codec.JSON[User]())
 //	err = users.WaitReady(ctx)
-//	value, err := users.Get(key)
+//	user, err := users.Get("0e6f…")
+//	written, err := users.PutAndWait(ctx, "0e6f…", User{…})
 //
-// Methods of Cache and Topic may be called from any goroutine at any time, unless they say otherwise. Byte slices that
-// are passed in are not kept; those that are returned belong to the caller.
+// # Bytes and types
+//
+// A [Topic] has keys and values that are bytes, as clients of any kind see them. A [TypedTopic] is the same with Go types: a [Reader],
+// which has nothing that writes, and a [Writer]. A [Producer] is the writing half alone, for topics that this process does not read. A [Snapshot], or
+// [TypedSnapshot], is a topic at one moment.
+//
+// # Concurrency and ownership
+//
+// Methods of Cache, Topic, Reader, Writer and Producer may be called from any goroutine at any time, unless they say otherwise. Byte slices that
+// are passed in are not kept; those that are returned belong to the caller, but for the Entry that a byte range shows, which is valid until the
+// next. Functions that are passed in are called from the goroutine that called, but for those of [Topic.Submit] and [Topic.NotifyAt].
+//
+// # Time
+//
+// No read waits. What waits has a context, and ends with its error; a write that was waited for says in its error whether it is in the log.
 package cache

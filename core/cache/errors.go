@@ -30,6 +30,8 @@ var (
 	ErrSnapshotTooLarge = errors.New("cache: too many keys for one snapshot")
 	// ErrClosed is the error of every call after Close, or after Run has returned.
 	ErrClosed = errors.New("cache: closed")
+	// ErrNotTailed is the error of a write that is to be waited for where nothing reads the topic.
+	ErrNotTailed = errors.New("cache: the topic is written to and not read here: there is nothing that would apply the write")
 	// ErrStartupTimeout ends Run where Config.StartupTimeout passed with a topic still out of reach.
 	ErrStartupTimeout = errors.New("cache: start-up timeout")
 
@@ -60,6 +62,30 @@ func (e *EncodingError) Error() string {
 
 // Unwrap is the codec's own error.
 func (e *EncodingError) Unwrap() error { return e.Err }
+
+// ParseError is the error of a key or value in a topic that is not of the Go type that it is read as. It is of one record, and says of the topic nothing else.
+type ParseError struct {
+	Topic string
+	Field string // "key", "value", or "old value": of an event, what the key had before
+	Key   []byte // as [Topic] has it
+	// The record that the value is of, or of an old value the one that has taken its place.
+	Partition int32
+	Offset    int64
+	Err       error // why, as codec.Typed has it
+}
+
+func (e *ParseError) Error() string {
+	return fmt.Sprintf("cache: topic %s: the %s of key %.100q (partition %d, offset %d): %v", e.Topic, e.Field, e.Key, e.Partition, e.Offset, e.Err)
+}
+
+// Unwrap is why it does not parse.
+func (e *ParseError) Unwrap() error { return e.Err }
+
+// of is the error of a field, with a key of its own.
+func (e ParseError) of(field string, err error) *ParseError {
+	e.Field, e.Key, e.Err = field, append([]byte{}, e.Key...), err
+	return &e
+}
 
 // TooLargeError is the error of a record over its topic's max.message.bytes: nothing was produced.
 type TooLargeError struct {

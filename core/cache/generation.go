@@ -48,9 +48,9 @@ func (t *Topic) project(g *generation) error {
 		return nil
 	}
 	began := time.Now()
-	v, err := g.store.Project(func(r store.Removal) {
+	v, err := g.store.Project(func(r store.Projected) {
 		if t.watched(g) {
-			t.tellChange(r.Kind, r.Key, r.Value, r.Old, r.Partition, r.Offset, r.Timestamp)
+			t.tellChange(g.id, r)
 		}
 	})
 	if err != nil {
@@ -141,7 +141,7 @@ func (t *Topic) choose(info kafka.TopicInfo, reason string) (store.Generation, e
 		g.Reason = reason
 		return g, nil
 	}
-	g, err := store.ChooseGeneration(t.cache.cfg.DataDir, store.Identity{ClusterID: info.ClusterID, Topic: t.name, TopicID: info.ID, Rules: t.rules()})
+	g, err := store.ChooseGenerationOn(t.cache.cfg.FS, t.cache.cfg.DataDir, store.Identity{ClusterID: info.ClusterID, Topic: t.name, TopicID: info.ID, Rules: t.rules()})
 	if errors.Is(err, store.ErrOtherCluster) || errors.Is(err, store.ErrTopicName) {
 		return g, fmt.Errorf("%w: %w", ErrConfig, err)
 	}
@@ -158,8 +158,12 @@ func (t *Topic) choose(info kafka.TopicInfo, reason string) (store.Generation, e
 
 // storeOptions adds what all generations have.
 func (t *Topic) storeOptions(o store.Options) store.Options {
-	o.CacheBytes, o.Logger = t.cache.blockCacheShare(), t.log
-	o.ViewTime, o.ViewKeys = t.cache.cfg.SnapshotTime, t.cache.cfg.SnapshotKeys
+	cfg := &t.cache.cfg
+	o.CacheBytes, o.Logger, o.Pebble = cfg.BlockCacheBytes/int64(len(cfg.Topics)), t.log, cfg.PebbleOptions
+	if o.Dir != "" {
+		o.FS = cfg.FS
+	}
+	o.ViewTime, o.ViewKeys = cfg.SnapshotTime, cfg.SnapshotKeys
 	return o
 }
 

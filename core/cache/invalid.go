@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"encoding/base64"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"sync"
 	"time"
@@ -109,16 +110,26 @@ func (e *InvalidError) Error() string {
 
 // invalidWrite checks a value that is to be written.
 func (t *Topic) invalidWrite(key, value []byte) error {
-	if t.meaning.write == nil {
+	err := invalidValue(t.meaning.write, key, value)
+	var invalid *InvalidError
+	if errors.As(err, &invalid) {
+		t.metrics.invalid.WithLabelValues(RuleWrite).Inc()
+		t.invalids.add(InvalidRecord{Topic: t.name, Partition: -1, Offset: -1, Key: clip(key), Rule: RuleWrite, Outcome: "refused",
+			Reason: invalid.Reason, Path: invalid.Path, Time: time.Now()})
+	}
+	return err
+}
+
+// invalidValue is why a rule refuses a value that is to be written, as an *InvalidError; nil where there is no rule.
+func invalidValue(rule *policy.ValueRule, key, value []byte) error {
+	if rule == nil {
 		return nil
 	}
-	err := t.meaning.write.Check(key, value)
+	err := rule.Check(key, value)
 	if err == nil {
 		return nil
 	}
 	path, reason := policy.Explain(err)
-	t.metrics.invalid.WithLabelValues(RuleWrite).Inc()
-	t.invalids.add(InvalidRecord{Topic: t.name, Partition: -1, Offset: -1, Key: clip(key), Rule: RuleWrite, Outcome: "refused", Reason: reason, Path: path, Time: time.Now()})
 	return &InvalidError{Rule: RuleWrite, Path: path, Reason: reason}
 }
 

@@ -59,13 +59,15 @@ func newMeaning(cfg *TopicConfig) meaning {
 	}
 }
 
+var errNoRule = errors.New("a rule for values has no name or nothing to check with")
+
 func validateMeaning(cfg *TopicConfig) error {
 	if r := cfg.Resolver; r != nil && (r.Name == "" || r.Resolve == nil) {
 		return fmt.Errorf("the resolver has no name or nothing to resolve with")
 	}
 	for _, r := range []*policy.ValueRule{cfg.ValidateWrite, cfg.ValidateRead.Rule} {
 		if r != nil && (r.Name == "" || r.Check == nil) {
-			return fmt.Errorf("a rule for values has no name or nothing to check with")
+			return errNoRule
 		}
 	}
 	switch r := cfg.ValidateMutation.Rule; {

@@ -1,7 +1,6 @@
 package cache
 
 import (
-	"errors"
 	"strconv"
 	"sync"
 	"time"
@@ -105,13 +104,28 @@ func counted(c prometheus.Metric) uint64 {
 	return uint64(m.GetCounter().GetValue())
 }
 
-func (m *metrics) register(r prometheus.Registerer) error {
-	var errs []error
-	for _, c := range []prometheus.Collector{m.applied, m.keyless, m.invalid, m.rebuilds, m.fetchErrors, m.commitErrors,
-		m.retentionRemoved, m.verifiedRemoved, m.repaired, m.deadLetters, &collector{cache: m.cache}} {
-		errs = append(errs, r.Register(c))
+// collectors are all that a Cache registers.
+func (m *metrics) collectors() []prometheus.Collector {
+	return []prometheus.Collector{m.applied, m.keyless, m.invalid, m.rebuilds, m.fetchErrors, m.commitErrors,
+		m.retentionRemoved, m.verifiedRemoved, m.repaired, m.deadLetters, &collector{cache: m.cache}}
+}
+
+// register registers all of them, or none.
+func register(r prometheus.Registerer, all []prometheus.Collector) error {
+	for i, c := range all {
+		if err := r.Register(c); err != nil {
+			unregister(r, all[:i])
+			return err
+		}
 	}
-	return errors.Join(errs...)
+	return nil
+}
+
+// unregister lets another take their place in the same registry.
+func unregister(r prometheus.Registerer, all []prometheus.Collector) {
+	for _, c := range all {
+		r.Unregister(c)
+	}
 }
 
 // collector reads the status and the stores' numbers at each scrape.

@@ -1,7 +1,6 @@
 package cache
 
 import (
-	"context"
 	"errors"
 
 	"github.com/yolean/kafka-cache/core/store"
@@ -64,6 +63,39 @@ func (t *Topic) Get(key []byte) ([]byte, error) {
 		return []byte{}, nil // an empty value is not a missing one
 	}
 	return v, nil
+}
+
+// GetMany are the values of keys, in their order and as Get has them; nil for a key that has none. Each is read by itself: records that are applied
+// meanwhile may be seen in some of them. Those of one moment are what [Topic.Snapshot] has.
+func (t *Topic) GetMany(keys [][]byte) ([][]byte, error) { return getMany(t, keys) }
+
+func getMany(from source, keys [][]byte) ([][]byte, error) {
+	values := make([][]byte, len(keys))
+	for i, key := range keys {
+		v, ok, err := from.AppendGet(nil, key)
+		if err != nil {
+			return nil, err
+		}
+		if ok && v == nil {
+			v = []byte{}
+		}
+		values[i] = v
+	}
+	return values, nil
+}
+
+// getVersion is AppendGet with the record that the value is of.
+func (t *Topic) getVersion(dst, key []byte) (value []byte, partition int32, offset int64, ok bool, err error) {
+	for {
+		s, err := t.reading()
+		if err != nil {
+			return dst, 0, 0, false, err
+		}
+		value, partition, offset, ok, err := s.GetVersion(dst, key)
+		if err == nil || !t.replaced(s, err) {
+			return value, partition, offset, ok, readErr(err)
+		}
+	}
 }
 
 // Has reports whether key has a value.
@@ -159,21 +191,6 @@ func (t *Topic) RandomKey(dst []byte) ([]byte, bool, error) {
 	}
 	dst, ok := s.RandomKey(dst)
 	return dst, ok, nil
-}
-
-// Range calls fn for the entries from lower (included) to upper (excluded) in the order of their keys' bytes, until fn
-// returns false or ctx ends; nil bounds are open. The Entry is valid during the call. Records that are applied meanwhile
-// may or may not be seen.
-func (t *Topic) Range(ctx context.Context, lower, upper []byte, fn func(Entry) bool) error {
-	s, err := t.reading()
-	if err != nil {
-		return err
-	}
-	err = s.Range(lower, upper, func(e store.Entry) bool { return ctx.Err() == nil && fn(e) })
-	if err == nil {
-		err = ctx.Err()
-	}
-	return readErr(err)
 }
 
 // entries is the store that holds what the log's records came to, which reads are a view of where records yield other keys; or ErrNotReady.

@@ -6,6 +6,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"iter"
 	"slices"
 
 	"github.com/yolean/kafka-cache/core/position"
@@ -179,16 +180,40 @@ func (s *Snapshot) RandomKey(dst []byte) ([]byte, bool, error) {
 	return key, ok, s.err(err)
 }
 
+// GetMany is [Topic.GetMany] at the moment, which is the same for all keys.
+func (s *Snapshot) GetMany(keys [][]byte) ([][]byte, error) { return getMany(s, keys) }
+
 // Range is [Topic.Range] at the moment. fn may be slow as far as the snapshot's time allows.
 func (s *Snapshot) Range(ctx context.Context, lower, upper []byte, fn func(Entry) bool) error {
-	if upper != nil && bytes.Compare(lower, upper) >= 0 {
+	return s.over(ctx, store.RangeOptions{Lower: lower, Upper: upper}, 0, fn)
+}
+
+// Stream is [Topic.Stream] at the moment. Where the snapshot's time ends meanwhile, what it has told is right, and ErrSnapshotExpired comes last.
+func (s *Snapshot) Stream(ctx context.Context, b Bounds[[]byte]) iter.Seq2[Entry, error] {
+	return stream(ctx, s, b)
+}
+
+func (s *Snapshot) over(ctx context.Context, o store.RangeOptions, limit int, fn func(Entry) bool) error {
+	if o.Upper != nil && bytes.Compare(o.Lower, o.Upper) >= 0 {
 		return ctx.Err()
 	}
-	err := s.view.Range(lower, upper, func(e store.Entry) bool { return ctx.Err() == nil && fn(e) })
+	met := 0
+	err := s.view.RangeWith(o, func(e store.Entry) bool {
+		if ctx.Err() != nil {
+			return false
+		}
+		met++
+		return fn(e) && met != limit
+	})
 	if err == nil {
 		err = ctx.Err()
 	}
 	return s.err(err)
+}
+
+func (s *Snapshot) getVersion(dst, key []byte) (value []byte, partition int32, offset int64, ok bool, err error) {
+	value, partition, offset, ok, err = s.view.GetVersion(dst, key)
+	return value, partition, offset, ok, s.err(err)
 }
 
 // Cursor is where a Scan meets key: at the page whose cursor is not above it, and the next one's is.

@@ -4,12 +4,14 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"strconv"
 	"sync"
 	"sync/atomic"
 	"testing"
 	"time"
 
+	"github.com/yolean/kafka-cache/core/codec"
 	"github.com/yolean/kafka-cache/core/kafka"
 	"github.com/yolean/kafka-cache/core/position"
 	"github.com/yolean/kafka-cache/core/store"
@@ -283,5 +285,119 @@ func TestASnapshotOfATopicThatIsNoLongerServed(t *testing.T) {
 	})
 	if !errors.Is(err, ErrNotReady) {
 		t.Errorf("position: %v", err)
+	}
+}
+
+// TestTypedSnapshotIsOfOneMoment: what is read through it does not follow what is applied meanwhile, and ends where that has waited for too long.
+func TestTypedSnapshotIsOfOneMoment(t *testing.T) {
+	topics := servedTopics(t, time.Minute, "a", "b")
+	a := applierOf(topics[0], topics[0].current)
+	if err := a.apply(t.Context(), fetchedNumber(0, 1)); err != nil {
+		t.Fatal(err)
+	}
+	keys := []string{"p0-0", "p0-1", "p0-2"}
+	numbers := &Reader[string, int]{topics[0], topics[0], codec.String(), codec.JSON[int]()}
+	other := &Reader[string, int]{topics[1], topics[1], codec.String(), codec.JSON[int]()}
+	raw := [][]byte{[]byte(keys[0]), []byte("none"), []byte(keys[2])}
+	applied := make(chan error, 1)
+	err := numbers.Snapshot(t.Context(), func(s *TypedSnapshot[string, int]) error {
+		go func() { applied <- a.apply(context.Background(), fetchedNumber(0, 2)) }()
+		for range 3 {
+			if n, err := s.Get(keys[0]); n != 1 || err != nil {
+				t.Errorf("%d, %v", n, err)
+			}
+			found, err := s.GetMany(keys[1], "none", keys[2])
+			if err != nil || found[0].Value != 1 || found[1].Found || found[2].Value != 1 {
+				t.Errorf("%+v, %v", found, err)
+			}
+			var met []string
+			for e, err := range s.Stream(t.Context(), Bounds[string]{Reverse: true, Limit: 2}) {
+				met = append(met, fmt.Sprintf("%s %d %d %v", e.Key, e.Value, e.Offset, err))
+			}
+			if want := []string{"p0-2 1 2 <nil>", "p0-1 1 1 <nil>"}; !slices.Equal(met, want) {
+				t.Errorf("met %q, want %q", met, want)
+			}
+			n := 0
+			if err := s.Range(t.Context(), Bounds[string]{GT: new("p0-2")}, func(TypedEntry[string, int]) bool { n++; return true }); err != nil || n != 0 {
+				t.Errorf("%d entries, %v", n, err)
+			}
+			if err := s.Range(t.Context(), Bounds[string]{KeysOnly: true}, func(e TypedEntry[string, int]) bool { n++; return e.Value == 0 }); err != nil || n != 3 {
+				t.Errorf("%d keys, %v", n, err)
+			}
+			if n, err := s.Len(); n != 3 || err != nil {
+				t.Errorf("%d keys, %v", n, err)
+			}
+			if has, err := s.Has(keys[0]); !has || err != nil {
+				t.Errorf("has: %v, %v", has, err)
+			}
+			if m, err := s.Meta(keys[0]); m.Offset != 0 || err != nil {
+				t.Errorf("%+v, %v", m, err)
+			}
+			if p, err := s.Position(); err != nil || !slices.Equal(p.Offsets(), []position.Offset{{Partition: 0, Next: 3, LeaderEpoch: p.Offsets()[0].LeaderEpoch}}) {
+				t.Errorf("%v, %v", p, err)
+			}
+		}
+		return errors.New("what fn says")
+	})
+	if err == nil || err.Error() != "what fn says" {
+		t.Errorf("%v", err)
+	}
+	if err := <-applied; err != nil { // which has waited
+		t.Fatal(err)
+	}
+	if err := topics[0].cache.Snapshot(t.Context(), topics, func(both []*Snapshot) error {
+		s, err := numbers.At(both[0])
+		if err != nil {
+			return err
+		}
+		if n, err := s.Get(keys[0]); n != 2 || err != nil {
+			t.Errorf("%d, %v", n, err)
+		}
+		if values, err := both[0].GetMany(raw); err != nil || string(values[0]) != "2" || values[1] != nil || string(values[2]) != "2" {
+			t.Errorf("%q, %v", values, err)
+		}
+		n := 0
+		for e, err := range both[0].Stream(t.Context(), Bounds[[]byte]{LT: new([]byte("p0-2"))}) {
+			if n++; err != nil || string(e.Value) != "2" {
+				t.Errorf("%+v, %v", e, err)
+			}
+		}
+		if n != 2 {
+			t.Errorf("%d entries", n)
+		}
+		if _, err := numbers.At(both[1]); err == nil {
+			t.Error("a snapshot of another topic is taken for this one's")
+		}
+		s, err = other.At(both[1])
+		if err != nil {
+			return err
+		}
+		_, err = s.Get(keys[0])
+		return err
+	}); !errors.Is(err, ErrNotFound) {
+		t.Errorf("of the other topic: %v", err)
+	}
+}
+
+// TestTypedSnapshotEnds where records have waited for it for as long as they may.
+func TestTypedSnapshotEnds(t *testing.T) {
+	topic := servedTopics(t, 10*time.Millisecond, "a")[0]
+	a := applierOf(topic, topic.current)
+	numbers := &Reader[string, int]{topic, topic, codec.String(), codec.JSON[int]()}
+	if err := numbers.Snapshot(t.Context(), func(s *TypedSnapshot[string, int]) error {
+		if err := a.apply(t.Context(), fetchedNumber(0, 1)); err != nil {
+			return err
+		}
+		var last error
+		for _, last = range s.Stream(t.Context(), Bounds[string]{}) {
+			continue
+		}
+		if _, err := s.GetMany("p0-0"); !errors.Is(err, ErrSnapshotExpired) || !errors.Is(last, ErrSnapshotExpired) {
+			t.Errorf("%v, %v", err, last)
+		}
+		_, err := s.Get("p0-0")
+		return err
+	}); !errors.Is(err, ErrSnapshotExpired) {
+		t.Errorf("%v", err)
 	}
 }

@@ -201,7 +201,7 @@ func (s *session) removal(watching bool) func(store.Removal) {
 		return nil
 	}
 	return func(r store.Removal) {
-		s.topic.tellChange(r.Kind, r.Key, r.Value, r.Old, r.Partition, r.Offset, r.Timestamp)
+		s.topic.tellChange(s.to.id, store.Projected{Removal: r, ByPartition: -1, ByOffset: -1})
 	}
 }
 

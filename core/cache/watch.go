@@ -1,11 +1,13 @@
 package cache
 
 import (
+	"bytes"
 	"context"
 	"sync"
 	"sync/atomic"
 
 	"github.com/yolean/kafka-cache/core/position"
+	"github.com/yolean/kafka-cache/core/store"
 )
 
 // EventKind says what an [Event] tells.
@@ -19,20 +21,74 @@ const (
 	// EventDelete tells that Key has no value any more. Old is what it had.
 	EventDelete
 	// EventFlush tells that changes were not told one by one, because the watcher was too slow or the store was made
-	// anew: all that is known from earlier events may be outdated.
+	// anew: all that is known from earlier events may be outdated. Every change that is applied after Position is told
+	// again; what the topic has can be read anew at once.
 	EventFlush
 )
 
+// String is the kind's name in lower case.
+func (k EventKind) String() string {
+	switch k {
+	case EventAttached:
+		return "attached"
+	case EventSet:
+		return "set"
+	case EventDelete:
+		return "delete"
+	case EventFlush:
+		return "flush"
+	}
+	return "unknown"
+}
+
 // Event is what [Topic.Watch] tells. Its bytes belong to the watcher.
 type Event struct {
-	Kind      EventKind
-	Key       []byte
-	Value     []byte
-	Old       []byte
+	Kind  EventKind
+	Key   []byte
+	Value []byte // of EventSet; not nil where it is empty
+	Old   []byte // nil: there was none
+
+	// The record that Value is of, or the tombstone. Where the key's value left with the log's start, or was found to be gone, the record that
+	// it was of; the Timestamp may then be 0.
 	Partition int32
 	Offset    int64
-	Timestamp int64             // milliseconds since 1970, the record's
-	Position  position.Position // of EventAttached
+	Timestamp int64 // milliseconds since 1970, the record's
+
+	// Position of EventSet and EventDelete: where an instance has applied it, it has the change, or what came after it (see [Topic.WaitFor]). It covers the record
+	// above and the one whose application led to the change, which is another one where a tombstone uncovered a value of another partition. It says
+	// nothing of other partitions, nor of what other instances have done about a log start that moved.
+	//
+	// Of EventAttached and EventFlush: how far this instance has applied the topic.
+	Position position.Position
+}
+
+// newEvent is what a change tells; false where it has changed nothing.
+func newEvent(id position.TopicID, c store.Projected) (Event, bool) {
+	e := Event{Partition: c.Partition, Offset: c.Offset, Timestamp: c.Timestamp}
+	switch c.Kind {
+	case store.Created, store.Updated:
+		e.Kind, e.Value = EventSet, append([]byte{}, c.Value...)
+	case store.Deleted:
+		e.Kind = EventDelete
+	default:
+		return Event{}, false
+	}
+	e.Key = bytes.Clone(c.Key)
+	if c.Kind != store.Created {
+		e.Old = append([]byte{}, c.Old...)
+	}
+	e.Position = position.OfRecord(id, c.Partition, c.Offset)
+	if c.ByOffset >= 0 && (c.ByOffset != c.Offset || c.ByPartition != c.Partition) {
+		e.Position = e.Position.Merge(position.OfRecord(id, c.ByPartition, c.ByOffset))
+	}
+	return e, true
+}
+
+// tellChange tells watchers what a commit did to a key.
+func (t *Topic) tellChange(id position.TopicID, c store.Projected) {
+	if e, ok := newEvent(id, c); ok {
+		t.watchers.tell(e)
+	}
 }
 
 // Bounds of what waits for one watcher.
@@ -44,7 +100,10 @@ const (
 // Watch calls fn, from the calling goroutine, for each change that is applied from now on while the topic is ready, in
 // the order of application, until ctx ends (its error) or the topic is closed (ErrClosed). A record that changes nothing
 // is not told. Nothing is told of a load; a rebuild ends with EventFlush. fn may take its time: what waits for it is
-// bounded, and past the bound it is replaced by one EventFlush.
+// bounded, and past the bound it is replaced by one EventFlush. fn may call the topic.
+//
+// Who follows the topic as a whole reads it on EventAttached and on EventFlush (see [Topic.Stream]), and then applies the events as they come. Some of
+// what was read may be told once more; nothing is missed. Watch once the topic is ready: see [Topic.WaitReady].
 func (t *Topic) Watch(ctx context.Context, fn func(Event)) error {
 	w := &watcher{wake: make(chan struct{}, 1)}
 	if !t.watchers.add(w) {
@@ -59,6 +118,9 @@ func (t *Topic) Watch(ctx context.Context, fn func(Event)) error {
 		for _, e := range events {
 			if err := ctx.Err(); err != nil {
 				return err
+			}
+			if e.Kind == EventFlush {
+				e.Position = t.Position() // what is applied after it is told after it
 			}
 			fn(e)
 		}

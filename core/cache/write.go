@@ -3,9 +3,11 @@ package cache
 import (
 	"context"
 	"errors"
+	"fmt"
 	"sync/atomic"
 	"time"
 
+	"github.com/yolean/kafka-cache/core/codec"
 	"github.com/yolean/kafka-cache/core/kafka"
 	"github.com/yolean/kafka-cache/core/position"
 )
@@ -39,8 +41,7 @@ type Written struct {
 }
 
 // Put produces a record and waits for its acknowledgement by all in-sync replicas; nil headers are allowed. It does not
-// wait until this instance has applied it: WaitFor the Written.Position, or Submit. Where ctx ends first the error wraps both
-// ctx's and ErrUnknownOutcome.
+// wait until this instance has applied it: that is PutAndWait. Where ctx ends first the error wraps both ctx's and ErrUnknownOutcome.
 func (t *Topic) Put(ctx context.Context, key, value []byte, headers ...Header) (Written, error) {
 	return t.await(ctx, Write{Key: key, Value: value, Headers: headers})
 }
@@ -50,7 +51,46 @@ func (t *Topic) Delete(ctx context.Context, key []byte) (Written, error) {
 	return t.await(ctx, Write{Key: key, Delete: true})
 }
 
+// PutAndWait is Put, and waits until this instance has applied the record: whoever reads here afterwards reads it, or what came after it. It waits for as long as ctx
+// allows. Where that ends between the two, or the topic is closed or turns out to be another one, the error wraps a *[PendingError] and the cause, and Written
+// is where the record is. Where the topic's rules refuse the record the error is an *[InvalidError] with Written.
+func (t *Topic) PutAndWait(ctx context.Context, key, value []byte, headers ...Header) (Written, error) {
+	return t.awaitApplied(ctx, Write{Key: key, Value: value, Headers: headers})
+}
+
+// DeleteAndWait is Delete, and waits as PutAndWait does. Written.Removed says whether there was a value.
+func (t *Topic) DeleteAndWait(ctx context.Context, key []byte) (Written, error) {
+	return t.awaitApplied(ctx, Write{Key: key, Delete: true})
+}
+
+// awaitApplied is await, and waits until the record is applied here.
+func (t *Topic) awaitApplied(ctx context.Context, w Write) (Written, error) {
+	follows := w.Delete || t.meaning.refuses()
+	key := string(w.Key)
+	if follows {
+		t.flights.begin(key, w.Delete)
+		defer t.flights.end(key, w.Delete)
+	}
+	r, err := t.await(ctx, w)
+	if err != nil {
+		return r, err
+	}
+	if err := t.WaitFor(ctx, r.Position); err != nil {
+		return r, errors.Join(&PendingError{Written: r}, err)
+	}
+	r.Applied = true
+	if follows {
+		err = t.outcome(key, &r)
+	}
+	return r, err
+}
+
 func (t *Topic) await(ctx context.Context, w Write) (Written, error) {
+	return submitted(ctx, t.Submit, w)
+}
+
+// submitted waits for what comes of a write.
+func submitted(ctx context.Context, submit func(Write, func(Written, error)), w Write) (Written, error) {
 	type result struct {
 		Written
 		error
@@ -59,12 +99,17 @@ func (t *Topic) await(ctx context.Context, w Write) (Written, error) {
 		return Written{}, err // nothing was produced
 	}
 	ch := make(chan result, 1)
-	t.Submit(w, func(w Written, err error) { ch <- result{w, err} })
+	submit(w, func(w Written, err error) { ch <- result{w, err} })
 	select {
 	case r := <-ch:
 		return r.Written, r.error
 	case <-ctx.Done():
-		return Written{}, errors.Join(ErrUnknownOutcome, ctx.Err())
+		select {
+		case r := <-ch: // it was there before
+			return r.Written, r.error
+		default:
+			return Written{}, errors.Join(ErrUnknownOutcome, ctx.Err())
+		}
 	}
 }
 
@@ -101,61 +146,64 @@ func (t *Topic) Submit(w Write, done func(Written, error)) {
 func (t *Topic) followed(key string, deletes bool, done func(Written, error)) func(Written, error) {
 	t.flights.begin(key, deletes)
 	return func(r Written, err error) {
-		partition := r.Partition
-		if r.split {
-			partition = anyPartition
-		}
-		r.Removed = r.Applied && t.flights.removed(key, partition, r.Offset)
 		if err == nil && r.Applied {
-			if refused := t.flights.refused(key, partition, r.Offset); refused != nil {
-				e := *refused
-				e.Written = &r
-				err = &e
-			}
+			err = t.outcome(key, &r)
 		}
 		t.flights.end(key, deletes)
 		done(r, err)
 	}
 }
 
+// outcome is what applying a write's record has come to: it sets Removed, and its error is a rule's that refused the record.
+func (t *Topic) outcome(key string, r *Written) error {
+	partition := r.Partition
+	if r.split {
+		partition = anyPartition
+	}
+	r.Removed = t.flights.removed(key, partition, r.Offset)
+	if refused := t.flights.refused(key, partition, r.Offset); refused != nil {
+		e := *refused
+		written := *r
+		e.Written = &written
+		return &e
+	}
+	return nil
+}
+
 // produce writes one record, and finishes once it is applied where that is asked for.
 func (t *Topic) produce(record kafka.ProduceRecord, apply time.Duration, finish func(Written, error)) {
 	t.cache.producer.Produce(t.name, record, func(p kafka.Produced, err error) {
 		if err != nil {
-			finish(Written{}, err)
+			finish(Written{}, produceErr(err))
 			return
 		}
 		r := Written{Partition: p.Partition, Offset: p.Offset, Position: position.OfRecord(p.TopicID, p.Partition, p.Offset)}
 		if p.Offset < 0 {
-			t.cache.background(func(ctx context.Context) { t.locate(ctx, p.TopicID, r, apply, finish) })
+			t.cache.background(func(ctx context.Context) { t.locate(ctx, p, r, apply, finish) })
 			return
 		}
 		t.applied(r, apply, finish)
 	})
 }
 
+// produceErr makes a producer that was closed what this package calls so.
+func produceErr(err error) error {
+	if errors.Is(err, kafka.ErrClosed) {
+		return fmt.Errorf("%w: %w", ErrClosed, err)
+	}
+	return err
+}
+
 // record checks and encodes a write.
 func (t *Topic) record(w Write) (kafka.ProduceRecord, error) {
-	var r kafka.ProduceRecord
 	if !t.writable {
-		return r, ErrReadOnly
+		return kafka.ProduceRecord{}, ErrReadOnly
 	}
-	if len(w.Key) == 0 {
-		return r, ErrEmptyKey
-	}
-	key, err := t.keyCodec.Encode(nil, w.Key)
+	r, err := encodeWrite(&w, t.keyCodec, t.valueCodec)
 	if err != nil {
-		return r, &EncodingError{Field: "key", Encoding: t.keyCodec.Name(), Err: err}
+		return r, err
 	}
-	if len(key) == 0 {
-		return r, ErrEmptyKey
-	}
-	r = kafka.ProduceRecord{Key: key, Headers: w.Headers}
 	if !w.Delete {
-		r.Value, err = t.valueCodec.Encode(make([]byte, 0, len(w.Value)), w.Value)
-		if err != nil {
-			return r, &EncodingError{Field: "value", Encoding: t.valueCodec.Name(), Err: err}
-		}
 		if err := t.invalidWrite(w.Key, w.Value); err != nil {
 			return r, err
 		}
@@ -163,6 +211,28 @@ func (t *Topic) record(w Write) (kafka.ProduceRecord, error) {
 	if limit := int(t.maxBytes.Load()); limit > 0 {
 		if size := recordBatchSize(r); size > limit {
 			return r, &TooLargeError{Size: size, Max: limit}
+		}
+	}
+	return r, nil
+}
+
+// encodeWrite is the record that a write comes to. Its errors are ErrEmptyKey and *EncodingError.
+func encodeWrite(w *Write, keys, values codec.Codec) (kafka.ProduceRecord, error) {
+	var r kafka.ProduceRecord
+	if len(w.Key) == 0 {
+		return r, ErrEmptyKey
+	}
+	key, err := keys.Encode(nil, w.Key)
+	if err != nil {
+		return r, &EncodingError{Field: "key", Encoding: keys.Name(), Err: err}
+	}
+	if len(key) == 0 {
+		return r, ErrEmptyKey
+	}
+	r = kafka.ProduceRecord{Key: key, Headers: w.Headers}
+	if !w.Delete {
+		if r.Value, err = values.Encode(make([]byte, 0, len(w.Value)), w.Value); err != nil {
+			return r, &EncodingError{Field: "value", Encoding: values.Name(), Err: err}
 		}
 	}
 	return r, nil
@@ -178,19 +248,29 @@ func recordBatchSize(r kafka.ProduceRecord) int {
 	return n
 }
 
-// locate finds a position that covers a record whose offset Kafka did not tell: the partition's end as it is now.
-func (t *Topic) locate(ctx context.Context, topic position.TopicID, r Written, apply time.Duration, done func(Written, error)) {
-	ends, err := t.cache.client.Ends(ctx, t.name, []int32{r.Partition})
-	end, ok := ends[r.Partition]
-	if !ok {
+// locate finds a position that covers a record whose offset Kafka did not tell.
+func (t *Topic) locate(ctx context.Context, p kafka.Produced, r Written, apply time.Duration, done func(Written, error)) {
+	var err error
+	if r.Position, err = endOf(ctx, t.cache.client, t.name, p); err != nil {
 		// It is in the log for sure; that its position is not known is told as pending, with a position that names nothing.
-		r.Position = position.New(topic)
 		t.log.Warn("the end of a partition that a write was repeated to could not be asked", "partition", r.Partition, "error", err)
 		done(r, &PendingError{Written: r})
 		return
 	}
-	r.Position = position.New(topic, position.Offset{Partition: r.Partition, Next: end.HighWatermark, LeaderEpoch: position.UnknownEpoch})
 	t.applied(r, apply, done)
+}
+
+// endOf is the position of a partition's end as it is now, which covers a record that is in it; one that names nothing where that cannot be asked.
+func endOf(ctx context.Context, client *kafka.Client, topic string, p kafka.Produced) (position.Position, error) {
+	ends, err := client.Ends(ctx, topic, []int32{p.Partition})
+	end, ok := ends[p.Partition]
+	if !ok {
+		if err == nil {
+			err = errors.New("it is not answered")
+		}
+		return position.New(p.TopicID), fmt.Errorf("ask for the end of partition %d: %w", p.Partition, err)
+	}
+	return position.New(p.TopicID, position.Offset{Partition: p.Partition, Next: end.HighWatermark, LeaderEpoch: position.UnknownEpoch}), nil
 }
 
 // applied calls done when this instance has applied the record, or with a PendingError after the time that is given.

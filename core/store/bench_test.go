@@ -135,6 +135,47 @@ func BenchmarkGet(b *testing.B) {
 	})
 }
 
+// BenchmarkRange goes through 10,000 entries from the middle of a million; ns/op is of one entry.
+func BenchmarkRange(b *testing.B) {
+	n := benchRecords(b, 1_000_000)
+	const page = 10_000
+	for _, mode := range []string{"dir", "memory"} {
+		b.Run(mode, func(b *testing.B) {
+			var o Options
+			if mode == "dir" {
+				o = testOptions(b)
+			}
+			o.Load = true
+			s := mustOpen(b, o)
+			benchLoad(b, s, n, 4000)
+			if err := s.EndLoad(); err != nil {
+				b.Fatal(err)
+			}
+			middle := []byte{'8'}
+			for _, c := range []struct {
+				name string
+				o    RangeOptions
+			}{
+				{"ascending", RangeOptions{Lower: middle}},
+				{"descending", RangeOptions{Upper: middle, Reverse: true}},
+				{"ascending keys", RangeOptions{Lower: middle, KeysOnly: true}},
+				{"descending keys", RangeOptions{Upper: middle, Reverse: true, KeysOnly: true}},
+			} {
+				b.Run(c.name, func(b *testing.B) {
+					b.ReportAllocs()
+					for done := 0; done < b.N; {
+						met := 0
+						err := s.RangeWith(c.o, func(Entry) bool { met++; done++; return met < page && done < b.N })
+						if err != nil || met == 0 {
+							b.Fatal(met, err)
+						}
+					}
+				})
+			}
+		})
+	}
+}
+
 // BenchmarkOpen is a warm open: it fills the index from the directory.
 func BenchmarkOpen(b *testing.B) {
 	n := benchRecords(b, 1_000_000)

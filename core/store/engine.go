@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"log/slog"
 	"os"
-	"path/filepath"
 	"strings"
 	"syscall"
 
@@ -19,8 +18,9 @@ import (
 // open.
 const engineFormat = pebble.FormatTableFormatV6
 
-// engineOptions are Pebble's options as measured, see docs/adr/0004-no-wal.md.
-func engineOptions(o Options) *pebble.Options {
+// engineOptions are Pebble's options as measured, see docs/adr/0004-no-wal.md, with what Options.Pebble makes of them. Its errors are
+// ErrPebbleOptions.
+func engineOptions(o Options) (*pebble.Options, error) {
 	p := &pebble.Options{
 		FormatMajorVersion: engineFormat,
 		// The log is the write-ahead log. A batch is wholly in one memtable and memtables are flushed in order, so what
@@ -53,20 +53,20 @@ func engineOptions(o Options) *pebble.Options {
 	if o.tune != nil {
 		o.tune(p)
 	}
+	if err := customize(o, p); err != nil {
+		return nil, err
+	}
 	o.backlog.takeOver(p)
-	return p
+	return p, nil
 }
 
 // tableOptions are those of tables that are written for ingestion.
-func tableOptions(o Options, format sstable.TableFormat) sstable.WriterOptions {
-	p := engineOptions(o)
-	p.EnsureDefaults()
+func tableOptions(p *pebble.Options, format sstable.TableFormat) sstable.WriterOptions {
 	return p.MakeWriterOptions(0, format)
 }
 
-// openEngine opens Pebble, and gives the lock that it holds on its directory, nil in memory.
-func openEngine(o Options) (*pebble.DB, *pebble.Lock, error) {
-	p := engineOptions(o)
+// openEngine opens Pebble with options that are its own, and gives the lock that it holds on its directory, nil in memory.
+func openEngine(o Options, p *pebble.Options) (*pebble.DB, *pebble.Lock, error) {
 	if o.Dir == "" {
 		p.FS = o.fs
 		db, err := pebble.Open("db", p)
@@ -119,7 +119,7 @@ func removeLogs(fs vfs.FS, dir string) error {
 		return err
 	}
 	for _, name := range names {
-		if filepath.Ext(name) == ".log" {
+		if strings.HasSuffix(name, ".log") {
 			if err := fs.Remove(fs.PathJoin(dir, name)); err != nil {
 				return err
 			}
@@ -141,7 +141,7 @@ func lockEngine(fs vfs.FS, dir string) (*pebble.Lock, error) {
 	held := errors.Is(err, syscall.EAGAIN) || errors.Is(err, syscall.EACCES) && !errors.As(err, &pathErr) ||
 		strings.Contains(err.Error(), "lock held by current process") // Pebble's own text; it has no sentinel for it
 	if held {
-		return nil, fmt.Errorf("%w: %s", ErrInUse, filepath.Dir(dir))
+		return nil, fmt.Errorf("%w: %s", ErrInUse, fs.PathDir(dir))
 	}
 	return nil, fmt.Errorf("lock %s: %w", dir, err)
 }

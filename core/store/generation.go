@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"io"
 	"os"
-	"path/filepath"
 	"slices"
 	"strconv"
 	"strings"
@@ -110,22 +109,27 @@ const (
 // described says that there is an identity.
 func (f *found) described() bool { return f.state == foundKnown || f.state == foundOlder }
 
-// ChooseGeneration says which generation in dataDir is id's, or which one is to be built. It only reads. Data of another
-// cluster for any topic in dataDir is [ErrOtherCluster], which names both clusters and the path. A name that Kafka does
-// not allow for a topic is [ErrTopicName].
+// ChooseGeneration is [ChooseGenerationOn] of the system's files.
 func ChooseGeneration(dataDir string, id Identity) (Generation, error) {
-	return chooseGeneration(vfs.Default, dataDir, id)
+	return ChooseGenerationOn(nil, dataDir, id)
+}
+
+// ChooseGenerationOn says which generation in dataDir on fs is id's, or which one is to be built; a nil fs is the system's. It
+// only reads. Data of another cluster for any topic in dataDir is [ErrOtherCluster], which names both clusters and the path. A
+// name that Kafka does not allow for a topic is [ErrTopicName].
+func ChooseGenerationOn(fs FS, dataDir string, id Identity) (Generation, error) {
+	return chooseGeneration(fileSystem(fs), dataDir, id)
 }
 
 func chooseGeneration(fs vfs.FS, dataDir string, id Identity) (Generation, error) {
 	if err := checkTopicName(id.Topic); err != nil {
 		return Generation{}, err
 	}
-	topics, err := subdirectories(fs, filepath.Join(dataDir, layoutDir))
+	topics, err := subdirectories(fs, fs.PathJoin(dataDir, layoutDir))
 	if err != nil {
 		return Generation{}, fmt.Errorf("read data directory: %w", err)
 	}
-	topicDir := filepath.Join(dataDir, layoutDir, id.Topic)
+	topicDir := fs.PathJoin(dataDir, layoutDir, id.Topic)
 	var all []found
 	for _, dir := range topics {
 		l, err := readGenerations(fs, dir)
@@ -141,15 +145,13 @@ func chooseGeneration(fs vfs.FS, dataDir string, id Identity) (Generation, error
 			all = l
 		}
 	}
-	g := choose(topicDir, id, all)
-	g.fs = fs
-	return g, nil
+	return choose(fs, topicDir, id, all), nil
 }
 
 // choose picks among what is in the topic's directory: of several generations of the same identity the newest, which Anew
 // began while the one before was complete.
-func choose(topicDir string, id Identity, all []found) Generation {
-	g := Generation{Reason: ReasonNew, identity: id}
+func choose(fs vfs.FS, topicDir string, id Identity, all []found) Generation {
+	g := Generation{Reason: ReasonNew, fs: fs, identity: id}
 	highest := 0
 	var resume *found
 	for i := range all {
@@ -159,7 +161,7 @@ func choose(topicDir string, id Identity, all []found) Generation {
 			resume = f
 		}
 	}
-	g.beside = filepath.Join(topicDir, fmt.Sprintf("%06d", highest+1))
+	g.beside = fs.PathJoin(topicDir, fmt.Sprintf("%06d", highest+1))
 	g.Dir = g.beside
 	if resume != nil {
 		g.Dir, g.Reason = resume.dir, ""
@@ -191,7 +193,7 @@ func choose(topicDir string, id Identity, all []found) Generation {
 			rules = true
 		}
 		g.Replaces = append(g.Replaces, f.dir)
-		if f.precedes(id, resume) && (previous == nil || f.number > previous.number) {
+		if f.precedes(fs, id, resume) && (previous == nil || f.number > previous.number) {
 			previous = f
 		}
 	}
@@ -212,14 +214,14 @@ func choose(topicDir string, id Identity, all []found) Generation {
 
 // precedes says that f may be served until the generation of id is complete: resume, or one that is to be begun. What is resumed
 // says so itself, since it may have been begun because f is no older state of the log.
-func (f *found) precedes(id Identity, resume *found) bool {
+func (f *found) precedes(fs vfs.FS, id Identity, resume *found) bool {
 	switch {
 	case f.state != foundKnown || !f.Complete || f.TopicID != id.TopicID:
 		return false
 	case resume == nil:
 		return true
 	}
-	return !resume.Complete && resume.Previous == filepath.Base(f.dir)
+	return !resume.Complete && resume.Previous == fs.PathBase(f.dir)
 }
 
 // building says that the generation is not complete.
@@ -243,7 +245,7 @@ func readGenerations(fs vfs.FS, topicDir string) ([]found, error) {
 }
 
 func readGeneration(fs vfs.FS, dir string) (found, error) {
-	name := filepath.Base(dir)
+	name := fs.PathBase(dir)
 	f := found{dir: dir, state: foundUnknown}
 	name, removed := strings.CutSuffix(name, removedSuffix)
 	if n, err := strconv.Atoi(name); err == nil && n > 0 && fmt.Sprintf("%06d", n) == name {
@@ -256,7 +258,7 @@ func readGeneration(fs vfs.FS, dir string) (found, error) {
 		f.state = foundRemains
 		return f, nil
 	}
-	b, err := readFile(fs, filepath.Join(dir, generationFile))
+	b, err := readFile(fs, fs.PathJoin(dir, generationFile))
 	if err != nil && !errors.Is(err, os.ErrNotExist) {
 		return f, err
 	}
@@ -306,7 +308,7 @@ func subdirectories(fs vfs.FS, dir string) ([]string, error) {
 	}
 	var dirs []string
 	for _, name := range names {
-		path := filepath.Join(dir, name)
+		path := fs.PathJoin(dir, name)
 		info, err := fs.Stat(path)
 		if errors.Is(err, os.ErrNotExist) {
 			continue // a link to nothing, or gone meanwhile

@@ -73,6 +73,12 @@ func (x *index) getVersion(dst, key []byte) ([]byte, version, bool, error) {
 	return append(dst, value...), sl.version(), true, nil
 }
 
+// versionOf is getVersion without the value.
+func (x *index) versionOf(key []byte) (version, bool, error) {
+	st, _, ok, err := x.peek(x.hash(key), key)
+	return st.version, ok && !st.tombstone(), err
+}
+
 // valueLen is the length of key's value.
 func (x *index) valueLen(key []byte) (int, bool, error) {
 	st, n, ok, err := x.peek(x.hash(key), key)

@@ -38,6 +38,7 @@ func checkScan(t *testing.T, s *Store, m *model, count int) {
 	}
 }
 
+// checkRange holds a range to the model, in both directions, with values and without.
 func checkRange(t *testing.T, s *Store, m *model, lower, upper []byte) {
 	t.Helper()
 	var want []string
@@ -46,19 +47,33 @@ func checkRange(t *testing.T, s *Store, m *model, lower, upper []byte) {
 			want = append(want, k)
 		}
 	}
-	i := 0
-	err := s.Range(lower, upper, func(e Entry) bool {
-		if i == len(want) || string(e.Key) != want[i] {
-			t.Fatalf("range %q to %q: key %d is %q", lower, upper, i, e.Key)
+	for _, o := range []RangeOptions{
+		{Lower: lower, Upper: upper}, {Lower: lower, Upper: upper, KeysOnly: true},
+		{Lower: lower, Upper: upper, Reverse: true}, {Lower: lower, Upper: upper, Reverse: true, KeysOnly: true},
+	} {
+		i := 0
+		err := s.RangeWith(o, func(e Entry) bool {
+			at := i
+			if o.Reverse {
+				at = len(want) - 1 - i
+			}
+			if at < 0 || at == len(want) || string(e.Key) != want[at] {
+				t.Fatalf("range %+v: key %d is %q", o, i, e.Key)
+			}
+			w := m.entries[want[at]]
+			value := w.value
+			if o.KeysOnly {
+				value = nil
+			}
+			if !bytes.Equal(e.Value, value) || !equalMeta(e.Meta, w.meta) {
+				t.Fatalf("range: %q has %d bytes, %v, want %d bytes, %v", e.Key, len(e.Value), e.Meta, len(value), w.meta)
+			}
+			i++
+			return true
+		})
+		if err != nil || i != len(want) {
+			t.Fatalf("range %+v: %d entries, %v, want %d", o, i, err, len(want))
 		}
-		if w := m.entries[want[i]]; !bytes.Equal(e.Value, w.value) || !equalMeta(e.Meta, w.meta) {
-			t.Fatalf("range: %q has %d bytes, %v, want %d bytes, %v", e.Key, len(e.Value), e.Meta, len(w.value), w.meta)
-		}
-		i++
-		return true
-	})
-	if err != nil || i != len(want) {
-		t.Fatalf("range: %d entries, %v, want %d", i, err, len(want))
 	}
 }
 

@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"os"
-	"path/filepath"
 	"slices"
 	"strings"
 
@@ -66,7 +65,7 @@ func (g Generation) Complete() error {
 // MarkComplete is the first part of Complete: from then on Previous is not served again, whatever happens. It is to be called before anything of this
 // generation is, and Previous may be open.
 func (g Generation) MarkComplete() error {
-	path := filepath.Join(g.Dir, generationFile)
+	path := g.fs.PathJoin(g.Dir, generationFile)
 	b, err := readFile(g.fs, path)
 	if err != nil {
 		return fmt.Errorf("complete generation: %w", err)
@@ -89,13 +88,14 @@ func (g Generation) MarkComplete() error {
 func (g Generation) describe() error {
 	// The generation, the topic, the layout and the data directory may all be new, or be what an attempt left that did not
 	// come to syncing them; what is above them is new where it is not there yet.
-	dataDir := filepath.Dir(filepath.Dir(filepath.Dir(g.Dir)))
-	top := filepath.Dir(dataDir)
-	for filepath.Dir(top) != top {
+	above := g.fs.PathDir
+	dataDir := above(above(above(g.Dir)))
+	top := above(dataDir)
+	for above(top) != top {
 		if _, err := g.fs.Stat(top); err == nil {
 			break
 		}
-		top = filepath.Dir(top)
+		top = above(top)
 	}
 	if err := g.fs.MkdirAll(g.Dir, 0o755); err != nil {
 		return err
@@ -109,13 +109,13 @@ func (g Generation) describe() error {
 		Reason:    g.Reason,
 	}
 	if g.Previous != "" {
-		d.Previous = filepath.Base(g.Previous)
+		d.Previous = g.fs.PathBase(g.Previous)
 	}
 	if err := g.writeDescription(d); err != nil {
 		return err
 	}
 	for dir := g.Dir; dir != top; {
-		dir = filepath.Dir(dir)
+		dir = above(dir)
 		err := syncDir(g.fs, dir)
 		if dir == top && errors.Is(err, os.ErrPermission) {
 			return nil // it may be somebody else's, who made the data directory in it
@@ -133,7 +133,7 @@ func (g Generation) writeDescription(d description) error {
 	if err != nil {
 		return err
 	}
-	path := filepath.Join(g.Dir, generationFile)
+	path := g.fs.PathJoin(g.Dir, generationFile)
 	if err := writeSynced(g.fs, path+temporarySuffix, append(b, '\n')); err != nil {
 		return err
 	}
@@ -173,7 +173,7 @@ func removeGeneration(fs vfs.FS, dir string) error {
 		if err := fs.Rename(dir, dir+removedSuffix); err != nil {
 			return err
 		}
-		if err := syncDir(fs, filepath.Dir(dir)); err != nil {
+		if err := syncDir(fs, fs.PathDir(dir)); err != nil {
 			return err
 		}
 		dir += removedSuffix
@@ -183,7 +183,7 @@ func removeGeneration(fs vfs.FS, dir string) error {
 
 // unused reports ErrInUse where a Store has the generation in dir open.
 func unused(fs vfs.FS, dir string) error {
-	db := filepath.Join(dir, engineDir)
+	db := fs.PathJoin(dir, engineDir)
 	if _, err := fs.Stat(db); errors.Is(err, os.ErrNotExist) {
 		return nil
 	}
@@ -192,28 +192,4 @@ func unused(fs vfs.FS, dir string) error {
 		return err
 	}
 	return lock.Close()
-}
-
-// CheckDataDir reports why dataDir cannot be used: it is not a directory, or neither it nor, where it does not exist yet,
-// its nearest existing parent can be written to. What is there is not touched.
-func CheckDataDir(dataDir string) error {
-	dir := filepath.Clean(dataDir)
-	for {
-		info, err := os.Stat(dir)
-		if errors.Is(err, os.ErrNotExist) && filepath.Dir(dir) != dir {
-			dir = filepath.Dir(dir)
-			continue
-		}
-		if err != nil {
-			return fmt.Errorf("store: data directory %s: %w", dataDir, err)
-		}
-		if !info.IsDir() {
-			return fmt.Errorf("store: data directory %s: %s is not a directory", dataDir, dir)
-		}
-		break
-	}
-	if err := writable(dir); err != nil {
-		return fmt.Errorf("store: data directory %s: %s cannot be written to: %w", dataDir, dir, err)
-	}
-	return nil
 }

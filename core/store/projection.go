@@ -14,7 +14,7 @@ import (
 // In the view a key has a claim for each record that yields it, and no tombstones. The record's own key is a claim without a source.
 type projection struct {
 	store   *Store
-	observe func(Removal)
+	observe func(Projected)
 
 	ops    []yielding // of the change at hand
 	parts  []yielded
@@ -22,12 +22,26 @@ type projection struct {
 	told   []viewed
 }
 
-// yielding is what became of one entry: it yielded old and now yields new, nil being nothing. Meta is the record's that new is of.
+// Projected tells an observer of Project about a key of the view.
+type Projected struct {
+	Removal
+	// The record whose application led to it, which is another one than Value's where that came to count since this one does not any more. The offset
+	// is -1 where no record led to it but what the log has lost.
+	ByPartition int32
+	ByOffset    int64
+}
+
+// yielding is what became of one entry: it yielded old and now yields new, nil being nothing. Meta is the record's that new is of, by the one
+// whose application led to it.
 type yielding struct {
 	key      []byte
 	old, new []byte
+	by       version
 	Meta
 }
+
+// noRecord is by what a change came that no record led to.
+var noRecord = version{-1, -1}
 
 // yielded is what a yielding means for one key.
 type yielded struct {
@@ -40,7 +54,7 @@ type yielded struct {
 // viewed is a change that readers see, in the order of the records.
 type viewed struct {
 	op int32
-	Removal
+	Projected
 }
 
 // Project makes the view of a store whose values are yields (see [AppendYield]), and keeps it: from then on every change of an entry
@@ -50,7 +64,7 @@ type viewed struct {
 // after the commit, under the lock that orders commits; it may read both stores and must not change them. What Project itself brings is not told.
 //
 // It may be called once, and while Apply runs, which waits. An error leaves the store without a view.
-func (s *Store) Project(observe func(Removal)) (*Store, error) {
+func (s *Store) Project(observe func(Projected)) (*Store, error) {
 	if err := s.gate.enter(); err != nil {
 		return nil, err
 	}
@@ -63,7 +77,7 @@ func (s *Store) Project(observe func(Removal)) (*Store, error) {
 	if err := s.endLoadLocked(); err != nil {
 		return nil, fmt.Errorf("project: %w", err)
 	}
-	st, err := Open(Options{CacheBytes: s.opts.CacheBytes, Logger: s.opts.Logger, hashMask: s.opts.hashMask})
+	st, err := Open(Options{CacheBytes: s.opts.CacheBytes, Logger: s.opts.Logger, Pebble: s.opts.Pebble, hashMask: s.opts.hashMask})
 	if err != nil {
 		return nil, fmt.Errorf("project: %w", err)
 	}
@@ -85,9 +99,9 @@ func (p *projection) fill(s *Store) error {
 		arena = append(arena, b...)
 		return arena[len(arena)-len(b) : len(arena) : len(arena)]
 	}
-	err := s.rangeEntries(nil, nil, func(e Entry) bool {
-		op := yielding{key: keep(e.Key), new: keep(e.Value), Meta: e.Meta}
-		op.Source, op.Headers = nil, cloneMeta(Meta{Headers: slices.Clone(e.Headers)}).Headers
+	err := s.rangeEntries(RangeOptions{}, func(e Entry) bool {
+		op := yielding{key: keep(e.Key), new: keep(e.Value), by: noRecord, Meta: e.Meta}
+		op.Source, op.Headers = nil, e.Meta.Clone().Headers
 		p.ops = append(p.ops, op)
 		if len(p.ops) >= commitKeys {
 			failed = p.follow()
@@ -102,8 +116,8 @@ func (p *projection) fill(s *Store) error {
 }
 
 // add notes what became of an entry.
-func (p *projection) add(key, old, value []byte, m Meta) {
-	p.ops = append(p.ops, yielding{key: key, old: old, new: value, Meta: m})
+func (p *projection) add(key, old, value []byte, by version, m Meta) {
+	p.ops = append(p.ops, yielding{key: key, old: old, new: value, by: by, Meta: m})
 }
 
 // follow brings what was noted into the view, in one commit of its own, and tells of it. Whoever reads meanwhile may see a part of it, and of a
@@ -152,7 +166,7 @@ func (p *projection) follow() error {
 	}
 	slices.SortStableFunc(p.told, func(a, b viewed) int { return cmp.Compare(a.op, b.op) })
 	for i := range p.told {
-		p.observe(p.told[i].Removal)
+		p.observe(p.told[i].Projected)
 	}
 	return nil
 }
@@ -266,7 +280,7 @@ func (p *projection) change(h *holding, part *yielded) {
 	if p.observe == nil {
 		return
 	}
-	r := Removal{Key: part.key, Partition: op.Partition, Offset: op.Offset, Timestamp: op.Timestamp}
+	r := Projected{Removal{Key: part.key, Partition: op.Partition, Offset: op.Offset, Timestamp: op.Timestamp}, op.by.partition, op.by.offset}
 	if was != nil {
 		r.Old = before.value
 	}
@@ -300,7 +314,7 @@ func (s *Store) projectPlan(b *Batch) error {
 				meta.Headers = promoted.Headers
 			}
 		}
-		s.projection.add(m.Key, s.plan.value(b, c.old), s.plan.value(b, c.value), meta)
+		s.projection.add(m.Key, s.plan.value(b, c.old), s.plan.value(b, c.value), version{b.Partition, m.Offset}, meta)
 	}
 	return s.followed()
 }
@@ -314,7 +328,7 @@ func (s *Store) projectRemoval(z *settled, r Removal) {
 	if now := z.visible(); now != nil {
 		meta.Headers = now.Headers
 	}
-	s.projection.add(z.key, r.Old, r.Value, meta)
+	s.projection.add(z.key, r.Old, r.Value, noRecord, meta)
 }
 
 // followed brings what was noted into the view. Where that fails it is not what the entries come to any more, and nothing more is applied.

@@ -141,7 +141,7 @@ func projectionRound(t *testing.T, r *rand.Rand) {
 	}
 	told := map[string]string{}
 	project := func() *Store {
-		v, err := s.Project(func(c Removal) {
+		v, err := s.Project(func(c Projected) {
 			switch c.Kind {
 			case Created, Updated:
 				told[string(c.Key)] = string(c.Value)
@@ -259,6 +259,30 @@ func TestProjectRefuses(t *testing.T) {
 	}
 	if _, err := s.Project(nil); err == nil {
 		t.Fatal("made a second view")
+	}
+}
+
+// TestProjectionTellsWhatLedToAChange: a value that comes to count again is of one record, and came to it by another.
+func TestProjectionTellsWhatLedToAChange(t *testing.T) {
+	s := mustOpen(t, Options{})
+	defer s.Close()
+	s.SetPartitions([]int32{0, 1})
+	var told []string
+	if _, err := s.Project(func(c Projected) {
+		told = append(told, fmt.Sprintf("%s=%s of %d/%d by %d/%d", c.Key, c.Value, c.Partition, c.Offset, c.ByPartition, c.ByOffset))
+	}); err != nil {
+		t.Fatal(err)
+	}
+	yields := func(v string) []byte { return AppendYield(nil, nil, []YieldTo{{[]byte("k"), []byte(v)}}) }
+	mustApply(t, s, &Batch{Partition: 0, Next: 6, Mutations: []Mutation{{Key: []byte("a"), Value: yields("older"), Offset: 5, Timestamp: 1}}})
+	mustApply(t, s, &Batch{Partition: 1, Next: 8, Mutations: []Mutation{{Key: []byte("b"), Value: yields("newer"), Offset: 7, Timestamp: 2}}})
+	mustApply(t, s, &Batch{Partition: 1, Next: 9, Mutations: []Mutation{{Key: []byte("b"), Tombstone: true, Offset: 8, Timestamp: 3}}})
+	if _, err := s.RemoveBelow(0, 6, nil); err != nil {
+		t.Fatal(err)
+	}
+	want := []string{"k=older of 0/5 by 0/5", "k=newer of 1/7 by 1/7", "k=older of 0/5 by 1/8", "k= of 0/5 by -1/-1"}
+	if !slices.Equal(told, want) {
+		t.Errorf("told %q, want %q", told, want)
 	}
 }
 

@@ -68,38 +68,54 @@ func cloneMeta(m Meta) Meta {
 	return m
 }
 
-// Range calls fn for the entries with lower <= key < upper in the order of the keys' bytes until it returns false; nil is
-// open. The entry is valid during fn, which may be slow and may call the store, Close excepted.
-//
-// With a directory the entries are those of one moment, when Range began. In memory the keys are of that moment, their values are
-// those of the moment when fn is called, and a key that was removed meanwhile is passed over. While Range runs Pebble keeps
-// what it would otherwise have dropped. Once Close is called, Range answers [ErrClosed] when fn returns.
+// Range is [Store.RangeWith] in ascending order with values.
 func (s *Store) Range(lower, upper []byte, fn func(Entry) bool) error {
+	return s.RangeWith(RangeOptions{Lower: lower, Upper: upper}, fn)
+}
+
+// RangeOptions say which entries [Store.RangeWith] goes through, and how. The zero value is all of them in ascending order.
+type RangeOptions struct {
+	Lower, Upper []byte // from Lower (included) to Upper (excluded), in the order of the keys' bytes; nil is open
+	Reverse      bool   // from the last to the first
+	KeysOnly     bool   // Entry.Value is nil; in memory values are not copied then
+}
+
+// RangeWith calls fn for the entries that o says, in the order of the keys' bytes or against it, until fn returns false. The
+// entry is valid during fn, which may be slow and may call the store, Close excepted.
+//
+// With a directory the entries are those of one moment, when RangeWith began. In memory the keys are of that moment, their
+// values are those of the moment when fn is called, and a key that was removed meanwhile is passed over. While RangeWith runs
+// Pebble keeps what it would otherwise have dropped. Once Close is called, RangeWith answers [ErrClosed] when fn returns.
+func (s *Store) RangeWith(o RangeOptions, fn func(Entry) bool) error {
 	if err := s.gate.enter(); err != nil {
 		return err
 	}
 	defer s.gate.leave()
-	if upper != nil && bytes.Compare(lower, upper) >= 0 {
+	if o.Upper != nil && bytes.Compare(o.Lower, o.Upper) >= 0 {
 		return nil
 	}
 	if err := s.endLoad(); err != nil {
 		return err
 	}
-	if err := s.rangeEntries(lower, upper, fn); err != nil {
+	if err := s.rangeEntries(o, fn); err != nil {
 		return fmt.Errorf("range: %w", err)
 	}
 	return nil
 }
 
-func (s *Store) rangeEntries(lower, upper []byte, fn func(Entry) bool) (err error) {
-	it, err := s.newIter(lower, upper)
+func (s *Store) rangeEntries(o RangeOptions, fn func(Entry) bool) (err error) {
+	it, err := s.newIter(o.Lower, o.Upper)
 	if err != nil {
 		return err
 	}
 	defer func() { err = errors.Join(err, it.Close()) }()
+	first, next := it.First, it.Next
+	if o.Reverse {
+		first, next = it.Last, it.Prev
+	}
 	var headers []Header
 	var value []byte
-	for ok := it.First(); ok; ok = it.Next() {
+	for ok := first(); ok; ok = next() {
 		if s.gate.isClosed() {
 			return ErrClosed
 		}
@@ -117,12 +133,15 @@ func (s *Store) rangeEntries(lower, upper []byte, fn func(Entry) bool) (err erro
 		out := Entry{Key: it.Key()[1:], Value: e.value, Meta: e.Meta}
 		if e.noValue {
 			var ok bool
-			if value, ok, err = s.join(&out, value[:0]); err != nil {
+			if value, ok, err = s.join(&out, value[:0], o.KeysOnly); err != nil {
 				return err
 			}
 			if !ok {
 				continue
 			}
+		}
+		if o.KeysOnly {
+			out.Value = nil
 		}
 		if !fn(out) {
 			return nil
@@ -140,20 +159,31 @@ func (s *Store) newIter(lower, upper []byte) (*pebble.Iterator, error) {
 	return s.db.NewIter(&pebble.IterOptions{LowerBound: l, UpperBound: u})
 }
 
-// join adds the index's value to an entry, and the metadata that belongs to that value.
-func (s *Store) join(e *Entry, buf []byte) (value []byte, ok bool, err error) {
+// join adds the index's value to an entry, unless only its key is asked for, and the metadata that belongs to that value.
+func (s *Store) join(e *Entry, buf []byte, keyOnly bool) (value []byte, ok bool, err error) {
 	for {
-		value, v, ok, err := s.index.getVersion(buf, e.Key)
-		if err != nil || !ok {
-			return value, false, err
+		var v version
+		if keyOnly {
+			v, ok, err = s.index.versionOf(e.Key)
+		} else {
+			buf, v, ok, err = s.index.getVersion(buf, e.Key)
 		}
-		e.Value = value
+		if err != nil || !ok {
+			return buf, false, err
+		}
+		e.Value = buf
 		if v == (version{e.Partition, e.Offset}) {
-			return value, true, nil
+			return buf, true, nil
 		}
 		if e.Meta, ok, err = s.meta(e.Key); err != nil || !ok {
-			return value, false, err
+			return buf, false, err
 		}
-		buf = value[:0]
+		buf = buf[:0]
 	}
+}
+
+// GetVersion is Get with the record that the value is of. It reads the index alone.
+func (s *Store) GetVersion(dst, key []byte) (value []byte, partition int32, offset int64, ok bool, err error) {
+	value, v, ok, err := s.index.getVersion(dst, key)
+	return value, v.partition, v.offset, ok, err
 }

@@ -7,7 +7,6 @@ import (
 	"encoding/binary"
 	"errors"
 	"fmt"
-	"os"
 	"slices"
 
 	"github.com/cockroachdb/pebble/v2/objstorage/objstorageprovider"
@@ -324,11 +323,7 @@ func (s *Store) ingestRun() error {
 const runFile = "run.sst"
 
 func (s *Store) removeRun() error {
-	err := s.opts.fs.Remove(s.opts.fs.PathJoin(s.opts.Dir, runFile))
-	if errors.Is(err, os.ErrNotExist) {
-		return nil
-	}
-	return err
+	return remove(s.opts.fs, s.opts.fs.PathJoin(s.opts.Dir, runFile))
 }
 
 // writeRuns makes all durable that was applied.

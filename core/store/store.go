@@ -33,9 +33,18 @@ type Options struct {
 	ViewTime time.Duration
 	ViewKeys int
 
-	fs       vfs.FS // what Dir lies on; nil: the system's
-	tune     func(*pebble.Options)
-	runBytes int // 0: runBytes
+	// FS is what Dir lies on; nil: the system's. It is used as Pebble uses one: what is synced through it has to be durable, and its Lock
+	// has to exclude other processes.
+	FS FS
+	// Pebble changes Pebble's options as they are measured for this package, before they are used: what Pebble costs, and nothing of what
+	// it keeps. Another change is [ErrPebbleOptions]: see [CheckOptions]. It is called at least once for each store that is opened, and does not
+	// keep what it is given. An EventListener that it sets is told beside the store's own. A Cache that it sets may be shared by
+	// several stores and is its maker's to release; CacheBytes has no meaning then.
+	Pebble func(*PebbleOptions)
+
+	fs       vfs.FS                // FS, behind what watches over it
+	tune     func(*pebble.Options) // of tests: anything
+	runBytes int                   // 0: runBytes
 	health   *health
 	backlog  *backlog
 	pause    time.Duration    // 0: retryPause
@@ -61,7 +70,7 @@ func (o Options) withDefaults() Options {
 		o.Logger = slog.New(slog.DiscardHandler)
 	}
 	if o.fs == nil {
-		o.fs = vfs.Default
+		o.fs = fileSystem(o.FS)
 	}
 	if o.Dir == "" {
 		o.fs = vfs.NewMem()
@@ -79,6 +88,17 @@ func (o Options) withDefaults() Options {
 		o.hashMask = ^uint64(0)
 	}
 	return o
+}
+
+// consistent is why the options do not go together; nil where they do.
+func (o Options) consistent() error {
+	switch {
+	case o.ReadOnly && (o.Load || o.Dir == ""):
+		return errors.New("store: ReadOnly is of a directory, and without Load")
+	case o.FS != nil && o.Dir == "":
+		return errors.New("store: FS is what a directory lies on, and none is given")
+	}
+	return nil
 }
 
 // Store is one generation of one topic. All methods may be called at the same time; applies wait for each other.
@@ -120,11 +140,15 @@ type Store struct {
 // Open opens the store, and fills the resident index from the directory before it returns. It makes the directory where
 // there is none. One that is open elsewhere is [ErrInUse]. Close releases what Open took.
 func Open(o Options) (*Store, error) {
-	if o.ReadOnly && (o.Load || o.Dir == "") {
-		return nil, errors.New("store: ReadOnly is of a directory, and without Load")
+	if err := o.consistent(); err != nil {
+		return nil, err
 	}
 	o = o.withDefaults()
-	db, lock, err := openEngine(o)
+	p, err := engineOptions(o)
+	if err != nil {
+		return nil, fmt.Errorf("open store: %w", err)
+	}
+	db, lock, err := openEngine(o, p)
 	if err != nil {
 		return nil, fmt.Errorf("open store: %w", openErr(err))
 	}
@@ -132,7 +156,7 @@ func Open(o Options) (*Store, error) {
 		return nil, errors.Join(fmt.Errorf("open store: %w", err), db.Close(), closeLock(lock))
 	}
 	s := &Store{opts: o, gate: newGate(), db: db, lock: lock, index: newIndex(o.hashMask), moments: newMoments(o.ViewTime)}
-	s.tables = tableOptions(o, db.TableFormat())
+	s.tables = tableOptions(p, db.TableFormat())
 	switch {
 	case o.ReadOnly:
 		s.err = ErrReadOnly

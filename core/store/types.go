@@ -2,6 +2,7 @@ package store
 
 import (
 	"math"
+	"slices"
 	"time"
 )
 
@@ -135,6 +136,12 @@ type Meta struct {
 	// Held is the offset of the newest record of the same partition and source that was refused, over which the value is held; 0
 	// where there is none. What is held is what this store has seen rather than a function of the log.
 	Held int64
+}
+
+// Clone is m with bytes of its own.
+func (m Meta) Clone() Meta {
+	m.Headers = slices.Clone(m.Headers)
+	return cloneMeta(m)
 }
 
 // Entry is a key with its value and origin.

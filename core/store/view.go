@@ -146,10 +146,27 @@ func (v *View) Scan(cursor uint64, count int, fn func(key []byte)) (next uint64,
 	return next, v.look(seen)
 }
 
+// GetVersion is [Store.GetVersion].
+func (v *View) GetVersion(dst, key []byte) (value []byte, partition int32, offset int64, ok bool, err error) {
+	if err := v.look(1); err != nil {
+		return dst, 0, 0, false, err
+	}
+	value, partition, offset, ok, err = v.reads.GetVersion(dst, key)
+	if err := v.judge(err); err != nil {
+		return dst, 0, 0, false, err
+	}
+	return value, partition, offset, ok, nil
+}
+
 // Range is [Store.Range]. What fn was told counts where Range answers nil.
 func (v *View) Range(lower, upper []byte, fn func(Entry) bool) error {
+	return v.RangeWith(RangeOptions{Lower: lower, Upper: upper}, fn)
+}
+
+// RangeWith is [Store.RangeWith]. What fn was told counts where RangeWith answers nil.
+func (v *View) RangeWith(o RangeOptions, fn func(Entry) bool) error {
 	var over error
-	err := v.reads.Range(lower, upper, func(e Entry) bool {
+	err := v.reads.RangeWith(o, func(e Entry) bool {
 		if over = v.look(1); over == nil {
 			over = v.Check()
 		}
