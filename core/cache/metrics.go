@@ -22,7 +22,7 @@ type metrics struct {
 	fetchErrors  *prometheus.CounterVec
 	commitErrors prometheus.Counter
 
-	retentionRemoved, verifiedRemoved, repaired *prometheus.CounterVec
+	retentionRemoved, verifiedRemoved, repaired, writes *prometheus.CounterVec
 }
 
 // topicMetrics are one topic's.
@@ -32,6 +32,7 @@ type topicMetrics struct {
 	retentionRemoved, verifiedRemoved, repaired prometheus.Counter
 
 	invalid, rebuilds *prometheus.CounterVec
+	writes            map[string]prometheus.Counter // by outcome
 	complaints        *limiter
 }
 
@@ -48,6 +49,7 @@ func newMetrics(c *Cache) *metrics {
 		retentionRemoved: vec("retention_removed_total", "Keys that were removed or changed since the log's start moved past their record.", "topic"),
 		verifiedRemoved:  vec("verified_removed_total", "Keys that a verification against the log removed or changed.", "topic"),
 		repaired:         vec("repaired_split_keys_total", "Keys whose outdated records in other partitions were overwritten by tombstones.", "topic"),
+		writes:           vec("writes_total", "Writes by what was told of them: applied here; acknowledged (in the log); pending (in the log, and not applied here in time); unknown (perhaps in the log); failed (not in it).", "topic", "outcome"),
 		fetchErrors:      vec("fetch_errors_total", "Requests to Kafka for records, metadata or ends that did not succeed.", "topic"),
 		commitErrors: prometheus.NewCounter(prometheus.CounterOpts{Namespace: "kafka_cache", Name: "commit_errors_total",
 			Help: "Commits of group offsets that did not succeed."}),
@@ -61,6 +63,10 @@ func (m *metrics) topic(name string) *topicMetrics {
 		invalid: m.invalid.MustCurryWith(by), rebuilds: m.rebuilds.MustCurryWith(by),
 		retentionRemoved: m.retentionRemoved.With(by), verifiedRemoved: m.verifiedRemoved.With(by), repaired: m.repaired.With(by),
 		complaints: &limiter{every: time.Minute, now: time.Now},
+	}
+	t.writes = make(map[string]prometheus.Counter, len(writeOutcomes))
+	for _, outcome := range writeOutcomes {
+		t.writes[outcome] = m.writes.WithLabelValues(name, outcome)
 	}
 	t.invalid.WithLabelValues("decode") // there from the start, so that a rate over it is
 	for _, reason := range rebuildReasons {
@@ -82,6 +88,17 @@ func (t *topicMetrics) rebuildsByReason() map[string]uint64 {
 	return by
 }
 
+// writesByOutcome are those that there were.
+func (t *topicMetrics) writesByOutcome() map[string]uint64 {
+	by := map[string]uint64{}
+	for outcome, c := range t.writes {
+		if n := counted(c); n > 0 {
+			by[outcome] = n
+		}
+	}
+	return by
+}
+
 // totals are the counters' values, for the status.
 func (t *topicMetrics) totals() (applied, keyless, invalid uint64) {
 	return counted(t.applied), counted(t.keyless), counted(t.invalid.WithLabelValues("decode"))
@@ -98,7 +115,7 @@ func counted(c prometheus.Metric) uint64 {
 func (m *metrics) register(r prometheus.Registerer) error {
 	var errs []error
 	for _, c := range []prometheus.Collector{m.applied, m.keyless, m.invalid, m.rebuilds, m.fetchErrors, m.commitErrors,
-		m.retentionRemoved, m.verifiedRemoved, m.repaired, &collector{cache: m.cache}} {
+		m.retentionRemoved, m.verifiedRemoved, m.repaired, m.writes, &collector{cache: m.cache}} {
 		errs = append(errs, r.Register(c))
 	}
 	return errors.Join(errs...)

@@ -85,7 +85,8 @@ func (t *Topic) Submit(w Write, done func(Written, error)) {
 		done(Written{}, ErrNotReady)
 		return
 	}
-	finish := done
+	told := t.accounted(done)
+	finish := told
 	if w.Delete && w.Apply > 0 {
 		key := string(w.Key)
 		t.deletes.begin(key)
@@ -96,7 +97,7 @@ func (t *Topic) Submit(w Write, done func(Written, error)) {
 			}
 			r.Removed = r.Applied && t.deletes.removed(key, partition, r.Offset)
 			t.deletes.end(key)
-			done(r, err)
+			told(r, err)
 		}
 	}
 	others, to := t.otherClaims(w.Key, record.Key)
@@ -106,6 +107,47 @@ func (t *Topic) Submit(w Write, done func(Written, error)) {
 	}
 	t.produceSplit(record, others, to, w.Apply, finish)
 }
+
+// The outcomes of writes that kafka_cache_writes_total tells apart.
+const (
+	outcomeApplied      = "applied"
+	outcomeAcknowledged = "acknowledged"
+	outcomePending      = "pending"
+	outcomeUnknown      = "unknown"
+	outcomeFailed       = "failed"
+)
+
+var writeOutcomes = []string{outcomeApplied, outcomeAcknowledged, outcomePending, outcomeUnknown, outcomeFailed}
+
+// accounted counts what came of a write before it is told.
+func (t *Topic) accounted(done func(Written, error)) func(Written, error) {
+	return func(w Written, err error) {
+		t.metrics.writes[outcomeOf(w, err)].Inc()
+		if errors.Is(err, ErrUnknownOutcome) {
+			if suppressed, ok := t.metrics.complaints.allow(writeComplaint); ok {
+				t.log.Warn("a write may or may not be in the log", "error", err, "unlogged", suppressed)
+			}
+		}
+		done(w, err)
+	}
+}
+
+func outcomeOf(w Written, err error) string {
+	var pending *PendingError
+	switch {
+	case errors.As(err, &pending):
+		return outcomePending
+	case errors.Is(err, ErrUnknownOutcome):
+		return outcomeUnknown
+	case err != nil:
+		return outcomeFailed
+	case w.Applied:
+		return outcomeApplied
+	}
+	return outcomeAcknowledged
+}
+
+const writeComplaint = endsComplaint + 2
 
 // produce writes one record, and finishes once it is applied where that is asked for.
 func (t *Topic) produce(record kafka.ProduceRecord, apply time.Duration, finish func(Written, error)) {
