@@ -91,9 +91,9 @@ func TestTombstonesAreRememberedWhileATransactionIsOpen(t *testing.T) {
 		}
 	}
 	apply(1, 0, 0, true)
-	for minutes := range time.Duration(3) { // both are at their stable ends all the time
-		apply(0, (1+minutes)*time.Minute, 1, false)
-		apply(1, (1+minutes)*time.Minute, 0, false)
+	for _, after := range []time.Duration{time.Minute, 2 * time.Minute, 3 * time.Minute} { // both are at their stable ends all the time
+		apply(0, after, 1, false)
+		apply(1, after, 0, false)
 	}
 	if n := st.Stats().Tombstones; n != 1 {
 		t.Fatalf("%d tombstones are remembered while a transaction is open", n)

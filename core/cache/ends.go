@@ -32,7 +32,9 @@ func (s *session) watchEnds(ctx context.Context) error {
 				t.log.Warn("ask for ends", "error", err, "unlogged", suppressed)
 			}
 		}
-		s.to.tracker().asked(ends)
+		for id, was := range s.to.tracker().asked(ends) {
+			t.log.Warn("the log ends below where it did when the load began: it was truncated", "partition", id, "end", ends[id].LastStable, "was", was)
+		}
 		if t.tracker != s.to.tracker() {
 			t.tracker.asked(ends)
 		}
@@ -40,6 +42,7 @@ func (s *session) watchEnds(ctx context.Context) error {
 			return err
 		}
 		t.judge()
+		s.tellSplit()
 		if time.Since(settingsAt) < settingsEvery {
 			continue
 		}

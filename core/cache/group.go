@@ -71,5 +71,7 @@ func (c *Cache) deleteGroup(ctx context.Context) {
 	}
 	if err := c.client.DeleteGroup(ctx, c.cfg.Identity); err != nil {
 		c.log.Warn("delete the group", "group", c.cfg.Identity, "error", err)
+		return
 	}
+	c.log.Info("the group was deleted", "group", c.cfg.Identity)
 }

@@ -21,7 +21,7 @@ type metrics struct {
 	fetchErrors  *prometheus.CounterVec
 	commitErrors prometheus.Counter
 
-	retentionRemoved, verifiedRemoved, repaired, deadLetters *prometheus.CounterVec
+	retentionRemoved, verifiedRemoved, repaired, deadLetters, writes *prometheus.CounterVec
 }
 
 // topicMetrics are one topic's.
@@ -31,6 +31,7 @@ type topicMetrics struct {
 	retentionRemoved, verifiedRemoved, repaired prometheus.Counter
 
 	invalid, rebuilds, deadLetters *prometheus.CounterVec
+	writes                         map[string]prometheus.Counter // by outcome
 	complaints                     *limiter
 }
 
@@ -48,6 +49,7 @@ func newMetrics(c *Cache) *metrics {
 		verifiedRemoved:  vec("verified_removed_total", "Keys that a verification against the log removed or changed.", "topic"),
 		repaired:         vec("repaired_split_keys_total", "Keys whose outdated records in other partitions were overwritten by tombstones.", "topic"),
 		deadLetters:      vec("dead_letters_total", "Copies of refused records to the dead-letter topic; failed: those that Kafka did not take.", "topic", "result"),
+		writes:           vec("writes_total", "Writes by what was told of them: applied here; acknowledged (in the log); pending (in the log, and not applied here in time); unknown (perhaps in the log); refused (in the log, and by a rule of the topic when it was read); failed (not in it).", "topic", "outcome"),
 		fetchErrors:      vec("fetch_errors_total", "Requests to Kafka for records, metadata or ends that did not succeed.", "topic"),
 		commitErrors: prometheus.NewCounter(prometheus.CounterOpts{Namespace: "kafka_cache", Name: "commit_errors_total",
 			Help: "Commits of group offsets that did not succeed."}),
@@ -68,6 +70,10 @@ func (m *metrics) topic(name string) *topicMetrics {
 	for _, result := range []string{"written", "failed"} {
 		t.deadLetters.WithLabelValues(result)
 	}
+	t.writes = make(map[string]prometheus.Counter, len(writeOutcomes))
+	for _, outcome := range writeOutcomes {
+		t.writes[outcome] = m.writes.WithLabelValues(name, outcome)
+	}
 	for _, reason := range rebuildReasons {
 		t.rebuilds.WithLabelValues(reason)
 	}
@@ -82,6 +88,17 @@ func (t *topicMetrics) rebuildsByReason() map[string]uint64 {
 	for _, reason := range rebuildReasons {
 		if n := counted(t.rebuilds.WithLabelValues(reason)); n > 0 {
 			by[reason] = n
+		}
+	}
+	return by
+}
+
+// writesByOutcome are those that there were.
+func (t *topicMetrics) writesByOutcome() map[string]uint64 {
+	by := map[string]uint64{}
+	for outcome, c := range t.writes {
+		if n := counted(c); n > 0 {
+			by[outcome] = n
 		}
 	}
 	return by
@@ -107,7 +124,7 @@ func counted(c prometheus.Metric) uint64 {
 // collectors are all that a Cache registers.
 func (m *metrics) collectors() []prometheus.Collector {
 	return []prometheus.Collector{m.applied, m.keyless, m.invalid, m.rebuilds, m.fetchErrors, m.commitErrors,
-		m.retentionRemoved, m.verifiedRemoved, m.repaired, m.deadLetters, &collector{cache: m.cache}}
+		m.retentionRemoved, m.verifiedRemoved, m.repaired, m.deadLetters, m.writes, &collector{cache: m.cache}}
 }
 
 // register registers all of them, or none.

@@ -143,7 +143,11 @@ func (t *Topic) session(ctx context.Context) error {
 	g.tracker().begin(ends, start, len(start) == 0)
 	g.store.SetPartitions(g.tracker().known())
 	if !t.Ready() && t.stateNow() != Rebuilding {
-		t.setState(CatchingUp, "reading the log")
+		if len(start) == 0 {
+			t.setState(CatchingUp, "reading the log")
+		} else {
+			t.setState(CatchingUp, "reading on from what is stored")
+		}
 	}
 	s := &session{topic: t, info: info, to: g, began: time.Now(), suspect: make(chan struct{}, 1)}
 	s.freshness = newFreshness(t.log, g.store.Checkpoint(), s.suspected)

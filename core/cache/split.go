@@ -298,6 +298,19 @@ func (t *Topic) repair(ctx context.Context, st *store.Store, key []byte, claims 
 	return w.Position, err
 }
 
+// tellSplit says once in a session that there are split keys, and when there are none any more.
+func (s *session) tellSplit() {
+	stats := s.to.store.Stats()
+	if split := stats.SplitKeys > 0; split != s.split {
+		s.split = split
+		if split {
+			s.topic.log.Warn("keys have records in several partitions: the newest by timestamp counts", "keys", stats.SplitKeys, "deleted", stats.SplitDeleted)
+		} else {
+			s.topic.log.Info("no key has records in several partitions any more")
+		}
+	}
+}
+
 // repairLoop repairs split keys without being asked.
 func (s *session) repairLoop(ctx context.Context) error {
 	ticker := time.NewTicker(repairEvery)

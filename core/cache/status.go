@@ -32,6 +32,8 @@ type TopicStatus struct {
 	Rebuild *RebuildStatus `json:"rebuild,omitempty"`
 	// Rebuilds counts rebuilds and verifications since the start of the process, by reason.
 	Rebuilds map[string]uint64 `json:"rebuilds"`
+	// Writes counts writes through this instance since its start, by what was told of them.
+	Writes map[string]uint64 `json:"writes"`
 	// SplitKeys have records in several partitions; of SplitKeysDeleted the newest is a tombstone.
 	SplitKeys        int64 `json:"splitKeys"`
 	SplitKeysDeleted int64 `json:"splitKeysDeleted"`
@@ -136,6 +138,7 @@ func (t *Topic) Status() TopicStatus {
 	s.Start, s.NotComparable = t.start.spec, t.notComparable()
 	s.Comparable = s.NotComparable == ""
 	s.Rebuild, s.Rebuilds = t.rebuildStatus(s.Serving), t.metrics.rebuildsByReason()
+	s.Writes = t.metrics.writesByOutcome()
 	s.RetentionRemoved, s.VerifiedRemoved = counted(t.metrics.retentionRemoved), counted(t.metrics.verifiedRemoved)
 	s.HistoryDependent = t.meaning.history() != ""
 	s.Applied, s.Keyless, s.InvalidByRule = t.metrics.totals()

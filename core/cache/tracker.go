@@ -270,8 +270,8 @@ func (t *tracker) blockedFor(id int32) (longest time.Duration, partition int32) 
 	return longest, partition
 }
 
-// asked takes freshly asked ends. A log that was truncated below the end that a load waits for lowers it.
-func (t *tracker) asked(ends map[int32]kafka.Ends) {
+// asked takes freshly asked ends. A log that was truncated below the end that a load waits for lowers it; lowered are the ends that were, by partition.
+func (t *tracker) asked(ends map[int32]kafka.Ends) (lowered map[int32]int64) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	for id, e := range ends {
@@ -282,10 +282,15 @@ func (t *tracker) asked(ends map[int32]kafka.Ends) {
 		p.ends = e
 		p.logStart = max(p.logStart, e.LogStart)
 		if !p.caughtUp && e.LastStable < p.target {
+			if lowered == nil {
+				lowered = map[int32]int64{}
+			}
+			lowered[id] = p.target
 			p.target = e.LastStable
 		}
 		t.coverLocked(p)
 	}
+	return lowered
 }
 
 // coverLocked counts freshness from the high watermark: an acknowledged write that an open transaction hides is not covered.

@@ -65,7 +65,12 @@ func TestReadyBelowTheFirstEndWaitsForIt(t *testing.T) {
 	if tr.publish(batch(0, 7), 7, true).ready {
 		t.Fatal("a replica that is behind made the topic ready below the end captured at the start")
 	}
-	tr.asked(ends(7)) // the log was truncated
+	if lowered := tr.asked(ends(7)); len(lowered) != 1 || lowered[0] != 10 { // the log was truncated
+		t.Fatalf("lowered %v", lowered)
+	}
+	if lowered := tr.asked(ends(8)); len(lowered) != 0 {
+		t.Fatalf("lowered %v once more", lowered)
+	}
 	if !tr.publish(batch(0, 7), 7, true).ready {
 		t.Fatal("a truncated log is waited for")
 	}

@@ -130,9 +130,10 @@ func (t *Topic) Submit(w Write, done func(Written, error)) {
 		done(Written{}, ErrNotReady)
 		return
 	}
-	finish := done
+	told := t.accounted(done)
+	finish := told
 	if w.Apply > 0 && (w.Delete || t.meaning.refuses()) {
-		finish = t.followed(string(w.Key), w.Delete, done)
+		finish = t.followed(string(w.Key), w.Delete, told)
 	}
 	others, to := t.otherClaims(w.Key, record.Key)
 	if len(others) == 0 {
@@ -169,6 +170,53 @@ func (t *Topic) outcome(key string, r *Written) error {
 	}
 	return nil
 }
+
+// The outcomes of writes that kafka_cache_writes_total tells apart.
+const (
+	outcomeApplied      = "applied"
+	outcomeAcknowledged = "acknowledged"
+	outcomePending      = "pending"
+	outcomeUnknown      = "unknown"
+	outcomeRefused      = "refused"
+	outcomeFailed       = "failed"
+)
+
+var writeOutcomes = []string{outcomeApplied, outcomeAcknowledged, outcomePending, outcomeUnknown, outcomeRefused, outcomeFailed}
+
+// accounted counts what came of a write before it is told.
+func (t *Topic) accounted(done func(Written, error)) func(Written, error) {
+	return func(w Written, err error) {
+		t.metrics.writes[outcomeOf(w, err)].Inc()
+		if errors.Is(err, ErrUnknownOutcome) {
+			if suppressed, ok := t.metrics.complaints.allow(writeComplaint); ok {
+				t.log.Warn("a write may or may not be in the log", "error", err, "unlogged", suppressed)
+			}
+		}
+		done(w, err)
+	}
+}
+
+func outcomeOf(w Written, err error) string {
+	var pending *PendingError
+	var invalid *InvalidError
+	switch {
+	case err == nil:
+	case errors.As(err, &pending):
+		return outcomePending
+	case errors.As(err, &invalid) && invalid.Written != nil:
+		return outcomeRefused
+	case errors.Is(err, ErrUnknownOutcome):
+		return outcomeUnknown
+	default:
+		return outcomeFailed
+	}
+	if w.Applied {
+		return outcomeApplied
+	}
+	return outcomeAcknowledged
+}
+
+const writeComplaint = endsComplaint + 2
 
 // produce writes one record, and finishes once it is applied where that is asked for.
 func (t *Topic) produce(record kafka.ProduceRecord, apply time.Duration, finish func(Written, error)) {

@@ -58,6 +58,7 @@ func passedOver(ctx context.Context, r *Run, spec Spec, metric string, counted f
 	r.AtEnd(ctx, i, spec.Topic)
 	r.Says(ctx, i, 5*time.Second, "that two records were passed over", func(s TopicStatus) bool { return counted(s) == 2 })
 	r.Measures(ctx, i, 5*time.Second, func(v float64, _ bool) bool { return v == 2 }, metric)
+	r.loggedSoon(ctx, i, "record not used")
 	r.Produce(record(spec.Topic, "a", "3"))
 	want["a"] = "3"
 	r.Has(ctx, i, want, 10*time.Second)

@@ -45,6 +45,7 @@ func truncatedWhileLoading(ctx context.Context, r *Run) error {
 		r.Errorf("it became ready %.0f s after the election", took.Seconds())
 	}
 	r.Has(ctx, i, want, 20*time.Second)
+	r.loggedSoon(ctx, i, "the log ends below where it did when the load began: it was truncated")
 	t.heal(ctx)
 	r.Produce(record(t.topic, "later", "x"))
 	r.Gets(ctx, i, "later", "x", 20*time.Second)

@@ -25,7 +25,7 @@ func init() {
 		}},
 		Scenario{ID: "B1", Name: "killed while it is verified", Settings: throttledSettings, Private: true, Needs: []Capability{Durable, Reports}, Run: killedWhileVerified},
 		Scenario{ID: "B2", Name: "stands still again and again for as long as tombstones are kept", Run: standsStillAgain},
-		Scenario{ID: "B2", Name: "a load is killed, and goes on when its tombstones are gone", Settings: throttledSettings, Private: true, Needs: []Capability{Durable, Reports}, Run: loadResumedLate},
+		Scenario{ID: "B2", Name: "a load is killed, and goes on when its tombstones are gone", Settings: throttledSettings, Private: true, Slow: true, Needs: []Capability{Durable, Reports}, Run: loadResumedLate},
 	)
 }
 

@@ -78,6 +78,7 @@ func deletedWhileStopped(ctx context.Context, r *Run, retention time.Duration, a
 	second := r.Start(ctx, Spec{Topic: topic, DataDir: dir})
 	took := r.Ready(ctx, second)
 	r.HasNow(ctx, second, r.Truth(ctx, topic), "when ready")
+	r.loggedState(ctx, second, "CatchingUp", "reading on from what is stored")
 	if reason == "" {
 		r.NotRebuilt(ctx, second)
 	} else {
@@ -168,6 +169,7 @@ func slowFirstLoad(ctx context.Context, r *Run) error {
 	r.Says(ctx, i, 20*time.Second, "that it has read the first records", func(s TopicStatus) bool {
 		return !s.Serving && len(s.Partitions) == 1 && s.Partitions[0].Position > 100
 	})
+	r.inState(ctx, i, "CatchingUp", "reading the log")
 	change(r, topic)
 	compactedAway(ctx, r, topic)
 	if _, _, err := i.Get(ctx, "gone"); err == nil {
@@ -200,7 +202,7 @@ func deletedWhilePaused(ctx context.Context, r *Run, retention time.Duration, ex
 	r.Has(ctx, i, r.Truth(ctx, topic), 20*time.Second)
 	if expired {
 		r.rebuiltOften(ctx, i, "expired")
-		r.loggedState(i, "Rebuilding", "expired")
+		r.loggedState(ctx, i, "Rebuilding", "expired")
 		r.verifiedRemoved(ctx, i)
 	} else {
 		r.NotRebuilt(ctx, i)

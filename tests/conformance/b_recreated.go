@@ -65,7 +65,7 @@ func recreated(ctx context.Context, r *Run, running bool, partitions, n int) err
 	r.Has(ctx, i, want, 30*time.Second)
 	r.AtEnd(ctx, i, topic)
 	r.Rebuilt(ctx, i, "recreated", 1)
-	r.loggedState(i, "Rebuilding", "recreated")
+	r.loggedState(ctx, i, "Rebuilding", "recreated")
 	r.Says(ctx, i, 5*time.Second, "another topic id, and its partitions alone", func(s TopicStatus) bool {
 		return s.ID != "" && s.ID != oldID && len(s.Partitions) == partitions
 	})

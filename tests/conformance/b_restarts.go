@@ -110,7 +110,7 @@ func otherRules(ctx context.Context, r *Run, key, value string, set func(*Spec, 
 		r.HasNow(ctx, i, step.want, "at the end")
 		r.Rebuilt(ctx, i, "rules", step.rebuilt)
 		if step.rebuilt > 0 {
-			r.loggedState(i, "Rebuilding", "rules")
+			r.loggedState(ctx, i, "Rebuilding", "rules")
 		}
 		how := i.Stop
 		if n%2 == 1 {

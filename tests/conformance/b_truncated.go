@@ -67,7 +67,7 @@ func truncated(ctx context.Context, r *Run, t *twoReplicas, stopped bool, grow i
 	}
 	r.Has(ctx, i, want, 40*time.Second)
 	r.Rebuilt(ctx, i, "truncated", 1)
-	r.loggedState(i, "Rebuilding", "truncated")
+	r.loggedState(ctx, i, "Rebuilding", "truncated")
 	t.heal(ctx)
 	r.Produce(record(t.topic, "later", "x"))
 	r.Gets(ctx, i, "later", "x", 20*time.Second)

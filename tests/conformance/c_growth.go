@@ -26,6 +26,7 @@ func grownWhileRunning(ctx context.Context, r *Run) error {
 	began := time.Now()
 	r.Has(ctx, i, map[string]string{"a": "1", "b": "2", "c": "3"}, 15*time.Second)
 	took := time.Since(began)
+	r.loggedSoon(ctx, i, "partitions found")
 	r.AtEnd(ctx, i, topic)
 	r.sameAsFresh(ctx, i, topic)
 	r.Sawf("their records are there after %.1f s", took.Seconds())

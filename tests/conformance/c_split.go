@@ -35,6 +35,7 @@ func (r *Run) splitCounted(ctx context.Context, i Instance, keys, deleted int64)
 		return s.SplitKeys == keys && s.SplitKeysDeleted == deleted
 	})
 	r.Measures(ctx, i, 5*time.Second, func(v float64, ok bool) bool { return ok && v == float64(keys) }, "kafka_cache_split_keys")
+	r.loggedSoon(ctx, i, "keys have records in several partitions: the newest by timestamp counts")
 }
 
 // splitByGrowth: an instance that has seen the topic grow, one that was stopped before, and one that reads everything at once hold the same.

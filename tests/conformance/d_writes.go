@@ -29,6 +29,12 @@ func retriedByClients(err error) bool {
 	return false
 }
 
+// told checks how many writes are counted of which that was told.
+func (r *Run) told(ctx context.Context, i Instance, outcome string, n uint64) {
+	r.Says(ctx, i, 5*time.Second, fmt.Sprintf("%d writes that are %s", n, outcome), func(s TopicStatus) bool { return s.Writes[outcome] == n })
+	r.Measures(ctx, i, 5*time.Second, func(v float64, ok bool) bool { return ok && v == float64(n) }, "kafka_cache_writes_total", "outcome="+outcome)
+}
+
 // writeToStandingLeader: the leader takes the request, or its socket does, and nobody can tell what came of it.
 func writeToStandingLeader(ctx context.Context, r *Run) error {
 	topic := r.Topic(1, nil)
@@ -56,6 +62,8 @@ func writeToStandingLeader(ctx context.Context, r *Run) error {
 		r.Errorf("meanwhile a read says %q (there: %v, %v)", got, found, err)
 	}
 	r.Misses(ctx, i, "unknown", "before it is in the log")
+	r.told(ctx, i, "unknown", 1)
+	r.loggedSoon(ctx, i, "a write may or may not be in the log")
 	r.Cluster.Brokers[0].Resume()
 	r.Await(ctx, 20*time.Second, "writes are taken again", func(ctx context.Context) error { return w.Put(ctx, "after", "1") })
 	r.Has(ctx, i, r.Truth(ctx, topic), 15*time.Second)
@@ -99,6 +107,7 @@ func writeWithoutLeader(ctx context.Context, r *Run) error {
 		return err
 	}
 	r.Await(ctx, 30*time.Second, "writes are taken again", func(ctx context.Context) error { return w.Put(ctx, "after", "1") })
+	r.Measures(ctx, i, 5*time.Second, positive, "kafka_cache_writes_total", "outcome=failed")
 	truth := r.Truth(ctx, topic)
 	r.Has(ctx, i, truth, 15*time.Second)
 	for k := range unknown {

@@ -116,6 +116,7 @@ func groupIsDeleted(ctx context.Context, r *Run) error {
 	if err := i.Stop(ctx); err != nil {
 		return err
 	}
+	r.loggedSoon(ctx, i, "the group was deleted")
 	if is, err := has(); err != nil || is {
 		return fmt.Errorf("the group is there after a clean exit (%w)", err)
 	}

@@ -27,6 +27,7 @@ func init() {
 		outage("the broker is gone for a while", kill, start),
 		outage("the broker stands still for a while", func(b *kafkatest.Broker) error { b.Pause(); return nil }, func(b *kafkatest.Broker) error { b.Resume(); return nil }),
 		Scenario{ID: "E3", Name: "it verifies after an outage that was longer than tombstones are kept", Brokers: []int{1}, Private: true, Needs: []Capability{Reports}, Run: verifiesAfterOutage},
+		Scenario{ID: "E3", Name: "all brokers are killed at once, and come back", Brokers: []int{3}, Private: true, Needs: []Capability{Durable}, Limit: 3 * time.Minute, Run: allBrokersKilled},
 		Scenario{ID: "E4", Name: "a leader stands still", Brokers: []int{3}, Private: true, Run: leaderStandsStill},
 	)
 }
@@ -51,6 +52,8 @@ func servesThrough(ctx context.Context, r *Run, down, up func(b *kafkatest.Broke
 		r.Says(ctx, i, 15*time.Second, "that it is stale, since when, and why", func(s TopicStatus) bool {
 			return s.State == "Stale" && s.Serving && s.Reason != "" && len(s.Partitions) == 2 && s.Partitions[0].FetchAgeSeconds > 0
 		})
+		r.inState(ctx, i, "Stale", "no fetch of partition …")
+		r.Measures(ctx, i, 5*time.Second, positive, "kafka_cache_last_fetch_age_seconds")
 		if code, body, err := rep.HTTP(ctx, "/readyz"); err != nil || code != http.StatusOK {
 			r.Errorf("/readyz says %d %.100s (%v)", code, body, err)
 		}
@@ -96,6 +99,52 @@ func servesThrough(ctx context.Context, r *Run, down, up func(b *kafkatest.Broke
 	return nil
 }
 
+// allBrokersKilled: leaders that have just been elected know less than was acknowledged, until their followers have asked them. That is no truncated log, neither for
+// an instance that runs nor for one that starts.
+func allBrokersKilled(ctx context.Context, r *Run) error {
+	topic, dir := r.Topic(3, nil), r.TempDir()
+	r.Produce(records(topic, "k", 300, "1")...)
+	running, stopped := r.Start(ctx, Spec{Topic: topic}), r.Start(ctx, Spec{Topic: topic, DataDir: dir})
+	r.Ready(ctx, running)
+	r.Ready(ctx, stopped)
+	for n := range 20 { // up to the moment of the kill
+		r.Produce(record(topic, fmt.Sprintf("k%d", n), fmt.Sprint(n)))
+	}
+	want := r.Truth(ctx, topic)
+	r.Has(ctx, running, want, 10*time.Second)
+	r.Has(ctx, stopped, want, 10*time.Second)
+	if err := stopped.Stop(ctx); err != nil {
+		return err
+	}
+	served := r.servedThroughout(ctx, running, "k7")
+	for _, b := range r.Cluster.Brokers {
+		b.Kill()
+	}
+	for _, b := range r.Cluster.Brokers {
+		if err := b.Start(); err != nil {
+			return err
+		}
+	}
+	stopped = r.Start(ctx, Spec{Topic: topic, DataDir: dir})
+	r.Ready(ctx, stopped)
+	r.HasNow(ctx, stopped, want, "when ready")
+	r.Await(ctx, time.Minute, "all leaders answer", func(ctx context.Context) error {
+		ends, err := r.Cluster.Admin(r).ListEndOffsets(ctx, topic)
+		return errors.Join(err, ends.Error())
+	})
+	r.Produce(record(topic, "k7", "2"), tombstone(topic, "k8"), record(topic, "new", "1"))
+	want = r.Truth(ctx, topic)
+	for _, i := range []Instance{running, stopped} {
+		r.Has(ctx, i, want, 40*time.Second)
+		r.AtEnd(ctx, i, topic)
+		r.NotRebuilt(ctx, i)
+	}
+	served()
+	r.sameAsFresh(ctx, running, topic)
+	r.Sawf("served throughout, and nothing was taken for truncated")
+	return nil
+}
+
 // verifiesAfterOutage: with tombstones that may go at once, a gap of some seconds is too long not to look.
 func verifiesAfterOutage(ctx context.Context, r *Run) error {
 	topic := r.Topic(1, compacted(0))
@@ -120,7 +169,7 @@ func verifiesAfterOutage(ctx context.Context, r *Run) error {
 	}
 	served := r.servedThroughout(ctx, i, "k7")
 	r.Measures(ctx, i, 30*time.Second, func(v float64, ok bool) bool { return ok && v > before }, "kafka_cache_rebuilds_total", "reason=expired")
-	r.loggedState(i, "Rebuilding", "expired")
+	r.loggedState(ctx, i, "Rebuilding", "expired")
 	r.AtEnd(ctx, i, topic)
 	served()
 	r.Has(ctx, i, r.Truth(ctx, topic), 10*time.Second)
@@ -231,6 +280,8 @@ func leaderStandsStill(ctx context.Context, r *Run) error {
 		}
 		return nil
 	})
+	r.Measures(ctx, i, 5*time.Second, positive, "kafka_cache_fetch_errors_total")
+	r.loggedSoon(ctx, i, "fetch")
 	r.AtEnd(ctx, i, topic)
 	r.NotRebuilt(ctx, i)
 	r.sameAsFresh(ctx, i, topic)

@@ -42,7 +42,7 @@ type TopicStatus struct {
 	Start                                          string
 	Rebuild                                        *RebuildStatus
 	SplitKeys, SplitKeysDeleted                    int64
-	Rebuilds                                       map[string]uint64
+	Rebuilds, Writes                               map[string]uint64
 	RetentionRemoved, VerifiedRemoved              uint64
 	Comparable                                     bool
 	NotComparable                                  string

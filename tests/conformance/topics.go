@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"strings"
 	"sync"
 	"time"
 
@@ -110,6 +111,10 @@ func severalTopics(ctx context.Context, r *Run) error {
 	// What was written to the topic that goes on meanwhile is followed meanwhile.
 	r.Produce(record(steady, "during", "1"))
 	r.Await(ctx, 10*time.Second, "the other topic follows its log", func(ctx context.Context) error { return first.Get(ctx, "during").Err() })
+	if s := r.topicIs(ctx, i, victim, "Stale"); !s.Serving || !strings.Contains(s.Reason, "does not exist any more") {
+		r.Errorf("the deleted topic is %s, serving %v", s, s.Serving)
+	}
+	r.inState(ctx, i, "Stale", "the topic does not exist any more…")
 	r.Cluster.CreateTopic(r, victim, 1, nil)
 	r.Produce(records(victim, "new", 20, "1")...)
 	r.Await(ctx, 40*time.Second, "the recreated topic's contents", func(ctx context.Context) error {

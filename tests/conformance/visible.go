@@ -2,7 +2,9 @@ package conformance
 
 import (
 	"context"
+	"errors"
 	"fmt"
+	"slices"
 	"strings"
 	"time"
 )
@@ -11,17 +13,15 @@ import (
 // kafka_cache_rebuilds_total and in the status, and named in a line of the log. What is wrong with that does not end the scenario. It does nothing for one that does not report.
 func (r *Run) Rebuilt(ctx context.Context, i Instance, reason string, n float64) {
 	r.rebuilt(ctx, i, reason, func(counted float64) bool { return counted == n })
-	if rep, ok := i.(Reporter); ok && n > 0 && !logged(rep, reason) {
-		r.Errorf("no line of the log has the reason %q", reason)
+	if n > 0 {
+		r.loggedReason(ctx, i, reason)
 	}
 }
 
 // rebuiltOften is Rebuilt for at least one: an instance that is slowed down may fall behind for too long again.
 func (r *Run) rebuiltOften(ctx context.Context, i Instance, reason string) {
 	r.rebuilt(ctx, i, reason, func(counted float64) bool { return counted > 0 })
-	if rep, ok := i.(Reporter); ok && !logged(rep, reason) {
-		r.Errorf("no line of the log has the reason %q", reason)
-	}
+	r.loggedReason(ctx, i, reason)
 }
 
 func (r *Run) rebuilt(ctx context.Context, i Instance, reason string, enough func(counted float64) bool) {
@@ -38,14 +38,31 @@ func (r *Run) NotRebuilt(ctx context.Context, i Instance) {
 	}
 }
 
-// logged tells whether a line has a reason that is this one, or begins with it and a colon.
-func logged(rep Reporter, reason string) bool {
-	for _, line := range rep.Logged() {
-		if s, _ := line["reason"].(string); s == reason || strings.HasPrefix(s, reason+":") {
-			return true
-		}
+// loggedReason waits for a line that has a reason which is this one, or begins with it and a colon.
+func (r *Run) loggedReason(ctx context.Context, i Instance, reason string) {
+	r.logged(ctx, i, fmt.Sprintf("has the reason %q", reason), func(line map[string]any) bool {
+		s, _ := line["reason"].(string)
+		return s == reason || strings.HasPrefix(s, reason+":")
+	})
+}
+
+// logged waits until an instance which reports has logged a line that is as asked. Where there is none, the scenario goes on as a failed one.
+func (r *Run) logged(ctx context.Context, i Instance, what string, is func(line map[string]any) bool) {
+	rep, ok := i.(Reporter)
+	if !ok {
+		return
 	}
-	return false
+	r.expect(ctx, 10*time.Second, "a line of the log "+what, func(context.Context) error {
+		if !slices.ContainsFunc(rep.Logged(), is) {
+			return errors.New("there is none")
+		}
+		return nil
+	})
+}
+
+// loggedSoon is logged for a message.
+func (r *Run) loggedSoon(ctx context.Context, i Instance, msg string) {
+	r.logged(ctx, i, fmt.Sprintf("says %q", msg), func(line map[string]any) bool { return line["msg"] == msg })
 }
 
 // Says waits until the status of an instance which reports is as done asks. Where it is not, the scenario goes on as a failed one.
@@ -102,18 +119,7 @@ func (r *Run) AtEnd(ctx context.Context, i Instance, topic string) {
 	})
 	r.Measures(ctx, i, 5*time.Second, zero, "kafka_cache_consumer_lag_records")
 	r.Measures(ctx, i, 5*time.Second, zero, "kafka_cache_consumer_lag_high_watermark_records")
-	if rep, ok := i.(Reporter); ok && !loggedMessage(rep, "ready") {
-		r.Errorf("no line of the log says that it is ready")
-	}
-}
-
-func loggedMessage(rep Reporter, msg string) bool {
-	for _, line := range rep.Logged() {
-		if line["msg"] == msg {
-			return true
-		}
-	}
-	return false
+	r.loggedSoon(ctx, i, "ready")
 }
 
 // String is for sentences.
@@ -134,18 +140,19 @@ func (s TopicStatus) String() string {
 	return text
 }
 
-// loggedState checks that a line of the log names the state with the reason.
-func (r *Run) loggedState(i Instance, state, reason string) {
-	rep, ok := i.(Reporter)
-	if !ok {
-		return
-	}
-	for _, line := range rep.Logged() {
-		if s, _ := line["reason"].(string); line["state"] == state && (s == reason || strings.HasPrefix(s, reason+":")) {
-			return
-		}
-	}
-	r.Errorf("no line of the log says state %s, reason %s", state, reason)
+// loggedState waits for a line of the log that names the state with the reason, of which the beginning is enough where it is given with an ellipsis.
+func (r *Run) loggedState(ctx context.Context, i Instance, state, reason string) {
+	begins, short := strings.CutSuffix(reason, "…")
+	r.logged(ctx, i, fmt.Sprintf("says state %s, reason %s", state, reason), func(line map[string]any) bool {
+		s, _ := line["reason"].(string)
+		return line["state"] == state && (s == reason || strings.HasPrefix(s, reason+":") || short && strings.HasPrefix(s, begins))
+	})
+}
+
+// inState checks that a metric and a line of the log name the state that the status has.
+func (r *Run) inState(ctx context.Context, i Instance, state, reason string) {
+	r.Measures(ctx, i, 5*time.Second, func(v float64, ok bool) bool { return ok && v == 1 }, "kafka_cache_state", "state="+state)
+	r.loggedState(ctx, i, state, reason)
 }
 
 // verifiedRemoved checks that what a verification has removed is counted.

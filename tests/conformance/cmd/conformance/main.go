@@ -130,7 +130,11 @@ func run(o options) (failed int, err error) {
 		}
 	}
 	fmt.Fprintf(os.Stderr, "%d of %d failed, in %v\n", failed, len(all), time.Since(began).Round(time.Second))
-	repeat := fmt.Sprintf("go -C tests run ./conformance/cmd/conformance -adapter %s", o.adapter)
+	var sizes []string
+	for _, n := range o.brokers {
+		sizes = append(sizes, strconv.Itoa(n))
+	}
+	repeat := fmt.Sprintf("make conformance CONFORMANCE_ARGS='-adapter %s -brokers %s'", o.adapter, strings.Join(sizes, ","))
 	table := conformance.Table(subject, kafkatest.DefaultVersion, repeat, o.brokers, all)
 	if o.out == "" {
 		fmt.Print(table)

@@ -173,7 +173,9 @@ $ echo $?
 | 3 | none differs, but a topic could not be compared in time, or cannot be as it is configured: its line says why |
 
 ` + "`GET /api/v1/checksum?topic=NAME`" + ` (and ` + "`&full`" + `) of the admin address is what it asks: for each partition a sum over (key, partition, offset) of what is held, with those that were
-noted at earlier offsets.
+noted at earlier offsets, and, apart, a sum over the values that tombstones of other partitions hide. That one depends on several partitions, so where there are such keys
+(` + "`kafka_cache_split_keys{newest=\"tombstone\"}`" + `) both instances have to be at the same positions once: on a topic that is written to all the time it comes to exit status 3 until
+` + "`KAFKA.REPAIR`" + ` has mended them.
 `
 
 // WriteEffective writes the configuration as a file that would yield it, each option with where its value comes from.
