@@ -43,7 +43,7 @@ func CheckDataDirOn(fs FS, dataDir string) error {
 		}
 		break
 	}
-	err := error(nil)
+	var err error
 	if fs == nil {
 		err = writable(dir)
 	} else {
