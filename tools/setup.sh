@@ -1,9 +1,10 @@
 #!/usr/bin/env bash
 # Gets what `make test` needs beyond Go, and only what is missing: a C compiler
 # (for -race), Java 17 and Maven (for Kafka), redis-server (what replies are
-# compared with), Python with redis-py (one of the clients) and Confluent's
-# serializers, Node.js with the original's encodings. Installs Debian packages
-# where it may, and otherwise says exactly what to install.
+# compared with), kcat, curl and xxd (which the documents use), Python with
+# redis-py (one of the clients) and Confluent's serializers, Node.js with the
+# original's encodings. Installs Debian packages where it may, and otherwise says
+# exactly what to install.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
@@ -43,6 +44,9 @@ look() {
 	has_java || need "openjdk-17-jre-headless" "openjdk@17"
 	has mvn || need "maven" "maven"
 	has redis-server || need "redis-server" "redis"
+	has kcat || need "kcat" "kcat"
+	has curl || need "curl" "curl"
+	has xxd || need "xxd" "vim"
 	has_python || need "python3 python3-venv python3-pip" "python@3.12"
 	has_node || need "nodejs npm" "node"
 }
