@@ -48,7 +48,7 @@ func TestHistory(t *testing.T) {
 	}
 	n := seed(t)
 	t.Logf("HISTORY_SEED=%d repeats the plan", n)
-	report, err := Run(t.Context(), Config{Seed: n, Brokers: 1, Duration: 20 * time.Second, Binary: binary, Dir: dir, Logf: t.Logf})
+	report, err := Run(t.Context(), Config{Seed: n, Brokers: 1, Duration: 30 * time.Second, Binary: binary, Dir: dir, Logf: t.Logf})
 	if err != nil {
 		t.Fatal(err)
 	}
