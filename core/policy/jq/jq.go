@@ -48,7 +48,7 @@ func Compile(program string, o Options) (*policy.Resolver, error) {
 	if err != nil {
 		return nil, errors.New(strings.ReplaceAll(err.Error(), "\n", " "))
 	}
-	r := &resolver{code: code, opts: o, headers: strings.Contains(program, "headers") || !strings.Contains(program, ".")}
+	r := &resolver{code: code, opts: o}
 	return &policy.Resolver{
 		Name:    fmt.Sprintf("jq (%s, json %v, own key %v): %s", engine, o.JSON, o.OwnKey, program),
 		OwnKey:  o.OwnKey,
@@ -57,9 +57,8 @@ func Compile(program string, o Options) (*policy.Resolver, error) {
 }
 
 type resolver struct {
-	code    *gojq.Code
-	opts    Options
-	headers bool // the program may look at them
+	code *gojq.Code
+	opts Options
 }
 
 // resolve runs the program. gojq's own faults, should it have any, are the record's too.
@@ -115,19 +114,16 @@ func (r *resolver) input(rec *policy.Record) (map[string]any, error) {
 	if !utf8.Valid(rec.Key) {
 		return nil, errors.New("the key is not UTF-8")
 	}
-	in := map[string]any{
-		"topic": rec.Topic, "partition": int(rec.Partition), "offset": int(rec.Offset), "timestamp": int(rec.Timestamp), "key": string(rec.Key),
-	}
-	if r.headers {
-		headers := make(map[string]any, len(rec.Headers))
-		for _, h := range rec.Headers {
-			if h.Value == nil {
-				headers[string(h.Key)] = nil
-			} else {
-				headers[string(h.Key)] = strings.ToValidUTF8(string(h.Value), "\uFFFD")
-			}
+	headers := make(map[string]any, len(rec.Headers))
+	for _, h := range rec.Headers {
+		if h.Value == nil {
+			headers[string(h.Key)] = nil
+		} else {
+			headers[string(h.Key)] = strings.ToValidUTF8(string(h.Value), "\uFFFD")
 		}
-		in["headers"] = headers
+	}
+	in := map[string]any{
+		"topic": rec.Topic, "partition": int(rec.Partition), "offset": int(rec.Offset), "timestamp": int(rec.Timestamp), "key": string(rec.Key), "headers": headers,
 	}
 	if !r.opts.JSON {
 		if !utf8.Valid(rec.Value) {

@@ -52,6 +52,9 @@ func TestPrograms(t *testing.T) {
 		{`.value, {key: "email:\(.value.email)", value: .key}`, `{"email":"a@b"}`, `{"email":"a@b"} email:a@b="k"`},
 		{`.value.groups[] | {key: "member:\(.)", value: null}`, `{"groups":["x","y"]}`, "member:x=null member:y=null"},
 		{`[.topic, .partition, .offset, .timestamp, .headers.h, .headers.n, .headers.b]`, `0`, `["users",3,42,1700000000000,"v",null,"` + "\uFFFD" + `"]`},
+		{`.`, `0`, `{"headers":{"b":"�","h":"v","n":null},"key":"k","offset":42,"partition":3,"timestamp":1700000000000,"topic":"users","value":0}`}, // all that the documents name
+		{`keys`, `0`, `["headers","key","offset","partition","timestamp","topic","value"]`},
+		{`[.[]] | length`, `0`, `7`},
 		{`.value | .a += 2 | .b *= 3`, `{"a":1,"b":2}`, `{"a":3,"b":6}`},
 		{`.value | .a += (1, 2) | .a`, `{"a":1}`, "error: " + errOwn.Error()},
 		{`[(1, 2) + (10, 20)]`, `0`, `[11,12,21,22]`}, // the right operand is the outer loop
