@@ -83,7 +83,7 @@ func TestInvalidRecords(t *testing.T) {
 				cfg := b.config(c.topic)
 				cfg.DataDir = t.TempDir()
 				cfg.Topics[0].Name, cfg.Topics[0].ValueEncoding = "a", "utf-8"
-				effective := outcome
+				var effective policy.Outcome
 				if c.rule == cache.RuleMutation {
 					cfg.Topics[0].ValidateMutation.OnInvalid = outcome
 					effective = outcome.Or(policy.Skip)
