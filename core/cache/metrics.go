@@ -20,6 +20,7 @@ type metrics struct {
 	invalid      *prometheus.CounterVec
 	rebuilds     *prometheus.CounterVec
 	fetchErrors  *prometheus.CounterVec
+	throttled    *prometheus.CounterVec
 	commitErrors prometheus.Counter
 
 	retentionRemoved, verifiedRemoved, repaired *prometheus.CounterVec
@@ -27,7 +28,7 @@ type metrics struct {
 
 // topicMetrics are one topic's.
 type topicMetrics struct {
-	applied, keyless, fetchErrors prometheus.Counter
+	applied, keyless, fetchErrors, throttled prometheus.Counter
 
 	retentionRemoved, verifiedRemoved, repaired prometheus.Counter
 
@@ -49,6 +50,7 @@ func newMetrics(c *Cache) *metrics {
 		verifiedRemoved:  vec("verified_removed_total", "Keys that a verification against the log removed or changed.", "topic"),
 		repaired:         vec("repaired_split_keys_total", "Keys whose outdated records in other partitions were overwritten by tombstones.", "topic"),
 		fetchErrors:      vec("fetch_errors_total", "Requests to Kafka for records, metadata or ends that did not succeed.", "topic"),
+		throttled:        vec("fetch_throttled_seconds_total", "Time for which brokers' quotas asked not to be read from.", "topic"),
 		commitErrors: prometheus.NewCounter(prometheus.CounterOpts{Namespace: "kafka_cache", Name: "commit_errors_total",
 			Help: "Commits of group offsets that did not succeed."}),
 	}
@@ -58,7 +60,8 @@ func (m *metrics) topic(name string) *topicMetrics {
 	by := prometheus.Labels{"topic": name}
 	t := &topicMetrics{
 		applied: m.applied.With(by), keyless: m.keyless.With(by), fetchErrors: m.fetchErrors.With(by),
-		invalid: m.invalid.MustCurryWith(by), rebuilds: m.rebuilds.MustCurryWith(by),
+		throttled: m.throttled.With(by),
+		invalid:   m.invalid.MustCurryWith(by), rebuilds: m.rebuilds.MustCurryWith(by),
 		retentionRemoved: m.retentionRemoved.With(by), verifiedRemoved: m.verifiedRemoved.With(by), repaired: m.repaired.With(by),
 		complaints: &limiter{every: time.Minute, now: time.Now},
 	}
@@ -97,7 +100,7 @@ func counted(c prometheus.Metric) uint64 {
 
 func (m *metrics) register(r prometheus.Registerer) error {
 	var errs []error
-	for _, c := range []prometheus.Collector{m.applied, m.keyless, m.invalid, m.rebuilds, m.fetchErrors, m.commitErrors,
+	for _, c := range []prometheus.Collector{m.applied, m.keyless, m.invalid, m.rebuilds, m.fetchErrors, m.throttled, m.commitErrors,
 		m.retentionRemoved, m.verifiedRemoved, m.repaired, &collector{cache: m.cache}} {
 		errs = append(errs, r.Register(c))
 	}

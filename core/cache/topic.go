@@ -38,6 +38,8 @@ type Topic struct {
 	maxBytes   atomic.Int64 // max.message.bytes, 0 where it is not known
 	appendTime atomic.Bool  // the brokers set the records' timestamps
 
+	throttledUntil atomic.Int64 // UnixNano until which a broker's quota last asked not to be read from
+
 	mu             sync.Mutex
 	state          State
 	reason         string

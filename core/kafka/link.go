@@ -157,6 +157,10 @@ func (l *link) throttled(ctx context.Context) error {
 	return sleep(ctx, d)
 }
 
+// rested says that who uses the link has waited as a quota asks, or for as long as is sensible: the next request is made at once. It must
+// not be called during an exchange.
+func (l *link) rested() { l.notBefore = time.Time{} }
+
 // guarded turns a panic of the protocol layer, which decodes what the network brings, into an error.
 func guarded(r request, b *sarama.Broker) (throttle time.Duration, err error) {
 	defer func() {
