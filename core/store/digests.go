@@ -1,6 +1,9 @@
 package store
 
-import "fmt"
+import (
+	"context"
+	"fmt"
+)
 
 // PartitionDigest is what a partition's claims come to, and the checkpoint that they are of.
 type PartitionDigest struct {
@@ -11,8 +14,8 @@ type PartitionDigest struct {
 }
 
 // Digests are those of all partitions at one moment, ascending by partition. With values all entries are read, and applies wait for
-// it: about a second for each few million entries.
-func (s *Store) Digests(values bool) ([]PartitionDigest, error) {
+// it: about a second for each few million entries, unless ctx ends.
+func (s *Store) Digests(ctx context.Context, values bool) ([]PartitionDigest, error) {
 	if err := s.gate.enter(); err != nil {
 		return nil, err
 	}
@@ -25,7 +28,7 @@ func (s *Store) Digests(values bool) ([]PartitionDigest, error) {
 	var sums map[int32]Digest
 	if values {
 		var err error
-		if sums, err = s.sumValues(); err != nil {
+		if sums, err = s.sumValues(ctx); err != nil {
 			return nil, fmt.Errorf("digest: %w", err)
 		}
 	}
