@@ -54,6 +54,9 @@ func (l *link) do(ctx context.Context, r request) (sent bool, err error) {
 	if err := l.throttled(ctx); err != nil {
 		return false, err
 	}
+	if l.broker != nil && l.conn.hasSomething() {
+		l.drop() // and nothing was sent, which could not be told after writing to it
+	}
 	reused := l.broker != nil
 	sent, err = l.exchange(ctx, r)
 	if err != nil && reused && (l.resend || !sent) && ctx.Err() == nil && isGone(err) {

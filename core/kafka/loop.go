@@ -229,6 +229,14 @@ func (l *loop) due() (due []*partition, alone bool, wait time.Duration) {
 	return due, false, wait
 }
 
+// unturn has the same asked for again, where a request came to nothing: otherwise a quota could hold back always the same.
+func (l *loop) unturn(due []*partition) {
+	if apart := !l.suspect; apart && l.remove(due[0].id) != nil {
+		l.parts = slices.Insert(l.parts, 0, due[0])
+	}
+	l.suspect = !l.suspect
+}
+
 func (l *loop) pause(d time.Duration) {
 	t := time.NewTimer(d)
 	defer t.Stop()
@@ -271,7 +279,8 @@ func (l *loop) fill(r *response, due []*partition, alone bool) {
 	now := time.Now()
 	l.answeredAt = now
 	if isThrottled(res) {
-		return // the same is asked for again once the quota allows it
+		l.unturn(due)
+		return
 	}
 	for _, p := range due {
 		block := res.GetBlock(l.f.config.Topic, p.id)
