@@ -72,7 +72,7 @@ func (s *checksums) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 
 var errBusy = errors.New("other sums are under way here; of full ones there is one at a time")
 
-// of returns at the limit though a sum that was begun goes on; it keeps its turn until it has ended.
+// of returns when ctx ends, or at the limit; a sum that was begun ends soon after, and keeps its turn until then.
 func (s *checksums) of(ctx context.Context, topic *cache.Topic, full bool) (cache.Checksum, error) {
 	turns := s.plain
 	if full {

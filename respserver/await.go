@@ -97,10 +97,11 @@ func (c *conn) hold(ready func() bool, unblock func()) {
 		if silent {
 			c.out = c.out[:at]
 		}
-		cmd.observe(c.stripe, 1, c.srv.now()-start)
+		cmd.observe(c.stripe(), 1, c.srv.now()-start)
 		c.srv.stats.commands.Add(1)
 		c.setBlocked(false)
 		return true
 	}, unblock
 	c.setBlocked(true)
+	c.parks = true
 }

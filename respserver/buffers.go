@@ -35,45 +35,38 @@ func (c *conn) room() bool {
 	return true
 }
 
-// trim gives back what a large batch has made the buffers grow to.
-func (c *conn) trim() {
-	idle := c.wantsTrim.Load()
-	if idle {
-		c.wantsTrim.Store(false)
-	}
-	limit := hugeBuffer
-	if idle {
-		limit = firstBuffer
-	}
-	if c.r == c.w && len(c.in) > limit {
-		c.in, c.r, c.w = nil, 0, 0
-		c.parser.Trim()
-	}
-	if len(c.out) == 0 && cap(c.out) > limit {
-		c.out = nil
-	}
-	if cap(c.wire) > limit && len(c.wire) == 0 {
-		c.wire = nil
-	}
-	if cap(c.scratch) > limit {
-		c.scratch = nil
-	}
+// trim gives back what a large batch has made the buffers grow to, and the workspace where there is nothing in it.
+func (c *conn) trim(idle bool) {
 	if len(c.slots) == 0 && cap(c.slots) > 64 {
 		c.slots = nil
 	}
-	if idle || c.parser.Size() > keptBuffer {
-		c.parser.Trim()
+	if c.raw != nil {
+		c.leave()
+	}
+	if c.workspace == nil {
+		return
+	}
+	if !idle {
+		c.workspace.trim(hugeBuffer)
+		return
+	}
+	c.workspace.trim(idleBuffer)
+	if c.in == nil {
+		c.in = make([]byte, idleBuffer)
 	}
 }
 
-// account tells the server how much memory the connection holds, and others what CLIENT LIST shows of it.
+// account tells the server how much memory the connection holds while it waits, and others what CLIENT LIST shows of it.
 func (c *conn) account() {
-	held := int64(len(c.in) + cap(c.out) + cap(c.wire) + cap(c.scratch) + c.parser.Size())
+	held, in, out := int64(0), 0, 0
+	if w := c.workspace; w != nil {
+		held, in, out = int64(w.size()), len(w.in), cap(w.out)+cap(w.wire)
+	}
 	if held != c.accounted {
 		c.srv.buffers.Add(held - c.accounted)
 		c.accounted = held
-		c.bufferIn.Store(int64(len(c.in)))
-		c.bufferOut.Store(int64(cap(c.out) + cap(c.wire)))
+		c.bufferIn.Store(int64(in))
+		c.bufferOut.Store(int64(out))
 	}
 }
 
@@ -92,8 +85,8 @@ func (c *conn) flush() bool {
 		return !c.net.dead.Load() || c.failed(c.net.error())
 	}
 	var err error
-	if c.tls {
-		_, err = c.rw.Write(c.wire)
+	if c.tls != nil {
+		_, err = c.tls.Write(c.wire)
 		c.wire = c.wire[:0]
 	} else {
 		var taken bool

@@ -159,7 +159,7 @@ func (c *conn) describe() string {
 	queued := c.net.size.Load()
 	return fmt.Sprintf("id=%d addr=%s laddr=%s fd=-1 name=%s age=%d idle=%d flags=%s db=%d sub=0 psub=0 ssub=0 multi=-1 watch=0 qbuf=%d qbuf-free=0 "+
 		"argv-mem=0 multi-mem=0 rbs=%d rbp=%d obl=0 oll=%d omem=%d tot-mem=%d events=r cmd=%s user=default redir=%d resp=%d lib-name=%s lib-ver=%s",
-		c.id, c.nc.RemoteAddr(), c.nc.LocalAddr(), i.name, int(time.Since(c.created).Seconds()), int((now - time.Duration(c.active.Load())).Seconds()), mode, i.db,
+		c.id, c.nc.RemoteAddr(), c.nc.LocalAddr(), i.name, int((now - c.created).Seconds()), int((now - time.Duration(c.active.Load())).Seconds()), mode, i.db,
 		c.bufferIn.Load(), c.bufferOut.Load(), c.bufferOut.Load(), min(queued, 1), queued, c.bufferIn.Load()+c.bufferOut.Load()+queued, last, redir, i.proto,
 		i.libName, i.libVer)
 }
@@ -266,7 +266,7 @@ func runClientKill(c *conn, args [][]byte) {
 				c.fail(notInteger)
 				return
 			}
-			and(func(o *conn) bool { return int64(time.Since(o.created).Seconds()) >= age })
+			and(func(o *conn) bool { return int64((c.srv.now() - o.created).Seconds()) >= age })
 		case is(option, "skipme"):
 			switch {
 			case is(v, "yes"):

@@ -75,7 +75,7 @@ func runReset(c *conn, _ [][]byte) {
 
 func (c *conn) setAuthenticated(yes bool) {
 	c.authenticated = yes
-	c.parser.SetLimits(resp.Limits{Args: resp.DefaultMaxArgs, Bulk: c.srv.cfg.MaxBulk, Authenticated: yes})
+	c.parser.SetLimits(c.limits())
 }
 
 const wrongPass = "WRONGPASS invalid username-password pair or user is disabled."

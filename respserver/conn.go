@@ -2,14 +2,11 @@ package respserver
 
 import (
 	"cmp"
-	"errors"
-	"io"
 	"net"
-	"os"
-	"runtime"
 	"runtime/debug"
 	"sync"
 	"sync/atomic"
+	"syscall"
 	"time"
 
 	"github.com/yolean/kafka-cache/core/cache"
@@ -19,7 +16,8 @@ import (
 
 // Sizes of a connection's buffers.
 const (
-	firstBuffer = 4 << 10   // what an idle connection holds
+	firstBuffer = 4 << 10   // what a workspace begins with
+	idleBuffer  = 512       // what an idle connection holds that cannot wait without a buffer
 	keptBuffer  = 64 << 10  // what a busy one keeps between batches
 	readAhead   = 64 << 10  // read while commands wait for Kafka or the peer
 	flushAt     = 32 << 10  // replies beyond this are sent though the input has not run dry
@@ -28,22 +26,19 @@ const (
 	hugeBuffer  = 256 << 10 // given back as soon as it is empty, however busy the connection is
 )
 
-// conn is one client. Its fields belong to its goroutine, apart from those that say otherwise.
+// conn is one client. Its fields belong to its goroutine, apart from those that say otherwise. Ten thousand that wait are to cost little, so
+// what is needed only while commands run is in the workspace, which a connection that waits does not have.
 type conn struct {
-	srv    *Server
-	id     int64
-	nc     net.Conn // what was accepted: for deadlines, addresses and closing
-	rw     net.Conn // nc, or TLS over it: read from here, and where tls, write here
-	tls    bool
-	net    *outbound
-	stripe int
+	srv *Server
+	id  int64
+	nc  net.Conn        // what was accepted: for deadlines, addresses and closing
+	tls net.Conn        // what is spoken over it; nil: nothing
+	raw syscall.RawConn // nc's socket for reading without a buffer; nil where that cannot be
+	net outbound
 
-	in     []byte // in[r:w] has arrived and is not parsed
-	r, w   int
-	parser *resp.Parser
+	*workspace
+	reading reading
 
-	out       []byte // replies after the last slot; the only place that commands append to
-	wire      []byte // replies before the first slot, to be sent
 	slots     []*slot
 	slotBytes int
 	writes    []lastWrite // by topic, nil before the first write
@@ -54,47 +49,63 @@ type conn struct {
 	topic         *cache.Topic
 	proto         resp.Version
 	authenticated bool
-	closing       string // not empty: no more commands are taken; why
-	dry           bool   // the last process ended since no whole frame was left
-	executing     *command
-	kill          string // counted reason, where closing is the server's doing
+	dry           bool // the last process ended since no whole frame was left
 	eof           bool
+	parks         bool // a command waits, which may be long: it need not keep the stack that it has grown
+	moves         bool // it goes on in another goroutine
 	replies       replyMode
+	closing       string // not empty: no more commands are taken; why
+	kill          string // counted reason, where closing is the server's doing
+	executing     *command
 	refusedMulti  time.Duration // when MULTI was refused; 0: it was not
-	scratch       []byte
-	headerLen     int      // of the last bulk that was read
-	name          [32]byte // the last command name as it was sent, for lookup
-	nameLen       int
-	nameCmd       *command
 	accounted     int64
+	trimmedAt     int64 // active when it was last told to trim; cron's
 
-	// The run of equal commands that is being timed.
-	run      *command
-	runStart time.Duration
-	runCount int
-	hits     uint64
-	misses   uint64
-
-	state  atomic.Int32 // running, reading, sleeping, woken
-	wakeup chan struct{}
+	state  atomic.Int32  // running, inRead, sleeping, woken
+	wakeup chan struct{} // made before it first sleeps
 
 	// Read by others.
 	active    atomic.Int64 // srv.now of the last bytes
-	wantsTrim atomic.Bool  // it has been idle: large buffers are to be given back
+	wantsTrim atomic.Bool  // it has been idle: large buffers, and a stack that has grown, are to be given back
+	tracked   atomic.Bool  // track is not nil
 	killed    atomic.Pointer[string]
 	lastCmd   atomic.Pointer[command]
 	bufferIn  atomic.Int64
 	bufferOut atomic.Int64
-	commands  atomic.Uint64
-	created   time.Time
+	created   time.Duration // srv.now when it was accepted
 	infoMu    sync.Mutex
 	info      connInfo
 
-	pushMu  sync.Mutex
-	pushes  []byte // out-of-band messages to be sent between replies
-	track   *tracking
-	tracked atomic.Bool // track is not nil
+	track  *tracking
+	pushMu sync.Mutex
+	pushes []byte // out-of-band messages to be sent between replies
 }
+
+// newConn makes the connection of what was accepted.
+func newConn(s *Server, nc net.Conn) *conn {
+	c := &conn{srv: s, id: s.nextID.Add(1), nc: nc, raw: rawConn(nc), proto: resp.V2, created: s.now(), authenticated: s.password == nil, topic: s.topics[0]}
+	c.info.proto = resp.V2
+	c.net = outbound{conn: c, raw: c.raw}
+	if c.raw != nil {
+		c.reading.attempt, c.reading.shallow = c.tryRead, true
+		c.net.attempt = c.net.try
+	}
+	if s.cfg.TLS != nil {
+		c.raw = nil // what it has decrypted already is not seen on the socket
+	}
+	c.active.Store(int64(c.created))
+	return c
+}
+
+// stream is where bytes are read.
+func (c *conn) stream() net.Conn {
+	if c.tls != nil {
+		return c.tls
+	}
+	return c.nc
+}
+
+func (c *conn) stripe() int { return int(c.id % stripes) }
 
 // connInfo is what CLIENT LIST tells of what the client said.
 type connInfo struct {
@@ -117,7 +128,7 @@ const (
 // The states that decide how a connection is woken.
 const (
 	running  int32 = iota
-	reading        // in Read: ended by a deadline in the past
+	inRead         // ended by a deadline in the past
 	sleeping       // waiting for wakeup
 	woken
 )
@@ -135,7 +146,7 @@ func (c *conn) wake() {
 			continue
 		}
 		switch s {
-		case reading:
+		case inRead:
 			_ = c.nc.SetReadDeadline(longAgo)
 		case sleeping:
 			c.wakeup <- struct{}{} // has room: one send a sleep
@@ -144,28 +155,45 @@ func (c *conn) wake() {
 	}
 }
 
-// serve runs the connection until it ends. The caller closes nc.
-func (c *conn) serve() {
-	for {
-		for c.process() {
+// serve runs the connection and reports whether it has ended. Otherwise it has been idle and is to be served on by another goroutine: a stack
+// that has grown for a command does not become as small again as that of a goroutine that has just begun. The caller closes nc.
+func (c *conn) serve() (ended bool) {
+	for c.fill() {
+		if c.moves {
+			c.moves, c.reading.shallow = false, true
+			return false
 		}
-		c.endRun()
-		if !c.flush() {
+		c.reading.shallow = false
+		if !c.turn() {
 			break
 		}
-		nothingDue := c.block == nil && len(c.slots) == 0
-		if c.closing != "" && nothingDue && len(c.out) == 0 && len(c.wire) == 0 {
-			break
-		}
-		if c.dry && nothingDue && c.closing == "" && (c.eof || c.srv.draining.Load()) {
-			c.closing = "done"
-			continue
-		}
-		if !c.fill() {
-			break
-		}
-		c.emitPushes()
 	}
+	c.conclude()
+	return true
+}
+
+// turn runs what has arrived, and sends what is known. It reports whether the connection goes on.
+func (c *conn) turn() bool {
+	c.enter()
+	c.emitPushes()
+	for c.process() {
+	}
+	c.endRun()
+	if !c.flush() {
+		return false
+	}
+	if c.block != nil || len(c.slots) > 0 {
+		return true
+	}
+	if c.closing == "" && c.dry && (c.eof || c.srv.draining.Load()) {
+		c.closing = "done"
+	}
+	return c.closing == ""
+}
+
+// conclude gives up what the connection waits for, and lets go what is to be sent.
+func (c *conn) conclude() {
+	c.leave()
 	if c.unblock != nil {
 		c.unblock()
 		c.setBlocked(false)
@@ -194,7 +222,7 @@ func (c *conn) process() (again bool) {
 			if !c.block() {
 				return false
 			}
-			c.block, c.unblock = nil, nil
+			c.block, c.unblock, c.parks = nil, nil, false
 		}
 		if len(c.out)+len(c.wire) >= flushAt && len(c.slots) == 0 && !c.flush() {
 			return false
@@ -246,7 +274,7 @@ func (c *conn) panicked(p any, mark, open int) bool {
 	if c.executing == nil || len(c.slots) > open || c.block != nil {
 		// What was begun cannot be taken back in order.
 		c.closing, c.kill = "panic", "panic"
-		c.slots, c.block, c.out, c.wire = nil, nil, nil, nil
+		c.slots, c.block, c.out, c.wire, c.run = nil, nil, nil, nil, nil
 		return false
 	}
 	c.out = append(c.out[:mark], "-ERR internal error, see the server's log\r\n"...)
@@ -284,63 +312,6 @@ func (c *conn) settled() bool {
 		return true
 	}, a.stop)
 	return c.block == nil
-}
-
-// fill waits for more bytes, or to be woken. It reports whether the connection goes on.
-func (c *conn) fill() bool {
-	c.trim()
-	// What Kafka or the peer decides is over within a time-out. A WAIT may last for ever, so there a peer that leaves has to be noticed
-	// behind whatever it has sent: up to the query limit, as in Redis.
-	bounded := c.block == nil && (len(c.slots) > 0 || c.full())
-	if c.closing != "" || c.eof || (bounded && c.w-c.r >= readAhead) {
-		return c.sleep()
-	}
-	if !c.room() {
-		return false
-	}
-	c.account()
-	if c.block == nil && len(c.slots) == 0 {
-		// The peer has its reply and often sends the next command at once: let the connections run that are ready, and the
-		// read finds it, which spares a system call that finds nothing and the wake-up after it.
-		runtime.Gosched()
-	}
-	if !c.state.CompareAndSwap(running, reading) {
-		c.state.Store(running)
-		return c.alive()
-	}
-	n, err := c.rw.Read(c.in[c.w:])
-	if c.state.Swap(running) == woken || errors.Is(err, os.ErrDeadlineExceeded) {
-		_ = c.nc.SetReadDeadline(time.Time{})
-		if errors.Is(err, os.ErrDeadlineExceeded) {
-			err = nil
-		}
-	}
-	if n > 0 {
-		c.w += n
-		c.active.Store(int64(c.srv.now()))
-		c.srv.stats.inputBytes.Add(uint64(n))
-	}
-	if err != nil {
-		if !errors.Is(err, io.EOF) {
-			return false
-		}
-		// A peer that has sent all it wanted still gets the replies that are due, but no wait goes on for it.
-		c.eof = true
-		if c.block != nil {
-			return false
-		}
-	}
-	return c.alive()
-}
-
-// sleep waits to be woken.
-func (c *conn) sleep() bool {
-	c.account()
-	if c.state.CompareAndSwap(running, sleeping) {
-		<-c.wakeup
-	}
-	c.state.Store(running)
-	return c.alive()
 }
 
 func (c *conn) alive() bool { return c.killed.Load() == nil }

@@ -109,10 +109,9 @@ func (c *conn) endRun() {
 		return
 	}
 	if c.runCount > 0 {
-		c.run.observe(c.stripe, c.runCount, (c.srv.now()-c.runStart)/time.Duration(c.runCount))
+		c.run.observe(c.stripe(), c.runCount, (c.srv.now()-c.runStart)/time.Duration(c.runCount))
 	}
 	n := uint64(c.runCount)
-	c.commands.Add(n)
 	c.srv.stats.commands.Add(n)
 	c.lastCmd.Store(c.run)
 	c.run, c.runCount = nil, 0

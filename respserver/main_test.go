@@ -36,7 +36,7 @@ const patience = 20 * time.Second
 
 // fixture is a server over a cache that was never run: its topics load for ever. What needs data is tested with a broker elsewhere.
 type fixture struct {
-	t    *testing.T
+	t    testing.TB
 	srv  *Server
 	addr string
 	log  *lockedBuffer
@@ -59,12 +59,12 @@ func (l *lockedBuffer) String() string {
 	return l.b.String()
 }
 
-func start(t *testing.T, change func(*Config)) *fixture {
+func start(t testing.TB, change func(*Config)) *fixture {
 	t.Helper()
 	return startOn(t, listen(t), change)
 }
 
-func listen(t *testing.T) net.Listener {
+func listen(t testing.TB) net.Listener {
 	t.Helper()
 	l, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
@@ -73,7 +73,7 @@ func listen(t *testing.T) net.Listener {
 	return l
 }
 
-func startOn(t *testing.T, l net.Listener, change func(*Config)) *fixture {
+func startOn(t testing.TB, l net.Listener, change func(*Config)) *fixture {
 	t.Helper()
 	c, err := cache.New(cache.Config{Kafka: kafka.Config{Bootstrap: []string{"127.0.0.1:1"}}, Topics: []cache.TopicConfig{{Name: "a", Writable: true}, {Name: "b"}}, NoCommit: true})
 	if err != nil {
@@ -108,7 +108,7 @@ func startOn(t *testing.T, l net.Listener, change func(*Config)) *fixture {
 
 // peer is a raw connection.
 type peer struct {
-	t  *testing.T
+	t  testing.TB
 	nc net.Conn
 	r  *bufio.Reader
 }
@@ -124,7 +124,7 @@ func (f *fixture) dial() *peer {
 	return newPeer(f.t, nc)
 }
 
-func newPeer(t *testing.T, nc net.Conn) *peer { return &peer{t, nc, bufio.NewReader(nc)} }
+func newPeer(t testing.TB, nc net.Conn) *peer { return &peer{t, nc, bufio.NewReader(nc)} }
 
 func (p *peer) send(s string) {
 	p.t.Helper()
@@ -167,7 +167,7 @@ func (p *peer) ask(want string, args ...string) {
 	p.want(want)
 }
 
-func eventually(t *testing.T, what string, ok func() bool) {
+func eventually(t testing.TB, what string, ok func() bool) {
 	t.Helper()
 	deadline := time.Now().Add(patience)
 	for !ok() {
@@ -182,7 +182,7 @@ const pong = "$4\r\npong\r\n" // of ECHO, which needs no topic
 
 func pow2(x float64) float64 { return math.Exp2(x) }
 
-func selfSigned(t *testing.T) tls.Certificate {
+func selfSigned(t testing.TB) tls.Certificate {
 	t.Helper()
 	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
 	if err != nil {

@@ -27,11 +27,8 @@ const (
 //
 // It is safe for use by the connection's goroutine and its own.
 type outbound struct {
-	nc      net.Conn
-	raw     syscall.RawConn // nil where the connection has none: everything goes through the queue
-	timeout time.Duration
-	srv     *Server
-	wake    func() // called when the queue has become half empty or empty, or sending has failed
+	conn *conn           // its nc is sent to, and it is woken when the queue has become half empty or empty, or sending has failed
+	raw  syscall.RawConn // nil where the connection has none: everything goes through the queue
 
 	size atomic.Int64 // bytes queued
 	dead atomic.Bool  // err is set
@@ -43,25 +40,16 @@ type outbound struct {
 	err     error
 
 	// The attempt at hand, for attempt, which is made once so that sending does not allocate.
-	attempt func(fd uintptr) bool
+	attempt func(fd uintptr) bool // try
 	bytes   []byte
 	sent    int
 	failure error
 }
 
-func newOutbound(nc net.Conn, srv *Server, wake func()) *outbound {
-	o := &outbound{nc: nc, srv: srv, timeout: srv.cfg.WriteTimeout, wake: wake}
-	if sc, ok := nc.(syscall.Conn); ok && canWriteNow {
-		if raw, err := sc.SyscallConn(); err == nil {
-			o.raw = raw
-		}
-	}
-	o.attempt = func(fd uintptr) bool {
-		n, err := writeNow(fd, o.bytes)
-		o.sent, o.failure = n, err
-		return true
-	}
-	return o
+// try is what raw calls. It never asks to wait.
+func (o *outbound) try(fd uintptr) bool {
+	o.sent, o.failure = writeNow(fd, o.bytes)
+	return true
 }
 
 // send queues or sends all of b. Where taken, b belongs to the outbound from then on; otherwise it has been copied or sent.
@@ -71,7 +59,7 @@ func (o *outbound) send(b []byte) (taken bool, err error) {
 	if o.err != nil {
 		return false, o.err
 	}
-	o.srv.stats.outputBytes.Add(uint64(len(b)))
+	o.conn.srv.stats.outputBytes.Add(uint64(len(b)))
 	if !o.running && o.raw != nil {
 		o.bytes, o.sent, o.failure = b, 0, nil
 		err := o.raw.Write(o.attempt)
@@ -89,8 +77,8 @@ func (o *outbound) send(b []byte) (taken bool, err error) {
 		}
 		b = b[n:]
 	}
-	if o.srv.buffers.Add(int64(len(b))) > o.srv.cfg.BufferLimit {
-		o.srv.buffers.Add(-int64(len(b)))
+	if o.conn.srv.buffers.Add(int64(len(b))) > o.conn.srv.cfg.BufferLimit {
+		o.conn.srv.buffers.Add(-int64(len(b)))
 		o.fail(errBufferLimit)
 		return false, o.err
 	}
@@ -121,7 +109,7 @@ func (o *outbound) Write(b []byte) (int, error) {
 // drain sends what is queued until nothing is left.
 func (o *outbound) drain(idle chan struct{}) {
 	defer close(idle)
-	half := int64(o.srv.cfg.OutputLimit / 2)
+	half := int64(o.conn.srv.cfg.OutputLimit / 2)
 	for {
 		o.mu.Lock()
 		if len(o.queue) == 0 || o.err != nil {
@@ -130,22 +118,22 @@ func (o *outbound) drain(idle chan struct{}) {
 			}
 			o.queue, o.running = nil, false
 			if o.err == nil {
-				_ = o.nc.SetWriteDeadline(time.Time{})
+				_ = o.conn.nc.SetWriteDeadline(time.Time{})
 			}
 			o.mu.Unlock()
-			o.wake()
+			o.conn.wake()
 			return
 		}
 		b := o.queue[0]
 		o.mu.Unlock()
 		for len(b) > 0 {
-			_ = o.nc.SetWriteDeadline(time.Now().Add(o.timeout))
-			n, err := o.nc.Write(b[:min(len(b), drainChunk)])
+			_ = o.conn.nc.SetWriteDeadline(time.Now().Add(o.conn.srv.cfg.WriteTimeout))
+			n, err := o.conn.nc.Write(b[:min(len(b), drainChunk)])
 			b = b[n:]
 			before := o.size.Load()
 			o.released(n)
 			if before > half && before-int64(n) <= half {
-				o.wake()
+				o.conn.wake()
 			}
 			if err == nil || (n > 0 && errors.Is(err, os.ErrDeadlineExceeded)) {
 				continue
@@ -176,7 +164,7 @@ func (o *outbound) fail(err error) {
 
 func (o *outbound) released(n int) {
 	o.size.Add(-int64(n))
-	o.srv.buffers.Add(-int64(n))
+	o.conn.srv.buffers.Add(-int64(n))
 }
 
 // wait returns when all that was queued has been sent, or sending has failed.

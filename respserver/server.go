@@ -15,7 +15,6 @@ import (
 	"time"
 
 	"github.com/yolean/kafka-cache/core/cache"
-	"github.com/yolean/kafka-cache/respserver/resp"
 )
 
 // ErrServerClosed is what Serve returns after Shutdown.
@@ -24,6 +23,7 @@ var ErrServerClosed = errors.New("respserver: closed")
 const (
 	cronInterval   = 250 * time.Millisecond
 	trimAfter      = 2 * time.Second // of idleness, as in Redis
+	trimsAtOnce    = 1000            // that one run of cron begins: they share a processor with who is not idle
 	acceptBackOff  = 5 * time.Millisecond
 	acceptBackOffs = time.Second // the longest
 	refusalTimeout = time.Second // for sending why a connection is refused
@@ -44,6 +44,8 @@ type Server struct {
 	wasReady atomic.Bool
 	tracking trackingTable
 	repairs  *repairs
+
+	workspaces sync.Pool // of *workspace, for connections with something to do
 
 	loadingReplies []loadingReply // by topic
 
@@ -72,6 +74,7 @@ func NewServer(cfg Config) (*Server, error) {
 	}
 	var id [20]byte
 	_, _ = rand.Read(id[:]) // never fails
+	s.workspaces.New = newWorkspace
 	s.runID = hex.EncodeToString(id[:])
 	s.table = newTable(cfg.AllowFlush)
 	s.tracking.srv = s
@@ -163,15 +166,7 @@ func (s *Server) accept(nc net.Conn) {
 			Enable: s.cfg.KeepAlive > 0, Idle: s.cfg.KeepAlive, Interval: max(s.cfg.KeepAlive/3, time.Second), Count: 3,
 		})
 	}
-	c := &conn{
-		srv: s, id: s.nextID.Add(1), nc: nc, rw: nc, proto: resp.V2, wakeup: make(chan struct{}, 1), created: time.Now(),
-		authenticated: s.password == nil, topic: s.topics[0],
-	}
-	c.info.proto = resp.V2
-	c.stripe = int(c.id % stripes)
-	c.parser = resp.NewParser(resp.Limits{Args: resp.DefaultMaxArgs, Bulk: s.cfg.MaxBulk, Authenticated: c.authenticated})
-	c.net = newOutbound(nc, s, c.wake)
-	c.active.Store(int64(s.now()))
+	c := newConn(s, nc)
 
 	s.mu.Lock()
 	refusal, reason := "", ""
@@ -197,7 +192,11 @@ func (s *Server) accept(nc net.Conn) {
 		}()
 		return
 	}
-	go s.run(c)
+	if s.cfg.TLS != nil {
+		go s.begin(c)
+	} else {
+		go s.serve(c)
+	}
 }
 
 // refuse says why, as Redis does, on connections without TLS: a handshake is not spent on it.
@@ -226,16 +225,27 @@ func (s *Server) protects(remote net.Addr) bool {
 	return err != nil || !a.Addr().Unmap().IsLoopback()
 }
 
-// run is a connection's goroutine.
-func (s *Server) run(c *conn) {
+// begin is the first goroutine of a connection that speaks TLS.
+func (s *Server) begin(c *conn) {
+	if c.handshake() {
+		s.serve(c)
+	} else {
+		s.ended(c)
+	}
+}
+
+// serve is a connection's goroutine. Its frame, and those of what a connection waits in, are small: they fit into the smallest stack.
+func (s *Server) serve(c *conn) {
+	if c.serve() {
+		s.ended(c)
+	} else {
+		go s.serve(c)
+	}
+}
+
+// ended is the end of a connection's last goroutine.
+func (s *Server) ended(c *conn) {
 	defer s.goroutine.Done()
-	ok := true
-	if s.cfg.TLS != nil {
-		ok = c.handshake()
-	}
-	if ok {
-		c.serve()
-	}
 	_ = c.nc.Close()
 	c.untrack()
 	s.mu.Lock()
@@ -251,7 +261,7 @@ func (s *Server) run(c *conn) {
 
 // handshake speaks TLS under a deadline.
 func (c *conn) handshake() bool {
-	tc := tls.Server(socket{c.nc, c.net}, c.srv.cfg.TLS)
+	tc := tls.Server(socket{c.nc, &c.net}, c.srv.cfg.TLS)
 	ctx, cancel := context.WithTimeout(context.Background(), c.srv.cfg.HandshakeTimeout)
 	defer cancel()
 	if err := tc.HandshakeContext(ctx); err != nil {
@@ -259,7 +269,7 @@ func (c *conn) handshake() bool {
 		c.srv.cfg.Logger.Info("TLS handshake", "error", err, "remote", c.nc.RemoteAddr().String())
 		return false
 	}
-	c.rw, c.tls = tc, true
+	c.tls = tc
 	return true
 }
 
@@ -279,13 +289,17 @@ func (s *Server) cron(stop, done chan struct{}) {
 		n := s.stats.commands.Load()
 		s.stats.opsPerSecond.Store(uint64(float64(n-commands) / (now - at).Seconds()))
 		commands, at = n, now
+		trims := 0
 		s.mu.Lock()
 		for _, c := range s.conns {
-			idle := now - time.Duration(c.active.Load())
+			active := c.active.Load()
+			idle := now - time.Duration(active)
 			switch {
 			case s.cfg.IdleTimeout > 0 && idle > s.cfg.IdleTimeout && !c.waiting():
 				c.end("idle")
-			case idle > trimAfter && idle <= trimAfter+2*cronInterval:
+			case idle > trimAfter && c.trimmedAt != active && trims < trimsAtOnce:
+				c.trimmedAt = active
+				trims++
 				c.wantsTrim.Store(true)
 				c.wake()
 			}

@@ -101,7 +101,7 @@ func (c *conn) drain() {
 			c.out = c.out[:at]
 		}
 		c.wire, c.out = c.out, tail
-		s.cmd.observe(c.stripe, 1, c.srv.now()-s.start)
+		s.cmd.observe(c.stripe(), 1, c.srv.now()-s.start)
 		if failed {
 			s.cmd.failed.Add(1)
 		}

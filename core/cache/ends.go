@@ -61,6 +61,9 @@ const settingsEvery = time.Minute
 // leaders' fetch errors small negative ones.
 const endsComplaint = -1 << 30
 
+// throttleComplaint is the same for a leader's quota, less the leader's id.
+const throttleComplaint = endsComplaint - 1
+
 // goneAfter is how long Kafka says without a break that a topic is not there until this is believed: brokers that have just started, or that lag
 // behind, say so for a moment.
 const goneAfter = 5 * time.Second
@@ -90,7 +93,11 @@ func (t *Topic) judge() {
 		t.setState(Stale, goneReason)
 	case age > t.cache.cfg.StaleAfter:
 		// The reason stays the same while the outage lasts, so that it is logged once; the age is in the status.
-		t.setState(Stale, fmt.Sprintf("no fetch of partition %d has succeeded for more than %s", partition, t.cache.cfg.StaleAfter))
+		why := ""
+		if time.Since(time.Unix(0, t.throttledUntil.Load())) < t.cache.cfg.StaleAfter {
+			why = ": a quota of the broker's holds it back"
+		}
+		t.setState(Stale, fmt.Sprintf("no fetch of partition %d has succeeded for more than %s%s", partition, t.cache.cfg.StaleAfter, why))
 	case reason != "":
 		t.setState(Rebuilding, reason)
 	case blocked > blockedAfter:

@@ -19,6 +19,7 @@ type metrics struct {
 	invalid      *prometheus.CounterVec
 	rebuilds     *prometheus.CounterVec
 	fetchErrors  *prometheus.CounterVec
+	throttled    *prometheus.CounterVec
 	commitErrors prometheus.Counter
 
 	retentionRemoved, verifiedRemoved, repaired, deadLetters, writes *prometheus.CounterVec
@@ -26,7 +27,7 @@ type metrics struct {
 
 // topicMetrics are one topic's.
 type topicMetrics struct {
-	applied, keyless, fetchErrors prometheus.Counter
+	applied, keyless, fetchErrors, throttled prometheus.Counter
 
 	retentionRemoved, verifiedRemoved, repaired prometheus.Counter
 
@@ -51,6 +52,7 @@ func newMetrics(c *Cache) *metrics {
 		deadLetters:      vec("dead_letters_total", "Copies of refused records to the dead-letter topic; failed: those that Kafka did not take.", "topic", "result"),
 		writes:           vec("writes_total", "Writes by what was told of them: applied here; acknowledged (in the log); pending (in the log, and not applied here in time); unknown (perhaps in the log); refused (in the log, and by a rule of the topic when it was read); failed (not in it).", "topic", "outcome"),
 		fetchErrors:      vec("fetch_errors_total", "Requests to Kafka for records, metadata or ends that did not succeed.", "topic"),
+		throttled:        vec("fetch_throttled_seconds_total", "Time for which brokers' quotas asked not to be read from.", "topic"),
 		commitErrors: prometheus.NewCounter(prometheus.CounterOpts{Namespace: "kafka_cache", Name: "commit_errors_total",
 			Help: "Commits of group offsets that did not succeed."}),
 	}
@@ -60,7 +62,8 @@ func (m *metrics) topic(name string) *topicMetrics {
 	by := prometheus.Labels{"topic": name}
 	t := &topicMetrics{
 		applied: m.applied.With(by), keyless: m.keyless.With(by), fetchErrors: m.fetchErrors.With(by),
-		invalid: m.invalid.MustCurryWith(by), rebuilds: m.rebuilds.MustCurryWith(by), deadLetters: m.deadLetters.MustCurryWith(by),
+		throttled: m.throttled.With(by),
+		invalid:   m.invalid.MustCurryWith(by), rebuilds: m.rebuilds.MustCurryWith(by), deadLetters: m.deadLetters.MustCurryWith(by),
 		retentionRemoved: m.retentionRemoved.With(by), verifiedRemoved: m.verifiedRemoved.With(by), repaired: m.repaired.With(by),
 		complaints: &limiter{every: time.Minute, now: time.Now},
 	}
@@ -123,7 +126,7 @@ func counted(c prometheus.Metric) uint64 {
 
 // collectors are all that a Cache registers.
 func (m *metrics) collectors() []prometheus.Collector {
-	return []prometheus.Collector{m.applied, m.keyless, m.invalid, m.rebuilds, m.fetchErrors, m.commitErrors,
+	return []prometheus.Collector{m.applied, m.keyless, m.invalid, m.rebuilds, m.fetchErrors, m.throttled, m.commitErrors,
 		m.retentionRemoved, m.verifiedRemoved, m.repaired, m.deadLetters, m.writes, &collector{cache: m.cache}}
 }
 

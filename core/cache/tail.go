@@ -45,6 +45,7 @@ func (s *session) run(ctx context.Context) error {
 		},
 		Trail:        func(partition int32) kafka.Trail { return s.to.tracker().trail(partition) },
 		OnError:      s.fetchError,
+		OnThrottle:   s.throttled,
 		OnPartitions: s.discovered,
 	}
 	group, ctx := errgroup.WithContext(ctx)
@@ -96,6 +97,16 @@ func (s *session) fetchError(e kafka.FetchError) {
 	}
 	if suppressed, ok := t.metrics.complaints.allow(-1 - e.Leader); ok {
 		t.log.Warn("fetch", "leader", e.Leader, "partition", e.Partition, "error", e.Err, "unlogged", suppressed)
+	}
+}
+
+// throttled counts how long a broker's quota holds reading back.
+func (s *session) throttled(leader int32, d time.Duration) {
+	t := s.topic
+	t.metrics.throttled.Add(d.Seconds())
+	t.throttledUntil.Store(time.Now().Add(d).UnixNano())
+	if suppressed, ok := t.metrics.complaints.allow(throttleComplaint - leader); ok {
+		t.log.Info("a quota of the broker's holds reading back", "leader", leader, "for", d.String(), "unlogged", suppressed)
 	}
 }
 

@@ -45,6 +45,8 @@ type Topic struct {
 	appendTime  atomic.Bool  // the brokers set the records' timestamps
 	kept        atomic.Int64 // how long the log keeps tombstones, as last heard of: a retention
 
+	throttledUntil atomic.Int64 // UnixNano until which a broker's quota last asked not to be read from
+
 	mu             sync.Mutex
 	state          State
 	reason         string

@@ -144,8 +144,9 @@ func (s *session) readAgain(ctx context.Context, upTo map[int32]int64, v *store.
 			}
 			return -1
 		},
-		Until:   until,
-		OnError: s.fetchError,
+		Until:      until,
+		OnError:    s.fetchError,
+		OnThrottle: s.throttled,
 	})
 	if err != nil {
 		return err

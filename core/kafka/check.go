@@ -161,18 +161,20 @@ func (l *loop) look(p *partition, offset int64, limit int32) (*sarama.FetchRespo
 	req := &sarama.FetchRequest{Version: 12, MaxWaitTime: 1, MaxBytes: limit, Isolation: sarama.ReadUncommitted, SessionEpoch: -1}
 	req.AddBlock(l.f.config.Topic, p.id, offset, limit, p.epoch)
 	var res *sarama.FetchResponse
-	err := l.ask(func(b *sarama.Broker) (time.Duration, error) {
-		var err error
-		if res, err = b.Fetch(req); err != nil {
-			return 0, err
+	for res == nil || isThrottled(res) {
+		err := l.ask(func(b *sarama.Broker) (time.Duration, error) {
+			var err error
+			if res, err = b.Fetch(req); err != nil {
+				return 0, err
+			}
+			if res.ErrorCode != 0 {
+				return res.ThrottleTime, sarama.KError(res.ErrorCode)
+			}
+			return res.ThrottleTime, nil
+		})
+		if err != nil {
+			return nil, err
 		}
-		if res.ErrorCode != 0 {
-			return res.ThrottleTime, sarama.KError(res.ErrorCode)
-		}
-		return res.ThrottleTime, nil
-	})
-	if err != nil {
-		return nil, err
 	}
 	block := res.GetBlock(l.f.config.Topic, p.id)
 	if block == nil {

@@ -9,6 +9,7 @@ import (
 	"net"
 	"sync"
 	"sync/atomic"
+	"syscall"
 	"time"
 )
 
@@ -149,6 +150,27 @@ func (c *conn) Write(b []byte) (int, error) {
 	}
 	c.written.Store(true)
 	return n, nil
+}
+
+// hasSomething reports whether there is something to read though nothing was asked for: that the peer has closed the connection, as a rule, or
+// over TLS that it is about to. It does not wait. What is written to a connection that the peer has closed is taken by the kernel, and nobody can tell then whether it
+// arrived; so this is looked at before.
+func (c *conn) hasSomething() bool {
+	nc := c.Conn
+	if t, ok := nc.(*tls.Conn); ok {
+		nc = t.NetConn()
+	}
+	sc, ok := nc.(syscall.Conn)
+	if !ok {
+		return false
+	}
+	raw, err := sc.SyscallConn()
+	if err != nil {
+		return true
+	}
+	readable := false
+	err = raw.Control(func(fd uintptr) { readable = isReadable(fd) })
+	return err != nil || readable
 }
 
 // SetReadDeadline does nothing: Read sets its own.

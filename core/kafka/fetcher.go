@@ -33,6 +33,9 @@ type FetcherConfig struct {
 	// OnError is told of every fault that is retried. It may be called from several goroutines at once and must not
 	// block. nil: faults are retried in silence.
 	OnError func(FetchError)
+	// OnThrottle is told of every response by which a leader's quota holds reading back (KIP-219), with how long it asks to stay away for. That is
+	// waited for, though not beyond 30 s at a time, and is no fault. It may be called from several goroutines at once and must not block. nil: not told.
+	OnThrottle func(leader int32, d time.Duration)
 	// OnPartitions gets all partitions in ascending order, once metadata was first read and whenever there are new ones,
 	// before anything of the new ones is read. The slice is the callee's. nil: not told.
 	OnPartitions func([]int32)

@@ -54,6 +54,9 @@ func (l *link) do(ctx context.Context, r request) (sent bool, err error) {
 	if err := l.throttled(ctx); err != nil {
 		return false, err
 	}
+	if l.broker != nil && l.conn.hasSomething() {
+		l.drop() // and nothing was sent, which could not be told after writing to it
+	}
 	reused := l.broker != nil
 	sent, err = l.exchange(ctx, r)
 	if err != nil && reused && (l.resend || !sent) && ctx.Err() == nil && isGone(err) {
@@ -156,6 +159,10 @@ func (l *link) throttled(ctx context.Context) error {
 	}
 	return sleep(ctx, d)
 }
+
+// rested says that who uses the link has waited as a quota asks, or for as long as is sensible: the next request is made at once. It must
+// not be called during an exchange.
+func (l *link) rested() { l.notBefore = time.Time{} }
 
 // guarded turns a panic of the protocol layer, which decodes what the network brings, into an error.
 func guarded(r request, b *sarama.Broker) (throttle time.Duration, err error) {

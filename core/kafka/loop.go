@@ -50,6 +50,7 @@ type loop struct {
 	interrupt context.CancelCauseFunc // ends that request
 
 	answeredAt time.Time    // the last response to a fetch; belongs to the fetching goroutine
+	quietUntil time.Time    // the leader's quota asks for no request before; belongs to the fetching goroutine
 	parts      []*partition // belongs to the fetching goroutine
 	suspect    bool         // whose turn it is: the suspects', one at a time, or the others'
 }
@@ -148,6 +149,11 @@ func (l *loop) fetch() {
 			return
 		}
 		r.give = l.exchangePartitions()
+		if quiet := time.Until(l.quietUntil); quiet > 0 && len(r.give) == 0 {
+			l.free <- r
+			l.pause(quiet)
+			continue
+		}
 		if len(r.give) == 0 {
 			due, alone, wait := l.due()
 			if len(due) == 0 {
@@ -223,6 +229,14 @@ func (l *loop) due() (due []*partition, alone bool, wait time.Duration) {
 	return due, false, wait
 }
 
+// unturn has the same asked for again, where a request came to nothing: otherwise a quota could hold back always the same.
+func (l *loop) unturn(due []*partition) {
+	if apart := !l.suspect; apart && l.remove(due[0].id) != nil {
+		l.parts = slices.Insert(l.parts, 0, due[0])
+	}
+	l.suspect = !l.suspect
+}
+
 func (l *loop) pause(d time.Duration) {
 	t := time.NewTimer(d)
 	defer t.Stop()
@@ -264,6 +278,10 @@ func (l *loop) fill(r *response, due []*partition, alone bool) {
 	}
 	now := time.Now()
 	l.answeredAt = now
+	if isThrottled(res) {
+		l.unturn(due)
+		return
+	}
 	for _, p := range due {
 		block := res.GetBlock(l.f.config.Topic, p.id)
 		switch {
@@ -299,19 +317,48 @@ func (l *loop) request(due []*partition, alone bool) *sarama.FetchRequest {
 	return req
 }
 
-// ask runs an exchange with the leader, which can be interrupted once it is overdue.
+// isThrottled reports whether a broker has answered with nothing but how long its quota asks to stay away for (KIP-219).
+func isThrottled(res *sarama.FetchResponse) bool { return res.ThrottleTime > 0 && len(res.Blocks) == 0 }
+
+// ask runs an exchange with the leader, which can be interrupted once it is overdue. It waits before where the leader's quota asks for that.
 func (l *loop) ask(r request) error {
+	if quiet := time.Until(l.quietUntil); quiet > 0 {
+		if err := sleep(l.ctx, quiet); err != nil {
+			return err
+		}
+	}
+	if !l.quietUntil.IsZero() {
+		l.quietUntil = time.Time{}
+		l.link.rested()
+	}
 	ctx, interrupt := context.WithCancelCause(l.ctx)
 	l.mu.Lock()
 	l.askedAt, l.interrupt = time.Now(), interrupt
 	l.mu.Unlock()
-	_, err := l.link.do(ctx, r)
+	var throttle time.Duration
+	_, err := l.link.do(ctx, func(b *sarama.Broker) (time.Duration, error) {
+		var err error
+		throttle, err = r(b)
+		return throttle, err
+	})
 	l.mu.Lock()
 	l.askedAt, l.interrupt = time.Time{}, nil
 	l.mu.Unlock()
 	err = endedBy(ctx, err)
 	interrupt(nil)
+	if throttle > 0 {
+		l.throttled(throttle)
+	}
 	return err
+}
+
+// throttled notes that the leader's quota asks for no request for a while. After maxThrottle it is asked again all the same, over a new
+// connection: a quota that has been raised meanwhile shows only there, since a broker reads nothing from one that it has throttled.
+func (l *loop) throttled(d time.Duration) {
+	l.quietUntil = time.Now().Add(min(d, maxThrottle))
+	if f := l.f.config.OnThrottle; f != nil {
+		f(l.leader, d)
+	}
 }
 
 // decode appends the partition's batch to r.

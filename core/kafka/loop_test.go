@@ -147,6 +147,23 @@ func TestThrottle(t *testing.T) {
 	}
 }
 
+// TestLongThrottle: however long a broker asks to stay away for, it is asked again after maxThrottle: its quota may have been raised.
+func TestLongThrottle(t *testing.T) {
+	var told time.Duration
+	l := &loop{f: &Fetcher{config: FetcherConfig{OnThrottle: func(_ int32, d time.Duration) { told = d }}}}
+	l.throttled(time.Hour)
+	if quiet := time.Until(l.quietUntil); quiet > maxThrottle || quiet < maxThrottle/2 || told != time.Hour {
+		t.Errorf("quiet for %v, told of %v", quiet, told)
+	}
+	config := Config{Bootstrap: []string{"a:1"}}.withDefaults()
+	k := newLink(&config, "a:1", lookupFrame, true)
+	k.notBefore = time.Now().Add(time.Hour)
+	k.rested()
+	if err := k.throttled(context.Background()); err != nil {
+		t.Errorf("after the rest: %v", err)
+	}
+}
+
 func TestPanicOfTheProtocolLayerIsAnError(t *testing.T) {
 	_, err := guarded(func(*sarama.Broker) (time.Duration, error) {
 		panic("slice bounds out of range")

@@ -115,7 +115,8 @@ func NewProducer(c ProducerConfig) (*Producer, error) {
 // written in the order of the calls.
 //
 // A record that could not be sent since no broker, or no leader, was to be reached is answered after 3 s, whatever the
-// time-out; one for a topic that the cluster has said for 2 s it does not have, then.
+// time-out: about as long as an election takes, so that sooner every election would fail writes. One for a topic that the
+// cluster has said for 2 s it does not have is answered then.
 //
 // done's error is nil, or wraps [ErrUnknownOutcome] where the record may or may not be in the log, or says why the record
 // is surely not in it: [ErrUnavailable], [ErrTooLarge], [ErrNotEnoughReplicas], [ErrNotAuthorized], [ErrUnknownTopic],

@@ -1,6 +1,7 @@
 package store
 
 import (
+	"context"
 	"encoding/binary"
 
 	"github.com/cespare/xxhash/v2"
@@ -31,12 +32,15 @@ func (s *Store) Digest(partition int32) (d Digest, claims int64) {
 
 // sumValues goes through all entries: for each partition that has one, the sum of a hash of key and value over the entries whose record is the
 // partition's. The caller holds apply.
-func (s *Store) sumValues() (sums map[int32]Digest, err error) {
+func (s *Store) sumValues(ctx context.Context) (sums map[int32]Digest, err error) {
 	total := map[int32]*sum{}
 	lo, hi := xxhash.NewWithSeed(1), xxhash.NewWithSeed(2)
 	for i := range s.index.shards {
 		if s.gate.isClosed() {
 			return nil, ErrClosed
+		}
+		if err := ctx.Err(); err != nil {
+			return nil, err
 		}
 		if err := s.index.shards[i].sum(total, lo, hi); err != nil {
 			return nil, err

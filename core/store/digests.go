@@ -1,6 +1,7 @@
 package store
 
 import (
+	"context"
 	"fmt"
 
 	"github.com/cockroachdb/pebble/v2"
@@ -20,13 +21,13 @@ type PartitionDigest struct {
 }
 
 // Digests are those of all partitions at one moment, ascending by partition. With values all entries are read, and applies wait for
-// it: about a second for each few million entries. Where tombstones hide values of other partitions, the keys that are split are gone through.
-func (s *Store) Digests(values bool) ([]PartitionDigest, error) {
+// it: about a second for each few million entries. Where tombstones hide values of other partitions, the keys that are split are gone through. It ends early with ctx.
+func (s *Store) Digests(ctx context.Context, values bool) ([]PartitionDigest, error) {
 	if err := s.gate.enter(); err != nil {
 		return nil, err
 	}
 	defer s.gate.leave()
-	all, moment, err := s.digests(values)
+	all, moment, err := s.digests(ctx, values)
 	if err != nil {
 		return nil, fmt.Errorf("digest: %w", err)
 	}
@@ -44,7 +45,7 @@ func (s *Store) Digests(values bool) ([]PartitionDigest, error) {
 }
 
 // digests are those of all partitions, and Pebble at their moment where values may be hidden, which the caller closes.
-func (s *Store) digests(values bool) (all []PartitionDigest, moment *pebble.Snapshot, err error) {
+func (s *Store) digests(ctx context.Context, values bool) (all []PartitionDigest, moment *pebble.Snapshot, err error) {
 	s.apply.Lock()
 	defer s.apply.Unlock()
 	if s.err != nil {
@@ -58,7 +59,7 @@ func (s *Store) digests(values bool) (all []PartitionDigest, moment *pebble.Snap
 	}
 	var sums map[int32]Digest
 	if values {
-		if sums, err = s.sumValues(); err != nil {
+		if sums, err = s.sumValues(ctx); err != nil {
 			return nil, nil, err
 		}
 	}
@@ -80,7 +81,7 @@ func (s *Store) sumHidden(moment *pebble.Snapshot, all []PartitionDigest) error 
 	for i := range all {
 		at[all[i].Partition] = i
 	}
-	err := s.splitKeys(moment, func(key []byte, claims []Claim) bool {
+	err := s.splitKeys(moment, nil, func(key []byte, claims []Claim) bool {
 		for i := range claims {
 			if claims[i].Winner && !claims[i].Tombstone {
 				return true

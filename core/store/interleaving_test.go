@@ -79,7 +79,7 @@ func TestWinnersAreOfTheLog(t *testing.T) {
 			name := fmt.Sprintf("round %d, variant %d, %d partitions", round, variant, partitions)
 			s := interleave(t, r, logs, starts, lost)
 			got := contents(t, s)
-			at, err := s.Digests(true)
+			at, err := s.Digests(t.Context(), true)
 			if err != nil || len(at) != partitions {
 				t.Fatal(err, at)
 			}

@@ -149,7 +149,7 @@ func TestRemovalsWhileApplying(t *testing.T) {
 				t.Error(err)
 			}
 			if i%50 == 0 {
-				if err := s.SplitKeys(func([]byte, []Claim) bool { return true }); err != nil {
+				if err := s.SplitKeys(nil, func([]byte, []Claim) bool { return true }); err != nil {
 					t.Error(err)
 				}
 				s.Digest(1)

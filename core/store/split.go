@@ -37,9 +37,10 @@ func (s *Store) Claimed(key []byte) (partition int32, split, ok bool) {
 	return st.partition, st.split(), true
 }
 
-// SplitKeys calls fn for each key with claims of several partitions until it returns false. Key and claims are valid during fn, which may call the
-// store, Close excepted. They are those of one moment.
-func (s *Store) SplitKeys(fn func(key []byte, claims []Claim) bool) error {
+// SplitKeys calls fn for each key with claims of several partitions until it returns false, in an order of its own; nil for after is before them all,
+// otherwise it goes on behind that key, which need not be there any more. Key and claims are valid during fn, which may call the store, Close excepted. They are those of
+// one moment.
+func (s *Store) SplitKeys(after []byte, fn func(key []byte, claims []Claim) bool) error {
 	if err := s.gate.enter(); err != nil {
 		return err
 	}
@@ -48,15 +49,19 @@ func (s *Store) SplitKeys(fn func(key []byte, claims []Claim) bool) error {
 		return err
 	}
 	r := s.snapshot()
-	if err := errors.Join(s.splitKeys(r, fn), r.Close()); err != nil {
+	if err := errors.Join(s.splitKeys(r, after, fn), r.Close()); err != nil {
 		return fmt.Errorf("split keys: %w", err)
 	}
 	return nil
 }
 
-// splitKeys are those of one moment of Pebble.
-func (s *Store) splitKeys(r *pebble.Snapshot, fn func(key []byte, claims []Claim) bool) (err error) {
-	it, err := r.NewIter(&pebble.IterOptions{LowerBound: []byte{spaceClaims}, UpperBound: []byte{spaceClaims + 1}})
+// splitKeys are those of one moment of Pebble, behind the key after.
+func (s *Store) splitKeys(r *pebble.Snapshot, after []byte, fn func(key []byte, claims []Claim) bool) (err error) {
+	from := []byte{spaceClaims}
+	if after != nil {
+		_, from = claimBounds(after)
+	}
+	it, err := r.NewIter(&pebble.IterOptions{LowerBound: from, UpperBound: []byte{spaceClaims + 1}})
 	if err != nil {
 		return err
 	}

@@ -60,6 +60,7 @@ func run(ctx context.Context, o options) error {
 		{o.wants("load") || o.wants("warm"), b.measureLoads},
 		{o.wants("get"), b.measureGets},
 		{o.wants("set"), b.measureSets},
+		{o.wants("waits"), b.measureWaits},
 	} {
 		if !s.wanted {
 			continue

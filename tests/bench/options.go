@@ -23,12 +23,14 @@ type options struct {
 	warmup       time.Duration // before each measurement under load
 	measure      time.Duration // of each measurement under load
 	sets         int           // writes a measurement
+	waits        int           // connections that wait at once
+	probes       int           // writes that are timed meanwhile
 	quiet        time.Duration // how long to wait for an idle machine
 	out          string        // "" is standard output
 	daemonBinary string        // "" builds it
 }
 
-var scenarioNames = []string{"load", "warm", "get", "set"}
+var scenarioNames = []string{"load", "warm", "get", "set", "waits"}
 
 func parseOptions(args []string, stderr io.Writer) (options, error) {
 	o := options{}
@@ -45,6 +47,8 @@ func parseOptions(args []string, stderr io.Writer) (options, error) {
 	f.DurationVar(&o.warmup, "warmup", time.Second, "load before each measurement of get")
 	f.DurationVar(&o.measure, "measure", 5*time.Second, "length of each measurement of get")
 	f.IntVar(&o.sets, "sets", 10_000, "writes of each measurement of set")
+	f.IntVar(&o.waits, "waits", 10_000, "connections that wait at once, compared with 100, for waits")
+	f.IntVar(&o.probes, "probes", 2_000, "writes that are timed meanwhile, for waits")
 	f.DurationVar(&o.quiet, "quiet", 15*time.Second, "longest wait for an idle machine before each measurement")
 	f.StringVar(&o.out, "out", "", "file to write the report to instead of standard output")
 	f.StringVar(&o.daemonBinary, "daemon", "", "a kafka-cache binary; built from this tree when not given")
@@ -70,7 +74,7 @@ func parseOptions(args []string, stderr io.Writer) (options, error) {
 		}
 		o.pipelines = append(o.pipelines, n)
 	}
-	if o.rounds < 1 || o.loadEntries < 1 || o.getEntries < 1 || o.connections < 1 || o.sets < 1 || o.measure <= 0 || o.batchBytes < 1024 {
+	if o.rounds < 1 || o.loadEntries < 1 || o.getEntries < 1 || o.connections < 1 || o.sets < 1 || o.waits < 1 || o.probes < 1 || o.measure <= 0 || o.batchBytes < 1024 {
 		return o, errors.New("numbers must be positive, and -batch-bytes at least 1024")
 	}
 	return o, nil

@@ -140,6 +140,38 @@ func TestKeyInTwoPartitions(t *testing.T) {
 	agree(t, old, third)
 }
 
+// TestManySplitKeysAreRepaired: more than are held at a time.
+func TestManySplitKeysAreRepaired(t *testing.T) {
+	const n = 700
+	b := startBroker(t)
+	b.create("a", 2)
+	now := time.Now()
+	var records []*kgo.Record
+	for i := range n {
+		key := fmt.Appendf(nil, "k%d", i)
+		records = append(records, &kgo.Record{Topic: "a", Partition: 0, Key: key, Value: []byte("1"), Timestamp: now.Add(-time.Hour)},
+			&kgo.Record{Topic: "a", Partition: 1, Key: key, Value: []byte("2"), Timestamp: now.Add(-time.Minute)})
+	}
+	if err := b.client.ProduceSync(t.Context(), records...).FirstErr(); err != nil {
+		t.Fatal(err)
+	}
+	_, topic := ready(t, b.config(cache.TopicConfig{Name: "a", Writable: true}))
+	if n, err := topic.Repair(t.Context(), 3); n != 3 || err != nil {
+		t.Errorf("repaired %d of at most 3, %v", n, err)
+	}
+	if got, err := topic.Repair(t.Context(), 0); got != n-3 || err != nil {
+		t.Errorf("repaired %d, %v, want %d", got, err, n-3)
+	}
+	if got, err := topic.Repair(t.Context(), 0); got != 0 || err != nil {
+		t.Errorf("repaired %d again, %v", got, err)
+	}
+	for i := range n {
+		if v := value(t, topic, fmt.Sprintf("k%d", i)); v != "2" {
+			t.Fatalf("k%d is %s", i, v)
+		}
+	}
+}
+
 func TestOtherRulesAreAppliedBesideWhatIsServed(t *testing.T) {
 	b := startBroker(t)
 	b.create("a", 1)

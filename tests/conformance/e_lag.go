@@ -66,6 +66,8 @@ func lagBehindASlowRead(ctx context.Context, r *Run) error {
 	i := r.Start(ctx, Spec{Topic: topic})
 	r.Ready(ctx, i)
 	r.AtEnd(ctx, i, topic)
+	faults := -1.0
+	r.Measures(ctx, i, 5*time.Second, func(v float64, ok bool) bool { faults = v; return ok }, "kafka_cache_fetch_errors_total")
 	r.Throttle(ctx, 64<<10)
 	r.fillSlowly(ctx, topic, 8)
 	end := r.Cluster.Ends(r, topic)[0].HighWatermark
@@ -74,8 +76,11 @@ func lagBehindASlowRead(ctx context.Context, r *Run) error {
 	})
 	r.Measures(ctx, i, 5*time.Second, positive, "kafka_cache_consumer_lag_records")
 	r.Measures(ctx, i, 5*time.Second, positive, "kafka_cache_consumer_lag_seconds")
+	r.Measures(ctx, i, 5*time.Second, positive, "kafka_cache_fetch_throttled_seconds_total")
 	r.Throttle(ctx, 0)
 	r.AtEnd(ctx, i, topic)
+	// A quota is no fault: a broker that holds a fetch back answers it with an empty body (KIP-219).
+	r.Measures(ctx, i, time.Second, func(v float64, ok bool) bool { return ok && v == faults }, "kafka_cache_fetch_errors_total")
 	r.Sawf("lag up to %d while reading was throttled", end)
 	return nil
 }

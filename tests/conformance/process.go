@@ -93,10 +93,10 @@ func (p *Process) PID() int { return p.proc.PID() }
 func (p *Process) Kill() { p.proc.Kill() }
 
 // Pause is SIGSTOP.
-func (p *Process) Pause() { p.proc.Signal(syscall.SIGSTOP) }
+func (p *Process) Pause() { p.proc.Pause() }
 
 // Resume is SIGCONT.
-func (p *Process) Resume() { p.proc.Signal(syscall.SIGCONT) }
+func (p *Process) Resume() { p.proc.Resume() }
 
 // Stop is SIGTERM; a process that has not ended with ctx is killed.
 func (p *Process) Stop(ctx context.Context) error {

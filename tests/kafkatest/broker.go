@@ -9,7 +9,6 @@ import (
 	"path/filepath"
 	"strings"
 	"sync"
-	"syscall"
 	"time"
 
 	"github.com/yolean/kafka-cache/tests/internal/childproc"
@@ -97,10 +96,10 @@ func (b *Broker) WaitReady(ctx context.Context) error {
 }
 
 // Pause stops the broker's threads (SIGSTOP): its connections stay open and answer nothing.
-func (b *Broker) Pause() { p, _ := b.process(); p.Signal(syscall.SIGSTOP) }
+func (b *Broker) Pause() { p, _ := b.process(); p.Pause() }
 
 // Resume lets a paused broker go on (SIGCONT).
-func (b *Broker) Resume() { p, _ := b.process(); p.Signal(syscall.SIGCONT) }
+func (b *Broker) Resume() { p, _ := b.process(); p.Resume() }
 
 // Kill ends the broker at once (SIGKILL) and waits for its end.
 func (b *Broker) Kill() { p, _ := b.process(); p.Kill() }

@@ -98,6 +98,20 @@ func (p *Process) Signal(s syscall.Signal) {
 	}
 }
 
+// Pause stops the child's process group with SIGSTOP. On Linux it returns when all of the child's threads stand still, which takes a moment: until then the child
+// may answer what is asked after the signal. Resume lets it go on.
+func (p *Process) Pause() {
+	p.Signal(syscall.SIGSTOP)
+	for deadline := time.Now().Add(pausePatience); isRunning(p.PID()) && time.Now().Before(deadline); {
+		time.Sleep(time.Millisecond) // between looks
+	}
+}
+
+const pausePatience = 5 * time.Second
+
+// Resume is SIGCONT.
+func (p *Process) Resume() { p.Signal(syscall.SIGCONT) }
+
 // Kill ends the child with SIGKILL and waits for it.
 func (p *Process) Kill() {
 	p.Signal(syscall.SIGKILL)

@@ -48,6 +48,28 @@ func TestStopKillsWhatIgnoresTerm(t *testing.T) {
 	}
 }
 
+func TestPauseWaitsUntilItStandsStill(t *testing.T) {
+	ready := make(chan struct{}, 1)
+	p, err := Start(exec.Command("sh", "-c", "while :; do echo; done"), func(string) {
+		select {
+		case ready <- struct{}{}:
+		default:
+		}
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer p.Kill()
+	for range 20 {
+		<-ready
+		p.Pause()
+		if isRunning(p.PID()) {
+			t.Fatal("it still runs")
+		}
+		p.Resume()
+	}
+}
+
 // TestChildrenDieWithTheirParent kills a test process outright and looks whether
 // the child that it had started is gone.
 func TestChildrenDieWithTheirParent(t *testing.T) {

@@ -1,0 +1,12 @@
+//go:build !unix
+
+package respserver
+
+import "errors"
+
+// canTryNow: connections are read with a buffer in hand, and everything is sent through the queue.
+const canTryNow = false
+
+func readNow(uintptr, []byte) (int, bool, error) { return 0, false, errors.ErrUnsupported }
+
+func writeNow(uintptr, []byte) (int, error) { return 0, errors.ErrUnsupported }

@@ -1,0 +1,46 @@
+//go:build unix
+
+package respserver
+
+import (
+	"errors"
+	"os"
+	"syscall"
+)
+
+// canTryNow says that sockets can be read and written without waiting.
+const canTryNow = true
+
+// readNow reads what the kernel has, at most len(b) bytes, and reports whether it had nothing yet. 0 bytes otherwise are the end.
+func readNow(fd uintptr, b []byte) (n int, nothing bool, err error) {
+	for {
+		n, err := syscall.Read(int(fd), b)
+		switch {
+		case err == nil:
+			return n, false, nil
+		case errors.Is(err, syscall.EINTR):
+		case errors.Is(err, syscall.EAGAIN):
+			return 0, true, nil
+		default:
+			return 0, false, os.NewSyscallError("read", err)
+		}
+	}
+}
+
+// writeNow writes what the kernel takes without waiting.
+func writeNow(fd uintptr, b []byte) (sent int, err error) {
+	for sent < len(b) {
+		n, err := syscall.Write(int(fd), b[sent:])
+		if n > 0 {
+			sent += n
+		}
+		switch {
+		case err == nil, errors.Is(err, syscall.EINTR):
+		case errors.Is(err, syscall.EAGAIN):
+			return sent, nil
+		default:
+			return sent, os.NewSyscallError("write", err)
+		}
+	}
+	return sent, nil
+}

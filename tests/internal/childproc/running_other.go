@@ -1,0 +1,6 @@
+//go:build !linux
+
+package childproc
+
+// isRunning is not known here.
+func isRunning(int) bool { return false }
