@@ -215,15 +215,17 @@ func (t *Topic) bury(ctx context.Context, encoded []byte, claims []store.Claim, 
 	}
 }
 
-// tellSplit says once in a session that there are split keys, and when there are none any more.
+// tellSplit says that there are split keys where there were none before, at most once a minute.
 func (s *session) tellSplit() {
 	stats := s.to.store.Stats()
-	if split := stats.SplitKeys > 0; split != s.split {
-		s.split = split
-		if split {
-			s.topic.log.Warn("keys have records in several partitions: the newest by timestamp counts", "keys", stats.SplitKeys, "deleted", stats.SplitDeleted)
-		} else {
-			s.topic.log.Info("no key has records in several partitions any more")
+	split := stats.SplitKeys > 0
+	if split && !s.split {
+		if suppressed, ok := s.topic.metrics.complaints.allow(splitComplaint); ok {
+			s.topic.log.Warn("keys have records in several partitions: the newest by timestamp counts",
+				"keys", stats.SplitKeys, "deleted", stats.SplitDeleted, "unlogged", suppressed)
 		}
 	}
+	s.split = split
 }
+
+const splitComplaint = endsComplaint + 3

@@ -22,7 +22,7 @@ type session struct {
 	freshness *freshness
 	atEnd     atomic.Bool   // every partition has been at its stable end
 	suspect   chan struct{} // a partition is to be verified
-	split     bool          // it was said that there are split keys
+	split     bool          // there were split keys when that was looked at last
 }
 
 // run runs the fetcher, the loop that asks for ends and the one that verifies, until one of them cannot go on.

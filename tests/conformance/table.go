@@ -5,17 +5,21 @@ import (
 	"fmt"
 	"os"
 	"strings"
+	"time"
 )
 
-// Table is what one subject did, in Markdown. Results of several sizes of cluster stand side by side.
-func Table(subject Subject, kafkaVersion, repeat string, brokers []int, results []Result) string {
+// Table is what one subject did, in Markdown, in a run that began at some time and took so long. Results of several sizes of cluster stand side by side.
+func Table(subject Subject, kafkaVersion, repeat string, began time.Time, took time.Duration, brokers []int, results []Result) string {
 	var b strings.Builder
 	counts := map[Outcome]int{}
 	for _, r := range results {
-		counts[r.Outcome]++
+		if r.Scenario.OnBrokers(r.Brokers) {
+			counts[r.Outcome]++
+		}
 	}
-	fmt.Fprintf(&b, "### %s\n\n%s, %s, on Apache Kafka %s: %d passed, %d failed, %d not applicable. To repeat it: `%s`.\n\n",
-		subject.Name(), subject.Name(), subject.Version(), kafkaVersion, counts[Passed], counts[Failed], counts[NotApplicable], repeat)
+	fmt.Fprintf(&b, "### %s\n\n%s, %s, on Apache Kafka %s: %d passed, %d failed, %d not applicable. %s, in %v. To repeat it: `%s`.\n\n",
+		subject.Name(), subject.Name(), subject.Version(), kafkaVersion, counts[Passed], counts[Failed], counts[NotApplicable],
+		began.UTC().Format("2 January 2006"), strings.TrimSuffix(took.Round(time.Minute).String(), "0s"), repeat)
 	b.WriteString("| | situation |")
 	for _, n := range brokers {
 		fmt.Fprintf(&b, " %s |", plural(n, "broker"))

@@ -87,7 +87,7 @@ func (i *instance) WaitReady(ctx context.Context) (time.Duration, error) {
 	}
 }
 
-var complaint = regexp.MustCompile(`\b[A-Za-z.]*(Exception|Error): .*|the view has ended: .*`)
+var complaint = regexp.MustCompile(`\b[A-Za-z.]*(Exception|Error): .*|the view has ended: .*|panic: .*`)
 
 // because adds the last complaint that the peer has printed, if there is one: a table has room for the reason and not for a log.
 func (i *instance) because(err error) error {
@@ -157,6 +157,11 @@ func (i *instance) ask(ctx context.Context, path string) (int, string, error) {
 	}
 	res, err := client.Do(req)
 	if err != nil {
+		select {
+		case <-i.Done():
+			err = i.because(fmt.Errorf("%w with code %d", conformance.ErrEnded, i.ExitCode()))
+		default:
+		}
 		return 0, "", err
 	}
 	defer res.Body.Close()

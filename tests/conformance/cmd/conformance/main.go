@@ -135,7 +135,7 @@ func run(o options) (failed int, err error) {
 		sizes = append(sizes, strconv.Itoa(n))
 	}
 	repeat := fmt.Sprintf("make conformance CONFORMANCE_ARGS='-adapter %s -brokers %s'", o.adapter, strings.Join(sizes, ","))
-	table := conformance.Table(subject, kafkatest.DefaultVersion, repeat, o.brokers, all)
+	table := conformance.Table(subject, kafkatest.DefaultVersion, repeat, began, time.Since(began), o.brokers, all)
 	if o.out == "" {
 		fmt.Print(table)
 		return failed, nil
