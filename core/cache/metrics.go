@@ -21,6 +21,7 @@ type metrics struct {
 	rebuilds     *prometheus.CounterVec
 	fetchErrors  *prometheus.CounterVec
 	commitErrors prometheus.Counter
+	transactions *prometheus.CounterVec
 
 	retentionRemoved, verifiedRemoved, repaired *prometheus.CounterVec
 }
@@ -39,7 +40,7 @@ func newMetrics(c *Cache) *metrics {
 	vec := func(name, help string, labels ...string) *prometheus.CounterVec {
 		return prometheus.NewCounterVec(prometheus.CounterOpts{Namespace: "kafka_cache", Name: name, Help: help}, labels)
 	}
-	return &metrics{
+	m := &metrics{
 		cache:            c,
 		applied:          vec("applied_records_total", "Records that were read from the log and whose effect, if any, is in the store.", "topic"),
 		keyless:          vec("keyless_records_total", "Records that were passed over because their key is null or empty.", "topic"),
@@ -51,7 +52,12 @@ func newMetrics(c *Cache) *metrics {
 		fetchErrors:      vec("fetch_errors_total", "Requests to Kafka for records, metadata or ends that did not succeed.", "topic"),
 		commitErrors: prometheus.NewCounter(prometheus.CounterOpts{Namespace: "kafka_cache", Name: "commit_errors_total",
 			Help: "Commits of group offsets that did not succeed."}),
+		transactions: vec("transactions_total", "Kafka transactions of writes that belong together, by outcome: committed, aborted, or unknown.", "outcome"),
 	}
+	for _, outcome := range []string{"committed", "aborted", "unknown"} {
+		m.transactions.WithLabelValues(outcome)
+	}
+	return m
 }
 
 func (m *metrics) topic(name string) *topicMetrics {
@@ -97,7 +103,7 @@ func counted(c prometheus.Metric) uint64 {
 
 func (m *metrics) register(r prometheus.Registerer) error {
 	var errs []error
-	for _, c := range []prometheus.Collector{m.applied, m.keyless, m.invalid, m.rebuilds, m.fetchErrors, m.commitErrors,
+	for _, c := range []prometheus.Collector{m.applied, m.keyless, m.invalid, m.rebuilds, m.fetchErrors, m.commitErrors, m.transactions,
 		m.retentionRemoved, m.verifiedRemoved, m.repaired, &collector{cache: m.cache}} {
 		errs = append(errs, r.Register(c))
 	}

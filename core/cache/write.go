@@ -123,6 +123,12 @@ func (t *Topic) produce(record kafka.ProduceRecord, apply time.Duration, finish 
 	})
 }
 
+// Check is what Submit would say is wrong with the write itself: ErrReadOnly, ErrEmptyKey, *EncodingError, *TooLargeError, or nil.
+func (t *Topic) Check(w Write) error {
+	_, err := t.record(w)
+	return err
+}
+
 // record checks and encodes a write.
 func (t *Topic) record(w Write) (kafka.ProduceRecord, error) {
 	var r kafka.ProduceRecord
@@ -163,16 +169,12 @@ func recordBatchSize(r kafka.ProduceRecord) int {
 
 // locate finds a position that covers a record whose offset Kafka did not tell: the partition's end as it is now.
 func (t *Topic) locate(ctx context.Context, topic position.TopicID, r Written, apply time.Duration, done func(Written, error)) {
-	ends, err := t.cache.client.Ends(ctx, t.name, []int32{r.Partition})
-	end, ok := ends[r.Partition]
-	if !ok {
+	var err error
+	if r.Position, err = t.coverEnd(ctx, kafka.Produced{TopicID: topic, Partition: r.Partition}); err != nil {
 		// It is in the log for sure; that its position is not known is told as pending, with a position that names nothing.
-		r.Position = position.New(topic)
-		t.log.Warn("the end of a partition that a write was repeated to could not be asked", "partition", r.Partition, "error", err)
 		done(r, &PendingError{Written: r})
 		return
 	}
-	r.Position = position.New(topic, position.Offset{Partition: r.Partition, Next: end.HighWatermark, LeaderEpoch: position.UnknownEpoch})
 	t.applied(r, apply, done)
 }
 
@@ -187,29 +189,35 @@ func (t *Topic) applied(r Written, within time.Duration, done func(Written, erro
 		done(r, &PendingError{Written: r})
 		return
 	}
+	t.within(r.Position, within, func(applied bool) {
+		if r.Applied = applied; !applied {
+			done(r, &PendingError{Written: r})
+			return
+		}
+		done(r, nil)
+	})
+}
+
+// within calls done once: when this instance has applied what p names, or when it will not be, or is not in the time that is given.
+func (t *Topic) within(p position.Position, limit time.Duration, done func(applied bool)) {
 	var told atomic.Bool
 	var timer atomic.Pointer[time.Timer]
-	cancel := t.tracker.wait(r.Position, func(err error) {
+	cancel := t.tracker.wait(p, func(err error) {
 		if !told.CompareAndSwap(false, true) {
 			return
 		}
 		if tm := timer.Load(); tm != nil {
 			tm.Stop()
 		}
-		if err != nil {
-			done(r, &PendingError{Written: r})
-			return
-		}
-		r.Applied = true
-		done(r, nil)
+		done(err == nil)
 	})
 	if told.Load() {
 		return // the tail was faster than the acknowledgement
 	}
-	timer.Store(time.AfterFunc(within, func() {
+	timer.Store(time.AfterFunc(limit, func() {
 		if told.CompareAndSwap(false, true) {
 			cancel()
-			done(r, &PendingError{Written: r})
+			done(false)
 		}
 	}))
 }

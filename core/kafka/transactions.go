@@ -235,8 +235,8 @@ func (t *Transactions) giveBack(p *transactor) {
 	}()
 }
 
-// Recover ends what a process before this one, with the same ids, has left open, and fences it should it still be there. It returns when that is
-// done, with ctx's error, or with what keeps it from being done.
+// Recover ends what a process before this one, with the same ids, has left open, and fences it should it still be there. Where that cannot be done now the error
+// wraps [ErrUnavailable], and it makes sense to try again.
 func (t *Transactions) Recover(ctx context.Context) error {
 	if err := t.begin(0); err != nil {
 		return err
@@ -246,28 +246,26 @@ func (t *Transactions) Recover(ctx context.Context) error {
 	defer cancel()
 	stop := context.AfterFunc(t.hurry, cancel)
 	defer stop()
-	var errs []error
-	taken := make([]*transactor, 0, len(t.all))
-	defer func() {
-		for _, p := range taken {
-			t.giveBack(p)
-		}
-	}()
-	for range t.all { // each once: those that are taken are not free
-		p, err := t.take(ctx)
-		if err != nil {
+	for range t.all { // the one that has been idle for longest comes first, so that each has its turn
+		if err := t.recoverOne(ctx); err != nil {
 			return err
 		}
-		taken = append(taken, p)
-		if p.ready {
-			continue
-		}
-		if err := p.recover(ctx); err != nil {
-			errs = append(errs, fmt.Errorf("begin with transactional id %q: %w", p.id, err))
-			break // the others would not fare better
-		}
 	}
-	return errors.Join(errs...)
+	return nil
+}
+
+func (t *Transactions) recoverOne(ctx context.Context) error {
+	p, err := t.take(ctx)
+	if err != nil {
+		return err
+	}
+	defer t.giveBack(p)
+	if p.ready {
+		return nil
+	}
+	ctx, cancel := context.WithTimeout(ctx, t.config.TransactionTimeout) // so that others get at it too while no broker answers
+	defer cancel()
+	return p.recover(ctx)
 }
 
 // Close waits until what was to be written is written or has failed, and what is open is ended, at most until ctx ends. Shortly before that
