@@ -68,7 +68,7 @@ func (c *conn) trim() {
 
 // account tells the server how much memory the connection holds, and others what CLIENT LIST shows of it.
 func (c *conn) account() {
-	held := int64(len(c.in) + cap(c.out) + cap(c.wire) + cap(c.scratch) + c.parser.Size())
+	held := int64(len(c.in) + cap(c.out) + cap(c.wire) + cap(c.scratch) + c.parser.Size() + int(c.multiBytes.Load()))
 	if held != c.accounted {
 		c.srv.buffers.Add(held - c.accounted)
 		c.accounted = held

@@ -168,6 +168,7 @@ func (s *Server) accept(nc net.Conn) {
 		authenticated: s.password == nil, topic: s.topics[0],
 	}
 	c.info.proto = resp.V2
+	c.multiCount.Store(-1)
 	c.stripe = int(c.id % stripes)
 	c.parser = resp.NewParser(resp.Limits{Args: resp.DefaultMaxArgs, Bulk: s.cfg.MaxBulk, Authenticated: c.authenticated})
 	c.net = newOutbound(nc, s, c.wake)
