@@ -15,6 +15,8 @@
 //	err = users.WaitReady(ctx)
 //	value, err := users.Get(key)
 //
+// A [Snapshot] reads several keys, of one topic or several, at one moment; [Cache.SubmitAll] writes several records in one Kafka transaction.
+//
 // Methods of Cache and Topic may be called from any goroutine at any time, unless they say otherwise. Byte slices that
 // are passed in are not kept; those that are returned belong to the caller.
 package cache
