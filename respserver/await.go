@@ -62,8 +62,10 @@ func (a *await) reached() (bool, error) {
 	return true, a.err
 }
 
-// over reports whether the wait is to be given up.
-func (a *await) over() bool { return a.expired.Load() || a.conn.srv.draining.Load() }
+// over reports whether the wait is to be given up. Within EXEC nothing waits.
+func (a *await) over() bool {
+	return a.expired.Load() || a.conn.srv.draining.Load() || a.conn.exec != nil
+}
 
 func (a *await) stop() {
 	if a.timer != nil {
@@ -78,7 +80,7 @@ func (a *await) stop() {
 // the connection ends first.
 func (c *conn) hold(ready func() bool, unblock func()) {
 	cmd := c.executing
-	if ready() {
+	if ready() || c.exec != nil {
 		return
 	}
 	if cmd == nil {

@@ -58,9 +58,9 @@ func (c *conn) trim(idle bool) {
 
 // account tells the server how much memory the connection holds while it waits, and others what CLIENT LIST shows of it.
 func (c *conn) account() {
-	held, in, out := int64(0), 0, 0
+	held, in, out := c.multiBytes.Load(), 0, 0
 	if w := c.workspace; w != nil {
-		held, in, out = int64(w.size()), len(w.in), cap(w.out)+cap(w.wire)
+		held, in, out = held+int64(w.size()), len(w.in), cap(w.out)+cap(w.wire)
 	}
 	if held != c.accounted {
 		c.srv.buffers.Add(held - c.accounted)

@@ -27,11 +27,11 @@ func clientCommands() []*command {
 			{name: "getname", arity: 2, flags: f, since: "2.6.9", complexity: "O(1)", summary: "Returns the connection's name.", run: runClientGetName},
 			{name: "setname", arity: 3, flags: f, since: "2.6.9", complexity: "O(1)", summary: "Names the connection.", run: runClientSetName},
 			{name: "setinfo", arity: 4, flags: f, since: "7.2.0", complexity: "O(1)", summary: "Notes the client library's name or version.", run: runClientSetInfo},
-			{name: "reply", arity: 3, flags: f, since: "3.2.0", complexity: "O(1)", summary: "Switches replies off and on.", run: runClientReply},
+			{name: "reply", arity: 3, flags: f, since: "3.2.0", complexity: "O(1)", summary: "Switches replies off and on.", run: runClientReply, check: checkClientReply},
 			{name: "no-evict", arity: 3, flags: f, since: "7.0.0", complexity: "O(1)", summary: "Notes that the connection is not to be evicted; none is.", run: runClientNoEvict},
 			{name: "no-touch", arity: 3, flags: f, since: "7.2.0", complexity: "O(1)", summary: "Notes that reads do not count as use; none do.", run: runClientNoTouch},
 			{name: "tracking", arity: -3, flags: f, since: "6.0.0", complexity: "O(1)", summary: "Switches invalidation messages for keys that were read on and off.", run: runClientTracking},
-			{name: "caching", arity: 3, flags: f, since: "6.0.0", complexity: "O(1)", summary: "Says whether the next command's keys are tracked.", run: runClientCaching},
+			{name: "caching", arity: 3, flags: f | keepsCaching, since: "6.0.0", complexity: "O(1)", summary: "Says whether the next command's keys are tracked.", run: runClientCaching},
 			{name: "trackinginfo", arity: 2, flags: f, since: "6.2.0", complexity: "O(1)", summary: "Describes the connection's tracking.", run: runClientTrackingInfo},
 			{name: "getredir", arity: 2, flags: f, since: "6.0.0", complexity: "O(1)", summary: "Returns -1, or 0 while tracking is on: there is no redirection.", run: runClientGetRedir},
 			{name: "maint_notifications", arity: -3, flags: f, since: "8.4.0", complexity: "O(1)", summary: "Is answered with an error: there are no maintenance notifications.", run: func(c *conn, _ [][]byte) {
@@ -145,6 +145,9 @@ func (c *conn) describe() string {
 	if c.tracked.Load() {
 		mode += "t"
 	}
+	if c.multiCount.Load() >= 0 {
+		mode += "x"
+	}
 	if mode == "" {
 		mode = "N"
 	}
@@ -157,10 +160,10 @@ func (c *conn) describe() string {
 		redir = 0
 	}
 	queued := c.net.size.Load()
-	return fmt.Sprintf("id=%d addr=%s laddr=%s fd=-1 name=%s age=%d idle=%d flags=%s db=%d sub=0 psub=0 ssub=0 multi=-1 watch=0 qbuf=%d qbuf-free=0 "+
-		"argv-mem=0 multi-mem=0 rbs=%d rbp=%d obl=0 oll=%d omem=%d tot-mem=%d events=r cmd=%s user=default redir=%d resp=%d lib-name=%s lib-ver=%s",
-		c.id, c.nc.RemoteAddr(), c.nc.LocalAddr(), i.name, int((now - c.created).Seconds()), int((now - time.Duration(c.active.Load())).Seconds()), mode, i.db,
-		c.bufferIn.Load(), c.bufferOut.Load(), c.bufferOut.Load(), min(queued, 1), queued, c.bufferIn.Load()+c.bufferOut.Load()+queued, last, redir, i.proto,
+	return fmt.Sprintf("id=%d addr=%s laddr=%s fd=-1 name=%s age=%d idle=%d flags=%s db=%d sub=0 psub=0 ssub=0 multi=%d watch=0 qbuf=%d qbuf-free=0 "+
+		"argv-mem=0 multi-mem=%d rbs=%d rbp=%d obl=0 oll=%d omem=%d tot-mem=%d events=r cmd=%s user=default redir=%d resp=%d lib-name=%s lib-ver=%s",
+		c.id, c.nc.RemoteAddr(), c.nc.LocalAddr(), i.name, int((now - c.created).Seconds()), int((now - time.Duration(c.active.Load())).Seconds()), mode, i.db, c.multiCount.Load(),
+		c.bufferIn.Load(), c.multiBytes.Load(), c.bufferOut.Load(), c.bufferOut.Load(), min(queued, 1), queued, c.bufferIn.Load()+c.bufferOut.Load()+queued, last, redir, i.proto,
 		i.libName, i.libVer)
 }
 

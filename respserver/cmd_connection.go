@@ -19,8 +19,8 @@ func connectionCommands() []*command {
 		{name: "ping", arity: -1, flags: fast, group: g, since: "1.0.0", complexity: "O(1)", summary: "Returns PONG or its argument; an error until the instance was ready once.", run: runPing},
 		{name: "echo", arity: 2, flags: fast | loadingOK, group: g, since: "1.0.0", complexity: "O(1)", summary: "Returns its argument.", run: runEcho},
 		{name: "select", arity: 2, flags: fast | loadingOK, group: g, since: "1.0.0", complexity: "O(1)", summary: "Selects a database: the n-th configured topic.", run: runSelect},
-		{name: "quit", arity: -1, flags: fast | loadingOK | noAuth, group: g, since: "1.0.0", complexity: "O(1)", summary: "Closes the connection.", run: runQuit},
-		{name: "reset", arity: 1, flags: fast | loadingOK | noAuth, group: g, since: "6.2.0", complexity: "O(1)", summary: "Resets the connection.", run: runReset},
+		{name: "quit", arity: -1, flags: fast | loadingOK | noAuth | atOnce, group: g, since: "1.0.0", complexity: "O(1)", summary: "Closes the connection.", run: runQuit},
+		{name: "reset", arity: 1, flags: fast | loadingOK | noAuth | atOnce, group: g, since: "6.2.0", complexity: "O(1)", summary: "Resets the connection.", run: runReset},
 	}
 }
 
@@ -64,7 +64,8 @@ func runQuit(c *conn, _ [][]byte) {
 func runReset(c *conn, _ [][]byte) {
 	c.untrack()
 	c.proto = resp.V2
-	c.replies, c.refusedMulti = replyOn, 0
+	c.replies = replyOn
+	c.endMulti()
 	c.selectDB(0)
 	c.infoMu.Lock()
 	c.info.name, c.info.noEvict, c.info.noTouch, c.info.proto = "", false, false, resp.V2

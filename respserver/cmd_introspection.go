@@ -48,6 +48,8 @@ func (m *command) categories() (names []string) {
 	switch m.group {
 	case "generic":
 		names = append(names, "@keyspace")
+	case "transactions":
+		names = append(names, "@transaction")
 	case "string", "connection":
 		names = append(names, "@"+m.group)
 	}

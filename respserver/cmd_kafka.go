@@ -1,7 +1,6 @@
 package respserver
 
 import (
-	"context"
 	"errors"
 
 	"github.com/yolean/kafka-cache/core/cache"
@@ -13,9 +12,9 @@ func kafkaCommands() []*command {
 	const g = "kafka"
 	return []*command{
 		{name: "kafka.set", arity: -3, flags: write, first: 1, last: 1, step: 1, group: g, since: "7.4.0", complexity: "O(1)",
-			summary: "Writes a record, with headers, and returns its partition, its offset, and a token that covers it.", run: runKafkaSet},
+			summary: "Writes a record, with headers, and returns its partition, its offset, and a token that covers it.", run: runKafkaSet, check: checkKafkaSet},
 		{name: "kafka.del", arity: 2, flags: write, first: 1, last: 1, step: 1, group: g, since: "7.4.0", complexity: "O(1)",
-			summary: "Writes a tombstone, and returns its partition, its offset, and a token that covers it.", run: runKafkaDel},
+			summary: "Writes a tombstone, and returns its partition, its offset, and a token that covers it.", run: runKafkaDel, check: checkDel},
 		{name: "kafka.position", arity: 1, flags: readonly | fast | needsWrites | loadingOK, group: g, since: "7.4.0", complexity: "O(partitions)",
 			summary: "Returns the token of what this instance has applied of the topic.", run: runKafkaPosition},
 		{name: "kafka.lastwrite", arity: 1, flags: readonly | fast | needsWrites | loadingOK, group: g, since: "7.4.0", complexity: "O(partitions)",
@@ -28,7 +27,7 @@ func kafkaCommands() []*command {
 			summary: "Returns the newest records and writes that the topic's rules have refused, the newest first.", run: runKafkaInvalid},
 		{name: "kafka.range", arity: -3, flags: reads, group: g, since: "7.4.0", complexity: "O(N)",
 			summary: "Returns keys in the order of their bytes, from start to below end; an empty bound is open.", run: runKafkaRange},
-		{name: "kafka.repair", arity: -1, flags: write | needsWrites, group: g, since: "7.4.0", complexity: "O(N) in the topic's split keys",
+		{name: "kafka.repair", arity: -1, flags: write | needsWrites | noMulti, group: g, since: "7.4.0", complexity: "O(N) in the topic's split keys",
 			summary: "Writes tombstones to the partitions that hold outdated records of keys, and returns of how many keys.", run: runKafkaRepair},
 	}
 }
@@ -45,12 +44,12 @@ func runKafkaSet(c *conn, args [][]byte) {
 		size += len(args[i+1]) + len(args[i+2])
 	}
 	s := c.open(c.run, 1, size, renderWritten)
-	c.topic.Submit(cache.Write{Key: args[1], Value: args[2], Headers: headers, Apply: c.applyFor()}, s.done)
+	c.submit(cache.Write{Key: args[1], Value: args[2], Headers: headers, Apply: c.applyFor()}, s)
 }
 
 func runKafkaDel(c *conn, args [][]byte) {
 	s := c.open(c.run, 1, len(args[1]), renderWritten)
-	c.topic.Submit(cache.Write{Key: args[1], Delete: true, Apply: c.applyFor()}, s.done)
+	c.submit(cache.Write{Key: args[1], Delete: true, Apply: c.applyFor()}, s)
 }
 
 func renderWritten(c *conn, s *slot) {
@@ -70,7 +69,12 @@ func (c *conn) appendToken(dst []byte, p position.Position) []byte {
 }
 
 func runKafkaPosition(c *conn, _ [][]byte) {
-	c.out = c.appendToken(c.out, c.topic.Position())
+	p, err := c.position()
+	if err != nil {
+		c.failErr(err)
+		return
+	}
+	c.out = c.appendToken(c.out, p)
 }
 
 func runKafkaLastWrite(c *conn, _ [][]byte) {
@@ -112,7 +116,7 @@ func runKafkaWait(c *conn, args [][]byte) {
 }
 
 func runKafkaMeta(c *conn, args [][]byte) {
-	m, err := c.topic.Meta(args[1])
+	m, err := c.meta(args[1])
 	switch {
 	case errors.Is(err, cache.ErrNotFound):
 		c.misses++
@@ -178,8 +182,8 @@ func runKafkaRange(c *conn, args [][]byte) {
 	keys, n, most := c.scratch[:0], 0, c.srv.cfg.OutputLimit
 	var err error
 	if limit != 0 {
-		err = c.topic.Range(context.Background(), open(args[1]), open(args[2]), func(e cache.Entry) bool {
-			keys = resp.AppendBulk(keys, e.Key)
+		err = c.rangeKeys(open(args[1]), open(args[2]), func(key []byte) bool {
+			keys = resp.AppendBulk(keys, key)
 			n++
 			return int64(n) != limit && len(keys) <= most && c.alive()
 		})

@@ -40,7 +40,7 @@ func (c *conn) appendValue(key []byte) (bool, error) {
 		room = len("$200\r\n")
 	}
 	var blank [longest]byte
-	out, ok, err := c.topic.AppendGet(append(c.out, blank[:room]...), key)
+	out, ok, err := c.get(append(c.out, blank[:room]...), key)
 	if err != nil || !ok {
 		c.out = out[:at]
 		return false, err
@@ -108,7 +108,7 @@ func runMGet(c *conn, args [][]byte) {
 
 // length is a value's length. Where there is no value, or an error was answered, ok is false.
 func (c *conn) length(key []byte) (n int, ok, answered bool) {
-	n, ok, err := c.topic.ValueLen(key)
+	n, ok, err := c.valueLen(key)
 	if err != nil {
 		c.failErr(err)
 		return 0, false, true
@@ -168,7 +168,7 @@ func runGetRange(c *conn, args [][]byte) {
 		c.fail(notInteger)
 		return
 	}
-	v, found, err := c.topic.AppendGet(c.scratch[:0], args[1])
+	v, found, err := c.get(c.scratch[:0], args[1])
 	c.scratch = v[:0]
 	switch {
 	case err != nil:
@@ -212,7 +212,7 @@ func runObjectEncoding(c *conn, args [][]byte) {
 	encoding := "raw"
 	if n <= embedded {
 		encoding = "embstr"
-		v, found, err := c.topic.AppendGet(c.scratch[:0], args[2])
+		v, found, err := c.get(c.scratch[:0], args[2])
 		c.scratch = v[:0]
 		if err != nil {
 			c.failErr(err)

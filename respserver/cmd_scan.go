@@ -60,7 +60,7 @@ func runScan(c *conn, args [][]byte) {
 	}
 	// How many keys there are is known after they have been read: they are gathered aside.
 	keys, n := c.scratch[:0], 0
-	next, err := c.topic.Scan(cursor, int(count), func(key []byte) {
+	next, err := c.scan(cursor, int(count), func(key []byte) {
 		if !none && (pattern == nil || glob.Match(pattern, key)) {
 			keys = resp.AppendBulk(keys, key)
 			n++
@@ -82,7 +82,7 @@ func runKeys(c *conn, args [][]byte) {
 	pattern, limit := args[1], c.srv.cfg.OutputLimit
 	keys, n := c.scratch[:0], 0
 	for cursor := uint64(0); ; {
-		next, err := c.topic.Scan(cursor, scanMost, func(key []byte) {
+		next, err := c.scan(cursor, scanMost, func(key []byte) {
 			if len(keys) <= limit && glob.Match(pattern, key) {
 				keys = resp.AppendBulk(keys, key)
 				n++
@@ -106,10 +106,17 @@ func runKeys(c *conn, args [][]byte) {
 	c.out = append(c.out, keys...)
 }
 
-func runDBSize(c *conn, _ [][]byte) { c.out = resp.AppendInt(c.out, c.topic.Len()) }
+func runDBSize(c *conn, _ [][]byte) {
+	n, err := c.size()
+	if err != nil {
+		c.failErr(err)
+		return
+	}
+	c.out = resp.AppendInt(c.out, n)
+}
 
 func runRandomKey(c *conn, _ [][]byte) {
-	key, ok, err := c.topic.RandomKey(c.scratch[:0])
+	key, ok, err := c.randomKey(c.scratch[:0])
 	c.scratch = key[:0]
 	switch {
 	case err != nil:

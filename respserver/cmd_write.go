@@ -12,10 +12,10 @@ import (
 func writeCommands() []*command {
 	const s, g = "string", "generic"
 	return []*command{
-		{name: "set", arity: -3, flags: write, first: 1, last: 1, step: 1, group: s, since: "1.0.0", complexity: "O(1)", summary: "Writes a record with a key and a value.", run: runSet},
-		{name: "mset", arity: -3, flags: write, first: 1, last: -1, step: 2, group: s, since: "1.0.1", complexity: "O(N)", summary: "Writes several records, each standing alone.", run: runMSet},
-		{name: "del", arity: -2, flags: write, first: 1, last: -1, step: 1, group: g, since: "1.0.0", complexity: "O(N)", summary: "Writes tombstones, and counts the values that they removed.", run: runDel},
-		{name: "unlink", arity: -2, flags: write | fast, first: 1, last: -1, step: 1, group: g, since: "4.0.0", complexity: "O(N)", summary: "Writes tombstones, and counts the values that they removed.", run: runDel},
+		{name: "set", arity: -3, flags: write, first: 1, last: 1, step: 1, group: s, since: "1.0.0", complexity: "O(1)", summary: "Writes a record with a key and a value.", run: runSet, check: checkSet},
+		{name: "mset", arity: -3, flags: write, first: 1, last: -1, step: 2, group: s, since: "1.0.1", complexity: "O(N)", summary: "Writes several records, each standing alone outside MULTI.", run: runMSet, check: checkMSet},
+		{name: "del", arity: -2, flags: write, first: 1, last: -1, step: 1, group: g, since: "1.0.0", complexity: "O(N)", summary: "Writes tombstones, and counts the values that they removed.", run: runDel, check: checkDel},
+		{name: "unlink", arity: -2, flags: write | fast, first: 1, last: -1, step: 1, group: g, since: "4.0.0", complexity: "O(N)", summary: "Writes tombstones, and counts the values that they removed.", run: runDel, check: checkDel},
 	}
 }
 
@@ -24,6 +24,18 @@ var setOptions = map[string]string{
 	"nx": "a log has no compare-and-set", "xx": "a log has no compare-and-set", "get": "a log has no compare-and-set",
 	"ifeq": "a log has no compare-and-set", "ifne": "a log has no compare-and-set", "ifdeq": "a log has no compare-and-set", "ifdne": "a log has no compare-and-set",
 	"ex": "records do not expire", "px": "records do not expire", "exat": "records do not expire", "pxat": "records do not expire",
+}
+
+// setOption is why an option of SET that Redis has is not offered; empty where Redis has none of that name.
+func setOption(option []byte) string {
+	if len(option) >= 8 {
+		return ""
+	}
+	why, ok := setOptions[string(appendLower(nil, option))]
+	if !ok {
+		return ""
+	}
+	return "ERR SET option " + strings.ToUpper(string(option)) + " is not supported: " + why
 }
 
 // applyFor is how long a write waits to be applied here.
@@ -39,17 +51,15 @@ func runSet(c *conn, args [][]byte) {
 		if is(option, "keepttl") {
 			continue // nothing has a TTL to lose
 		}
-		if len(option) < 8 {
-			if why, ok := setOptions[string(appendLower(nil, option))]; ok {
-				c.fail("ERR SET option " + strings.ToUpper(string(option)) + " is not supported: " + why)
-				return
-			}
+		if why := setOption(option); why != "" {
+			c.fail(why)
+			return
 		}
 		c.fail(syntax)
 		return
 	}
 	s := c.open(c.run, 1, len(args[1])+len(args[2]), renderOK)
-	c.topic.Submit(cache.Write{Key: args[1], Value: args[2], Apply: c.applyFor()}, s.done)
+	c.submit(cache.Write{Key: args[1], Value: args[2], Apply: c.applyFor()}, s)
 }
 
 func renderOK(c *conn, s *slot) {
@@ -71,7 +81,7 @@ func runMSet(c *conn, args [][]byte) {
 	}
 	s := c.open(c.run, len(args)/2, size, renderMSet)
 	for i := 1; i < len(args); i += 2 {
-		c.topic.Submit(cache.Write{Key: args[i], Value: args[i+1], Apply: c.applyFor()}, s.done)
+		c.submit(cache.Write{Key: args[i], Value: args[i+1], Apply: c.applyFor()}, s)
 	}
 }
 
@@ -98,7 +108,7 @@ func runDel(c *conn, args [][]byte) {
 	}
 	s := c.open(c.run, len(args)-1, size, renderDel)
 	for _, key := range args[1:] {
-		c.topic.Submit(cache.Write{Key: key, Delete: true, Apply: c.srv.cfg.ApplyTimeout}, s.done)
+		c.submit(cache.Write{Key: key, Delete: true, Apply: c.srv.cfg.ApplyTimeout}, s)
 	}
 }
 
@@ -113,8 +123,8 @@ func renderDel(c *conn, s *slot) {
 // flushCommands are offered only where Config.AllowFlush says so.
 func flushCommands() []*command {
 	return []*command{
-		{name: "flushdb", arity: -1, flags: write | needsWrites, group: "server", since: "1.0.0", complexity: "O(N)", summary: "Writes a tombstone for every key of the topic.", run: runFlushDB},
-		{name: "flushall", arity: -1, flags: write | needsWrites, group: "server", since: "1.0.0", complexity: "O(N)", summary: "Writes a tombstone for every key of every topic.", run: runFlushAll},
+		{name: "flushdb", arity: -1, flags: write | needsWrites | noMulti, group: "server", since: "1.0.0", complexity: "O(N)", summary: "Writes a tombstone for every key of the topic.", run: runFlushDB},
+		{name: "flushall", arity: -1, flags: write | needsWrites | noMulti, group: "server", since: "1.0.0", complexity: "O(N)", summary: "Writes a tombstone for every key of every topic.", run: runFlushAll},
 	}
 }
 

@@ -5,6 +5,7 @@ import (
 	"sync/atomic"
 	"time"
 
+	"github.com/yolean/kafka-cache/core/cache"
 	"github.com/yolean/kafka-cache/respserver/resp"
 )
 
@@ -26,6 +27,9 @@ const (
 
 	needsWrites // runs only after the connection's earlier writes are decided, so that it sees them
 	needsTopic  // is answered with -LOADING while its topic is
+	noMulti     // is refused inside MULTI
+	atOnce      // runs inside MULTI rather than being queued
+	keepsCaching
 )
 
 // command is one entry of the table: what COMMAND tells of it, what runs it, and what was counted.
@@ -40,6 +44,7 @@ type command struct {
 	complexity string
 	summary    string
 	run        func(c *conn, args [][]byte)
+	check      func(c *conn, t *cache.Topic, args [][]byte) string // why it is not queued inside MULTI, where that can be said without running it; nil: nothing is
 	subs       map[string]*command
 	order      []*command // subs as they were given
 
@@ -85,7 +90,7 @@ type table struct {
 
 func newTable(allowFlush bool) *table {
 	t := &table{byName: map[string]*command{}, refused: map[string]string{}}
-	for _, family := range [][]*command{connectionCommands(), readCommands(), scanCommands(), writeCommands(), waitCommands(), kafkaCommands(), serverCommands(),
+	for _, family := range [][]*command{connectionCommands(), readCommands(), scanCommands(), writeCommands(), multiCommands(), waitCommands(), kafkaCommands(), serverCommands(),
 		clientCommands(), introspectionCommands()} {
 		t.top = append(t.top, family...)
 	}

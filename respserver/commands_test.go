@@ -114,7 +114,7 @@ func TestErrorTexts(t *testing.T) {
 		{"-ERR value is not an integer or out of range\r\n", []string{"kafka.repair", "count", "4294967296"}},
 		{"-ERR SETNX is not supported: a log has no compare-and-set\r\n", []string{"SETNX", "k", "v"}},
 		{"-ERR FLUSHALL is not supported: it would write a tombstone for every key; --resp-allow-flush allows it, for test suites\r\n", []string{"flushall"}},
-		{"-ERR MULTI is not supported: transactions are not offered yet; with redis-py use pipeline(transaction=False), with rueidis Do instead of DoCache\r\n", []string{"multi"}},
+		{"-ERR WATCH is not supported: a log has no compare-and-set, and no conditional produce\r\n", []string{"watch", "k"}},
 		{"-ERR This instance has cluster support disabled\r\n", []string{"cluster", "slots"}},
 		{"-ERR maintenance notifications are not supported\r\n", []string{"client", "maint_notifications", "on", "moving-endpoint-type", "none"}},
 		{"-ERR Client names cannot contain spaces, newlines or special characters.\r\n", []string{"client", "setname", "a b"}},

@@ -57,7 +57,9 @@ type conn struct {
 	closing       string // not empty: no more commands are taken; why
 	kill          string // counted reason, where closing is the server's doing
 	executing     *command
-	refusedMulti  time.Duration // when MULTI was refused; 0: it was not
+	multi         *multi     // what is queued since MULTI; nil: it was not called
+	exec          *execution // while EXEC runs what was queued
+	barrier       *slot      // of an EXEC that writes: what follows waits for it
 	accounted     int64
 	trimmedAt     int64 // active when it was last told to trim; cron's
 
@@ -79,6 +81,9 @@ type conn struct {
 	track  *tracking
 	pushMu sync.Mutex
 	pushes []byte // out-of-band messages to be sent between replies
+
+	multiCount atomic.Int64 // commands that are queued, -1 outside MULTI
+	multiBytes atomic.Int64
 }
 
 // newConn makes the connection of what was accepted.
@@ -224,6 +229,9 @@ func (c *conn) process() (again bool) {
 			}
 			c.block, c.unblock, c.parks = nil, nil, false
 		}
+		if c.barrier != nil {
+			return false
+		}
 		if len(c.out)+len(c.wire) >= flushAt && len(c.slots) == 0 && !c.flush() {
 			return false
 		}
@@ -246,7 +254,8 @@ func (c *conn) process() (again bool) {
 			continue
 		}
 		cmd := c.lookup(args[0])
-		if cmd != nil && cmd.flags&needsWrites != 0 && !c.settled() {
+		queues := c.multi != nil && (cmd == nil || cmd.flags&atOnce == 0)
+		if cmd != nil && !queues && (cmd.flags&needsWrites != 0 || cmd.flags&atOnce != 0 && c.multi != nil && c.multi.endsWith(cmd)) && !c.settled() {
 			return false // the frame is parsed again
 		}
 		c.r += n
@@ -257,7 +266,11 @@ func (c *conn) process() (again bool) {
 			continue
 		}
 		c.executing = cmd
-		c.execute(cmd, args)
+		if queues {
+			c.queue(cmd, args)
+		} else {
+			c.execute(cmd, args)
+		}
 		c.executing = nil
 	}
 	return false
@@ -274,7 +287,7 @@ func (c *conn) panicked(p any, mark, open int) bool {
 	if c.executing == nil || len(c.slots) > open || c.block != nil {
 		// What was begun cannot be taken back in order.
 		c.closing, c.kill = "panic", "panic"
-		c.slots, c.block, c.out, c.wire, c.run = nil, nil, nil, nil, nil
+		c.slots, c.block, c.barrier, c.out, c.wire, c.run = nil, nil, nil, nil, nil, nil
 		return false
 	}
 	c.out = append(c.out[:mark], "-ERR internal error, see the server's log\r\n"...)
@@ -294,16 +307,29 @@ func (c *conn) settled() bool {
 	if len(c.slots) > 0 {
 		return false
 	}
-	if c.writes == nil || !c.writes[c.db].dirty {
+	if c.writes == nil {
 		return true
 	}
-	w := &c.writes[c.db]
-	w.dirty = false
-	if c.topic.Position().Covers(w.position) {
+	var behind map[int]position.Position
+	for db := range c.writes {
+		w := &c.writes[db]
+		if !w.dirty || !c.reads(db) {
+			continue
+		}
+		w.dirty = false
+		if c.srv.topics[db].Position().Covers(w.position) {
+			continue
+		}
+		if behind == nil {
+			behind = map[int]position.Position{}
+		}
+		behind[db] = w.position
+	}
+	if behind == nil {
 		return true
 	}
 	a := c.newAwait(c.srv.cfg.ApplyTimeout)
-	a.start(map[int]position.Position{c.db: w.position})
+	a.start(behind)
 	c.hold(func() bool {
 		if reached, _ := a.reached(); !reached && !a.over() {
 			return false
@@ -312,6 +338,14 @@ func (c *conn) settled() bool {
 		return true
 	}, a.stop)
 	return c.block == nil
+}
+
+// reads reports whether what is about to run reads the topic of a database.
+func (c *conn) reads(db int) bool {
+	if m := c.multi; m != nil {
+		return m.reads[db]
+	}
+	return db == c.db
 }
 
 func (c *conn) alive() bool { return c.killed.Load() == nil }

@@ -5,6 +5,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/yolean/kafka-cache/core/cache"
 	"github.com/yolean/kafka-cache/respserver/resp"
 )
 
@@ -51,8 +52,8 @@ func is(arg []byte, word string) bool {
 	return true
 }
 
-// execute runs one command, or answers why it cannot.
-func (c *conn) execute(cmd *command, args [][]byte) {
+// admit finds the subcommand that is meant, and says why the command cannot run; empty where it can.
+func (c *conn) admit(cmd *command, args [][]byte, t *cache.Topic) (_ *command, why string) {
 	if cmd.subs != nil && len(args) > 1 {
 		var lower [32]byte
 		var sub *command
@@ -60,25 +61,26 @@ func (c *conn) execute(cmd *command, args [][]byte) {
 			sub = cmd.subs[string(appendLower(lower[:0], args[1]))]
 		}
 		if sub == nil {
-			c.refuse(cmd, "ERR unknown subcommand '"+clip(args[1], 128)+"'. Try "+strings.ToUpper(cmd.name)+" HELP.")
-			return
+			return cmd, "ERR unknown subcommand '" + clip(args[1], 128) + "'. Try " + strings.ToUpper(cmd.name) + " HELP."
 		}
 		cmd = sub
 	}
-	if (cmd.arity > 0 && len(args) != cmd.arity) || len(args) < -cmd.arity {
-		c.refuse(cmd, "ERR wrong number of arguments for '"+cmd.name+"' command")
-		return
+	switch {
+	case (cmd.arity > 0 && len(args) != cmd.arity) || len(args) < -cmd.arity:
+		return cmd, "ERR wrong number of arguments for '" + cmd.name + "' command"
+	case !c.authenticated && cmd.flags&noAuth == 0:
+		return cmd, "NOAUTH Authentication required."
+	case cmd.flags&needsTopic != 0 && !t.Ready():
+		return cmd, c.srv.loadingText(t)
 	}
-	if !c.authenticated && cmd.flags&noAuth == 0 {
-		c.refuse(cmd, "NOAUTH Authentication required.")
-		return
-	}
-	if cmd.flags&needsTopic != 0 && !c.topic.Ready() {
-		c.refuse(cmd, c.srv.loadingText(c.topic))
-		return
-	}
-	if c.refusedMulti != 0 && cmd.flags&write != 0 && c.inRefusedMulti() {
-		c.refuse(cmd, "ERR not written: the MULTI before it was refused")
+	return cmd, ""
+}
+
+// execute runs one command, or answers why it cannot.
+func (c *conn) execute(cmd *command, args [][]byte) {
+	cmd, why := c.admit(cmd, args, c.topic)
+	if why != "" {
+		c.refuse(cmd, why)
 		return
 	}
 	if cmd != c.run {
@@ -92,6 +94,7 @@ func (c *conn) execute(cmd *command, args [][]byte) {
 	}
 	at, slots := len(c.out), len(c.slots)
 	cmd.run(c, args)
+	c.forgetCaching(cmd)
 	if len(c.out) > at && c.out[at] == '-' && len(c.slots) == slots {
 		cmd.failed.Add(1)
 	}
@@ -143,9 +146,17 @@ func (c *conn) muffle(at, slots int) {
 	c.out = c.out[:at]
 }
 
-// refuse answers an error of a command that was not run.
+// refuse answers an error of a command that was not run. Inside MULTI nothing is run then.
 func (c *conn) refuse(cmd *command, text string) {
 	cmd.rejected.Add(1)
+	switch {
+	case cmd.name == "exec":
+		c.endMulti()
+		text = execAborted + strings.TrimPrefix(text, "ERR ")
+	case c.multi != nil:
+		c.multi.spoil(c)
+	}
+	c.forgetCaching(cmd)
 	at := len(c.out)
 	c.out = resp.AppendError(c.out, text)
 	if c.replies != replyOn {
@@ -163,9 +174,19 @@ func (c *conn) unknown(args [][]byte) {
 		return
 	}
 	at := len(c.out)
-	text := c.refusal(name)
-	if text == "" {
-		text = unknownText(args)
+	var text string
+	switch watch := is(name, "watch") && c.authenticated; {
+	case watch && len(args) > 1 && c.multi != nil:
+		text = "ERR WATCH inside MULTI is not allowed" // which goes on
+	default:
+		if text = c.refusal(name); text == "" {
+			text = unknownText(args)
+		} else if watch && len(args) == 1 {
+			text = "ERR wrong number of arguments for 'watch' command"
+		}
+		if c.multi != nil {
+			c.multi.spoil(c)
+		}
 	}
 	c.out = resp.AppendError(c.out, text)
 	if c.replies != replyOn {
@@ -182,24 +203,7 @@ func (c *conn) refusal(name []byte) string {
 	if !ok {
 		return ""
 	}
-	switch {
-	case is(name, "multi"):
-		c.refusedMulti = c.srv.now()
-	case is(name, "exec"), is(name, "discard"):
-		c.refusedMulti = 0
-	}
 	return "ERR " + strings.ToUpper(clip(name, 128)) + " is not supported: " + why
-}
-
-// inRefusedMulti reports whether a write is still one of those that were pipelined with a refused MULTI: clients send all up to EXEC at
-// once, and writing half of what was to be written together is what they did not ask for.
-func (c *conn) inRefusedMulti() bool {
-	const window = time.Second
-	if c.srv.now()-c.refusedMulti < window {
-		return true
-	}
-	c.refusedMulti = 0
-	return false
 }
 
 // unknownText is Redis's: the name as it was sent, and arguments up to 128 bytes of them.

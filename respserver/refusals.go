@@ -7,19 +7,17 @@ const (
 	noModify        = "a record is written as a whole: read the value and SET the new one"
 	stringsOnly     = "every value is one record, which is a string"
 	noScripts       = "there are no scripts"
-	noTransactions  = "transactions are not offered yet; with redis-py use pipeline(transaction=False), with rueidis Do instead of DoCache"
 )
 
 var refusals = map[string]string{
 	"setnx": noCompareAndSet, "msetnx": noCompareAndSet, "getset": noCompareAndSet, "getdel": noCompareAndSet, "getex": noExpiry, "watch": noCompareAndSet + ", and no conditional produce",
-	"unwatch": "there is no WATCH", "setex": noExpiry, "psetex": noExpiry, "expire": noExpiry, "pexpire": noExpiry, "expireat": noExpiry, "pexpireat": noExpiry,
+	"setex": noExpiry, "psetex": noExpiry, "expire": noExpiry, "pexpire": noExpiry, "expireat": noExpiry, "pexpireat": noExpiry,
 	"persist": noExpiry, "append": noModify, "setrange": noModify, "setbit": noModify, "bitop": noModify, "bitfield": noModify, "incr": noModify, "incrby": noModify,
 	"incrbyfloat": noModify, "decr": noModify, "decrby": noModify, "rename": "a key and its value are one record", "renamenx": noCompareAndSet,
 	"copy": "a record is written to one topic: read the value and SET it", "move": "a record is written to one topic: read the value and SET it",
 	"swapdb": "databases are topics", "eval": noScripts, "evalsha": noScripts, "eval_ro": noScripts, "evalsha_ro": noScripts, "fcall": noScripts, "fcall_ro": noScripts,
 	"script": noScripts, "function": noScripts, "flushall": "it would write a tombstone for every key; --resp-allow-flush allows it, for test suites",
 	"flushdb": "it would write a tombstone for every key; --resp-allow-flush allows it, for test suites", "debug": "there is nothing to debug from a client",
-	"multi": noTransactions, "exec": noTransactions, "discard": noTransactions,
 	"subscribe": "keyspace notifications are not offered yet", "psubscribe": "keyspace notifications are not offered yet", "ssubscribe": "there are no channels",
 	"publish": "there are no channels: write to a topic", "spublish": "there are no channels: write to a topic", "unsubscribe": "there are no channels",
 	"punsubscribe": "there are no channels", "sunsubscribe": "there are no channels", "pubsub": "there are no channels",

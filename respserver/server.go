@@ -167,6 +167,7 @@ func (s *Server) accept(nc net.Conn) {
 		})
 	}
 	c := newConn(s, nc)
+	c.multiCount.Store(-1)
 
 	s.mu.Lock()
 	refusal, reason := "", ""

@@ -44,9 +44,23 @@ func (c *conn) open(cmd *command, n, bytes int, render func(*conn, *slot)) *slot
 		s.bytes += len(s.before)
 		c.out = nil
 	}
+	if c.exec != nil {
+		c.exec.parts = append(c.exec.parts, s) // a part of EXEC's own
+		c.exec.before += len(s.before)
+		return s
+	}
 	c.slots = append(c.slots, s)
 	c.slotBytes += s.bytes
 	return s
+}
+
+// submit writes a record, of which s is told.
+func (c *conn) submit(w cache.Write, s *slot) {
+	if c.exec != nil {
+		c.exec.write(w, s)
+		return
+	}
+	c.topic.Submit(w, s.done)
 }
 
 // done is what [cache.Topic.Submit] calls, from any goroutine.

@@ -23,7 +23,7 @@ type tracking struct {
 	optIn    bool
 	optOut   bool
 	noLoop   bool
-	caching  int8 // of the next command: 1 yes, -1 no, 0 by the mode
+	caching  int8 // of the next command, or transaction: 1 yes, -1 no, 0 by the mode
 }
 
 // trackingTable knows who has read which key, and tells them when it changes. The watches of the topics run from the first connection
@@ -212,9 +212,15 @@ func (tr *tracking) before(c *conn, cmd *command, args [][]byte) {
 	if tr.optOut && tr.caching < 0 {
 		wanted = false
 	}
-	tr.caching = 0
 	if wanted {
 		cmd.keys(args, func(key []byte) { c.srv.tracking.remember(c, c.db, key) })
+	}
+}
+
+// forgetCaching ends what CLIENT CACHING said, after the command that it was said of; where that is MULTI, after EXEC.
+func (c *conn) forgetCaching(cmd *command) {
+	if c.track != nil && c.multi == nil && cmd.flags&keepsCaching == 0 {
+		c.track.caching = 0
 	}
 }
 

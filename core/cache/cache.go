@@ -23,6 +23,7 @@ type Cache struct {
 	metrics  *metrics
 	client   *kafka.Client
 	producer *kafka.Producer
+	together *kafka.Transactions // writes that belong together
 	topics   []*Topic
 	byName   map[string]*Topic
 	since    time.Time
@@ -68,6 +69,9 @@ func New(cfg Config) (*Cache, error) {
 		return nil, fmt.Errorf("%w: %w", ErrConfig, err)
 	}
 	if c.producer, err = kafka.NewProducer(kafka.ProducerConfig{Kafka: cfg.Kafka}); err != nil {
+		return nil, errors.Join(fmt.Errorf("%w: %w", ErrConfig, err), c.client.Close())
+	}
+	if c.together, err = kafka.NewTransactions(kafka.TransactionsConfig{Kafka: cfg.Kafka, ID: transactionalID(cfg.Identity)}); err != nil {
 		return nil, errors.Join(fmt.Errorf("%w: %w", ErrConfig, err), c.client.Close())
 	}
 	if cfg.Registerer != nil {
@@ -129,6 +133,7 @@ func (c *Cache) Run(ctx context.Context) (err error) {
 		}
 	}
 	group.Go(func() error { return c.commitLoop(running) })
+	group.Go(func() error { return c.endPredecessors(running) })
 	if c.cfg.StartupTimeout > 0 {
 		group.Go(func() error { return c.startupTimer(running) })
 	}
@@ -145,6 +150,9 @@ func (c *Cache) shutdown(clean bool) error {
 		c.deleteGroup(ctx)
 	}
 	var errs []error
+	if err := c.together.Close(ctx); err != nil {
+		errs = append(errs, fmt.Errorf("close the transactional producers: %w", err))
+	}
 	if err := c.producer.Close(ctx); err != nil {
 		errs = append(errs, fmt.Errorf("close the producer: %w", err))
 	}

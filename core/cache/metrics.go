@@ -21,6 +21,7 @@ type metrics struct {
 	fetchErrors  *prometheus.CounterVec
 	throttled    *prometheus.CounterVec
 	commitErrors prometheus.Counter
+	transactions *prometheus.CounterVec
 
 	retentionRemoved, verifiedRemoved, repaired, deadLetters, writes *prometheus.CounterVec
 }
@@ -40,7 +41,7 @@ func newMetrics(c *Cache) *metrics {
 	vec := func(name, help string, labels ...string) *prometheus.CounterVec {
 		return prometheus.NewCounterVec(prometheus.CounterOpts{Namespace: "kafka_cache", Name: name, Help: help}, labels)
 	}
-	return &metrics{
+	m := &metrics{
 		cache:            c,
 		applied:          vec("applied_records_total", "Records that were read from the log and whose effect, if any, is in the store.", "topic"),
 		keyless:          vec("keyless_records_total", "Records that were passed over because their key is null or empty.", "topic"),
@@ -55,7 +56,12 @@ func newMetrics(c *Cache) *metrics {
 		throttled:        vec("fetch_throttled_seconds_total", "Time for which brokers' quotas asked not to be read from.", "topic"),
 		commitErrors: prometheus.NewCounter(prometheus.CounterOpts{Namespace: "kafka_cache", Name: "commit_errors_total",
 			Help: "Commits of group offsets that did not succeed."}),
+		transactions: vec("transactions_total", "Kafka transactions of writes that belong together, by outcome: committed, aborted, or unknown.", "outcome"),
 	}
+	for _, outcome := range []string{"committed", "aborted", "unknown"} {
+		m.transactions.WithLabelValues(outcome)
+	}
+	return m
 }
 
 func (m *metrics) topic(name string) *topicMetrics {
@@ -126,7 +132,7 @@ func counted(c prometheus.Metric) uint64 {
 
 // collectors are all that a Cache registers.
 func (m *metrics) collectors() []prometheus.Collector {
-	return []prometheus.Collector{m.applied, m.keyless, m.invalid, m.rebuilds, m.fetchErrors, m.throttled, m.commitErrors,
+	return []prometheus.Collector{m.applied, m.keyless, m.invalid, m.rebuilds, m.fetchErrors, m.throttled, m.commitErrors, m.transactions,
 		m.retentionRemoved, m.verifiedRemoved, m.repaired, m.deadLetters, m.writes, &collector{cache: m.cache}}
 }
 

@@ -27,7 +27,7 @@ type Snapshot struct {
 
 // Snapshot calls fn with the topic at one moment, and returns its error. fn should only read, and be quick: nothing is applied meanwhile.
 // It must not wait for anything that is to be applied, and must not begin another Snapshot of the topic. Where the
-// topic is not ready, or the present moment cannot be had before ctx ends (a commit is under way), fn is not called.
+// topic is not ready, or the present moment cannot be had before ctx ends (a commit is under way), fn is not called, and the error is a *TopicError.
 func (t *Topic) Snapshot(ctx context.Context, fn func(*Snapshot) error) error {
 	return t.cache.Snapshot(ctx, []*Topic{t}, func(s []*Snapshot) error { return fn(s[0]) })
 }
@@ -48,7 +48,7 @@ func (c *Cache) Snapshot(ctx context.Context, topics []*Topic, fn func([]*Snapsh
 	for _, t := range ordered {
 		s, err := t.snapshot(ctx)
 		if err != nil {
-			return fmt.Errorf("take a snapshot of topic %s: %w", t.name, err)
+			return &TopicError{t, fmt.Errorf("take a snapshot: %w", err)}
 		}
 		held = append(held, s)
 	}

@@ -58,10 +58,7 @@ func elsewhere(claims []store.Claim, partition int32) (others []store.Claim) {
 // produceSplit writes a record of a key that other partitions have records of. Where producers set timestamps all go at once: the tombstones are older than
 // the record, so there is no moment at which something else shows. Where the brokers do, the tombstones have to be there first.
 func (t *Topic) produceSplit(record kafka.ProduceRecord, others []store.Claim, to int32, apply time.Duration, finish func(Written, error)) {
-	record.Timestamp = time.Now().UnixMilli()
-	for _, c := range others {
-		record.Timestamp = max(record.Timestamp, c.Timestamp+2)
-	}
+	record.Timestamp = newestOf(others)
 	if t.appendTime.Load() {
 		t.cache.background(func(ctx context.Context) {
 			to, err := t.partitionOf(ctx, record.Key)
@@ -115,6 +112,15 @@ func (t *Topic) produceSplit(record kafka.ProduceRecord, others []store.Claim, t
 		buryElsewhere(to)
 		all.add(Written{}, nil, false)
 	}
+}
+
+// newestOf is a timestamp that makes a record the newest of its key, with room for tombstones that are newer than the claims as well.
+func newestOf(claims []store.Claim) int64 {
+	at := time.Now().UnixMilli()
+	for _, c := range claims {
+		at = max(at, c.Timestamp+2)
+	}
+	return at
 }
 
 // partitionOf is where a record of the key goes, once the producer knows.

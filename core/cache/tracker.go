@@ -270,6 +270,17 @@ func (t *tracker) blockedFor(id int32) (longest time.Duration, partition int32) 
 	return longest, partition
 }
 
+// blockedBelow is for how long a transaction that is open below an offset has held a partition back; 0 where none does.
+func (t *tracker) blockedBelow(id int32, offset int64) time.Duration {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	p := t.partitions[id]
+	if p == nil || !p.known || p.blocked.IsZero() || p.heldAt >= offset {
+		return 0
+	}
+	return t.now().Sub(p.blocked)
+}
+
 // asked takes freshly asked ends. A log that was truncated below the end that a load waits for lowers it; lowered are the ends that were, by partition.
 func (t *tracker) asked(ends map[int32]kafka.Ends) (lowered map[int32]int64) {
 	t.mu.Lock()

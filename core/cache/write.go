@@ -242,6 +242,12 @@ func produceErr(err error) error {
 	return err
 }
 
+// Check is what Submit would say is wrong with the write itself: ErrReadOnly, ErrEmptyKey, *EncodingError, *TooLargeError, or nil.
+func (t *Topic) Check(w Write) error {
+	_, err := t.record(w)
+	return err
+}
+
 // record checks and encodes a write.
 func (t *Topic) record(w Write) (kafka.ProduceRecord, error) {
 	if !t.writable {
@@ -332,29 +338,35 @@ func (t *Topic) applied(r Written, within time.Duration, done func(Written, erro
 		done(r, &PendingError{Written: r})
 		return
 	}
+	t.within(r.Position, within, func(applied bool) {
+		if r.Applied = applied; !applied {
+			done(r, &PendingError{Written: r})
+			return
+		}
+		done(r, nil)
+	})
+}
+
+// within calls done once: when this instance has applied what p names, or when it will not be, or is not in the time that is given.
+func (t *Topic) within(p position.Position, limit time.Duration, done func(applied bool)) {
 	var told atomic.Bool
 	var timer atomic.Pointer[time.Timer]
-	cancel := t.tracker.wait(r.Position, func(err error) {
+	cancel := t.tracker.wait(p, func(err error) {
 		if !told.CompareAndSwap(false, true) {
 			return
 		}
 		if tm := timer.Load(); tm != nil {
 			tm.Stop()
 		}
-		if err != nil {
-			done(r, &PendingError{Written: r})
-			return
-		}
-		r.Applied = true
-		done(r, nil)
+		done(err == nil)
 	})
 	if told.Load() {
 		return // the tail was faster than the acknowledgement
 	}
-	timer.Store(time.AfterFunc(within, func() {
+	timer.Store(time.AfterFunc(limit, func() {
 		if told.CompareAndSwap(false, true) {
 			cancel()
-			done(r, &PendingError{Written: r})
+			done(false)
 		}
 	}))
 }

@@ -113,10 +113,20 @@ func (c *Client) coordinator(ctx context.Context, group string) (string, error) 
 	if ok {
 		return addr, nil
 	}
+	addr, err := c.findCoordinator(ctx, sarama.CoordinatorGroup, group)
+	if err != nil {
+		return "", err
+	}
+	c.mu.Lock()
+	c.coordinators[group] = addr
+	c.mu.Unlock()
+	return addr, nil
+}
+
+// findCoordinator asks for the broker that coordinates a group, or a transactional id.
+func (c *Client) findCoordinator(ctx context.Context, of sarama.CoordinatorType, key string) (addr string, err error) {
 	res, err := askAny(ctx, c, func(b *sarama.Broker) (*sarama.FindCoordinatorResponse, time.Duration, error) {
-		res, err := b.FindCoordinator(&sarama.FindCoordinatorRequest{
-			Version: 3, CoordinatorKey: group, CoordinatorType: sarama.CoordinatorGroup,
-		})
+		res, err := b.FindCoordinator(&sarama.FindCoordinatorRequest{Version: 3, CoordinatorKey: key, CoordinatorType: of})
 		if err != nil {
 			return nil, 0, err
 		}
@@ -128,9 +138,8 @@ func (c *Client) coordinator(ctx context.Context, group string) (string, error) 
 	if res.Err != sarama.ErrNoError {
 		return "", fmt.Errorf("find the coordinator: %w", classify(res.Err))
 	}
-	addr = res.Coordinator.Addr()
-	c.mu.Lock()
-	c.coordinators[group] = addr
-	c.mu.Unlock()
-	return addr, nil
+	if res.Coordinator == nil {
+		return "", fmt.Errorf("find the coordinator: %w", classify(sarama.ErrConsumerCoordinatorNotAvailable))
+	}
+	return res.Coordinator.Addr(), nil
 }

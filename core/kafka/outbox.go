@@ -265,19 +265,23 @@ func (p *outPartition) nextBatch() *outBatch {
 
 // encode makes what is sent. It is made once, when the partition has its producer id: what is sent again must be the same.
 func (b *outBatch) encode() {
-	if b.wire != nil {
-		return
+	if b.wire == nil {
+		b.wire = encodeBatch(b.entries, b.part.producer, b.part.sequence)
 	}
-	first := time.UnixMilli(b.entries[0].timestamp)
+}
+
+// encodeBatch is a record batch of the entries, the first of which has the sequence number.
+func encodeBatch(entries []*pending, producer producerID, sequence int32) *sarama.RecordBatch {
+	first := time.UnixMilli(entries[0].timestamp)
 	w := &sarama.RecordBatch{
 		Version: 2, PartitionLeaderEpoch: -1,
 		FirstTimestamp: first, MaxTimestamp: first,
-		LastOffsetDelta: int32(len(b.entries) - 1),
-		ProducerID:      b.part.producer.id, ProducerEpoch: b.part.producer.epoch, FirstSequence: b.part.sequence,
-		Records: make([]*sarama.Record, len(b.entries)),
+		LastOffsetDelta: int32(len(entries) - 1),
+		ProducerID:      producer.id, ProducerEpoch: producer.epoch, FirstSequence: sequence,
+		Records: make([]*sarama.Record, len(entries)),
 	}
-	records := make([]sarama.Record, len(b.entries))
-	for i, e := range b.entries {
+	records := make([]sarama.Record, len(entries))
+	for i, e := range entries {
 		at := time.UnixMilli(e.timestamp)
 		if at.After(w.MaxTimestamp) {
 			w.MaxTimestamp = at
@@ -285,7 +289,7 @@ func (b *outBatch) encode() {
 		records[i] = sarama.Record{Key: e.key, Value: e.value, Headers: e.headers, OffsetDelta: int64(i), TimestampDelta: at.Sub(first)}
 		w.Records[i] = &records[i]
 	}
-	b.wire = w
+	return w
 }
 
 func (b *outBatch) allAnswered() bool {

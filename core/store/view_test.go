@@ -384,3 +384,12 @@ func BenchmarkView(b *testing.B) {
 		})
 	})
 }
+
+// BenchmarkChange is what each Apply pays for Views while none is held.
+func BenchmarkChange(b *testing.B) {
+	m := newMoments(DefaultViewTime)
+	for b.Loop() {
+		m.change()
+		m.changed()
+	}
+}

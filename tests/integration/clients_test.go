@@ -75,6 +75,20 @@ func TestGoRedis(t *testing.T) {
 			if err := client.Set(ctx, key, "x", time.Minute).Err(); err == nil || !strings.Contains(err.Error(), "EX") {
 				t.Errorf("SET with an expiry: %v", err)
 			}
+			var inside *redis.StringCmd
+			var deleted *redis.IntCmd
+			if _, err := client.TxPipelined(ctx, func(p redis.Pipeliner) error {
+				p.Set(ctx, key, "together", 0)
+				inside = p.Get(ctx, key)
+				deleted = p.Del(ctx, key+"-1", "none")
+				p.Set(ctx, key+"-2", "together", 0)
+				return nil
+			}); err != nil || inside.Val() != "together" || deleted.Val() != 1 {
+				t.Errorf("a transaction: %v; GET in it %q, DEL %d", err, inside.Val(), deleted.Val())
+			}
+			wantGet(t, client, key, "together")
+			wantGet(t, client, key+"-2", "together")
+			wantMissing(t, client, key+"-1")
 			if n, err := client.Del(ctx, key, "none").Result(); err != nil || n != 1 {
 				t.Errorf("DEL: %d, %v", n, err)
 			}
@@ -99,6 +113,9 @@ func TestRueidis(t *testing.T) {
 			}
 			defer client.Close()
 			useRueidis(t, client, fmt.Sprintf("%v-", plain))
+			if !plain {
+				useClientSideCache(t, client, d)
+			}
 		})
 	}
 }
@@ -142,6 +159,40 @@ func useRueidis(t *testing.T, client rueidis.Client, prefix string) {
 	}
 	if n, err := client.Do(ctx, client.B().Arbitrary("KAFKA.WAIT").Args(token, "10000").Build()).ToInt64(); err != nil || n != 1 {
 		t.Errorf("KAFKA.WAIT: %d, %v", n, err)
+	}
+}
+
+// useClientSideCache reads through DoCache, which is MULTI with CLIENT CACHING, and sees what others change.
+func useClientSideCache(t *testing.T, client rueidis.Client, d *daemontest.Daemon) {
+	t.Helper()
+	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
+	defer cancel()
+	read := func() (string, bool) {
+		t.Helper()
+		r := client.DoCache(ctx, client.B().Get().Key("cached").Cache(), time.Hour)
+		v, err := r.ToString()
+		if err != nil && !rueidis.IsRedisNil(err) {
+			t.Fatalf("DoCache: %v", err)
+		}
+		return v, r.IsCacheHit()
+	}
+	for _, want := range []string{"", "1", "2"} {
+		if want != "" {
+			if err := d.Client(0).Set(ctx, "cached", want, 0).Err(); err != nil {
+				t.Fatal(err)
+			}
+		}
+		for deadline := time.Now().Add(20 * time.Second); ; time.Sleep(time.Millisecond) {
+			if v, _ := read(); v == want {
+				break
+			}
+			if time.Now().After(deadline) {
+				t.Fatalf("the client's cache does not come to %q", want)
+			}
+		}
+		if v, hit := read(); v != want || !hit {
+			t.Errorf("DoCache: %q, from the cache %v", v, hit)
+		}
 	}
 }
 

@@ -5,7 +5,6 @@ import (
 	"fmt"
 	"strings"
 	"testing"
-	"time"
 
 	"github.com/redis/rueidis"
 )
@@ -141,11 +140,5 @@ func TestRueidis(t *testing.T) {
 		if r.Error() != nil {
 			t.Error(r.Error())
 		}
-	}
-	if err := c.DoCache(ctx, c.B().Get().Key("k").Cache(), time.Minute).Error(); err == nil {
-		t.Error("DoCache needs MULTI, which is not offered, and answers")
-	}
-	if err := c.Do(ctx, c.B().Ping().Build()).Error(); err != nil {
-		t.Errorf("the connection is not usable afterwards: %v", err)
 	}
 }

@@ -288,26 +288,6 @@ func TestKafkaCommands(t *testing.T) {
 	p.ask("-ERR the token belongs to another topic, or to an earlier topic of the same name as b\r\n", "kafka.wait", token, "0")
 }
 
-// TestWritesAfterARefusedMulti: what was to be written together is not written one by one.
-func TestWritesAfterARefusedMulti(t *testing.T) {
-	f := start(t, nil)
-	r := f.goRedis(nil)
-	_, err := r.TxPipelined(t.Context(), func(p redis.Pipeliner) error {
-		p.Set(t.Context(), "x", 1, 0)
-		p.Set(t.Context(), "y", 1, 0)
-		return nil
-	})
-	if err == nil || !strings.Contains(err.Error(), "transaction=False") {
-		t.Errorf("MULTI: %v", err)
-	}
-	if n, err := r.Exists(t.Context(), "x", "y").Result(); n != 0 || err != nil {
-		t.Errorf("%d were written, %v", n, err)
-	}
-	if err := r.Set(t.Context(), "x", 1, 0).Err(); err != nil {
-		t.Errorf("after EXEC: %v", err)
-	}
-}
-
 func TestFlush(t *testing.T) {
 	f := start(t, func(c *respserver.Config) { c.AllowFlush = true })
 	r := f.goRedis(nil)

@@ -33,6 +33,24 @@ for options in ({}, {"protocol": 2}, {"protocol": 3}):
         pipeline.get(f"{key}-7")
         replies = pipeline.execute()
     same("a pipeline", replies, [True] * 20 + ["7"])
+    with client.pipeline() as pipeline:  # MULTI and EXEC
+        pipeline.set(f"{key}-0", "zero").get(f"{key}-0").delete(f"{key}-19", "none").get(f"{key}-19").set(f"{key}-19", "19").get(f"{key}-7")
+        replies = pipeline.execute()
+    same("a transaction", replies, [True, "zero", 1, None, True, "7"])
+    with client.pipeline() as pipeline:
+        pipeline.set(f"{key}-0", "lost").execute_command("SET", f"{key}-1", "lost", "NX")
+        try:
+            pipeline.execute()
+            sys.exit("a transaction with SET NX is accepted")
+        except redis.ResponseError as e:
+            same("a transaction with SET NX", "NX" in str(e), True)
+    same("GET of what was not written", client.get(f"{key}-0"), "zero")
+    with client.pipeline() as pipeline:
+        try:
+            pipeline.watch(key)
+            sys.exit("WATCH is accepted")
+        except redis.ResponseError as e:
+            same("WATCH", "compare-and-set" in str(e), True)
     same("SCAN", {k for k in client.scan_iter(match=f"{key}-*", count=7)}, {f"{key}-{i}" for i in range(20)})
     token = client.execute_command("KAFKA.SET", key, "new", "HEADER", "a", "1")[2]
     same("KAFKA.WAIT", client.execute_command("KAFKA.WAIT", token, 10000), 1)

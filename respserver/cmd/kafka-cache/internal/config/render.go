@@ -117,6 +117,19 @@ names. A flag wins over a variable, a variable over the file, the file over the 
 `
 
 const docsTail = `
+## What Kafka's ACLs have to allow
+
+| operation | on | for |
+| --- | --- | --- |
+| Describe, Read | the topics | reading them |
+| DescribeConfigs | the topics | knowing how long tombstones are kept, and how large a record may be; without it ` + "`delete-retention`" + ` has to be given |
+| Read, Delete | the group that ` + "`--identity`" + ` names | committing positions, and deleting the group at the end; not with ` + "`--commit-offsets=false`" + ` |
+| Write | the topics that are not read-only | writing |
+| Write, Describe | the transactional ids that begin with ` + "`<identity>-multi-`" + ` (a prefixed pattern) | MULTI of two writes or more. Without it such an EXEC answers ` + "`-NOPERM`" + `, a line in the log says so at start, and everything else works |
+
+The transactional ids are the instance's as its identity is: two processes at the same time under one identity do not disturb each other's transactions for long, but the one that began first goes on
+under ids with a suffix, which the prefix covers, and what it leaves open when it is killed is not ended by its successor.
+
 ## The file
 
 ` + "```yaml" + `

@@ -1,0 +1,239 @@
+package respserver
+
+import (
+	"context"
+	"errors"
+	"slices"
+	"time"
+
+	"github.com/yolean/kafka-cache/core/cache"
+	"github.com/yolean/kafka-cache/respserver/resp"
+)
+
+// momentWait is how long EXEC waits for a commit that is under way, and for one like it of each further topic that it reads.
+const momentWait = time.Second
+
+// execution is an EXEC that runs what was queued: in order, reads at one moment of the store with what the transaction's own writes make of it, writes
+// gathered. Once all has run they are produced, and their replies filled in. It belongs to the connection's goroutine until
+// then, and again when they are acknowledged.
+type execution struct {
+	conn      *conn
+	db        int               // that the connection had chosen before
+	snapshots []*cache.Snapshot // by topic; nil where it is not read
+	overlays  []overlay         // by topic
+	writes    []cache.TopicWrite
+	of        []*slot // that each write is told to
+	parts     []*slot // of the commands that write, in order, with the replies before each
+	before    int     // bytes of those replies
+	tail      []byte  // the replies after the last
+	failed    error   // why the reads are not of one moment: nothing is answered but that
+}
+
+// runTransaction runs what was queued.
+func (c *conn) runTransaction(m *multi) {
+	ex := &execution{conn: c, db: c.db, snapshots: make([]*cache.Snapshot, len(c.srv.topics)), overlays: make([]overlay, len(c.srv.topics))}
+	exec, runStart, runCount := c.run, c.runStart, c.runCount
+	out := c.out
+	if m.writes > 0 {
+		c.out = nil // replies are parted by those that come later
+	}
+	mark := len(c.out)
+	c.exec = ex
+	defer func() { // also where a command panics
+		if c.exec != nil {
+			c.exec, c.out = nil, out
+		}
+		c.run, c.runStart, c.runCount = exec, runStart, runCount
+	}()
+	c.out = resp.AppendArray(c.out, len(m.queue))
+	err := ex.runAll(m.queue)
+	if err == nil && ex.length() > c.srv.cfg.OutputLimit {
+		err = errTooLong
+	}
+	c.exec = nil
+	switch {
+	case err != nil:
+		c.out = c.out[:mark]
+		if m.writes > 0 {
+			c.out = out
+		}
+		c.selectDB(ex.db)
+		c.fail(ex.errorText(err))
+	case m.writes == 0:
+	case len(ex.writes) == 0: // all that would have written were wrong
+		ex.tail, c.out = c.out, out
+		for _, s := range ex.parts {
+			c.out = append(c.out, s.before...)
+			s.render(c, s)
+		}
+		c.out = append(c.out, ex.tail...)
+	default:
+		ex.tail, c.out = c.out, out
+		c.run = exec // whose slot it is
+		ex.produce(exec)
+	}
+}
+
+// errTooLong is the error of an EXEC whose replies are over the output limit.
+var errTooLong = errors.New("respserver: the replies are too long")
+
+// length is what has been answered so far.
+func (ex *execution) length() int {
+	return ex.before + len(ex.conn.out)
+}
+
+// runAll runs the commands; from the first that reads the store to the last they run at one moment.
+func (ex *execution) runAll(queue []queued) error {
+	first, last := -1, -1
+	var topics []*cache.Topic
+	for i := range queue {
+		q := &queue[i]
+		if !q.readsStore() {
+			continue
+		}
+		t := ex.conn.srv.topics[q.db]
+		if q.cmd.flags&loadingOK != 0 && !t.Ready() {
+			continue // it says something about a topic that is not served too
+		}
+		if first < 0 {
+			first = i
+		}
+		last = i
+		if !slices.Contains(topics, t) {
+			topics = append(topics, t)
+		}
+	}
+	if first < 0 {
+		return ex.run(queue)
+	}
+	if err := ex.run(queue[:first]); err != nil {
+		return err
+	}
+	ctx, cancel := context.WithTimeout(context.Background(), momentWait)
+	defer cancel()
+	err := ex.conn.srv.cfg.Cache.Snapshot(ctx, topics, func(all []*cache.Snapshot) error {
+		for _, s := range all {
+			ex.snapshots[s.Topic().Index()] = s
+		}
+		defer clear(ex.snapshots)
+		return ex.run(queue[first : last+1])
+	})
+	if err != nil {
+		return err
+	}
+	return ex.run(queue[last+1:])
+}
+
+func (ex *execution) run(queue []queued) error {
+	c := ex.conn
+	for i := range queue {
+		q := &queue[i]
+		c.run = q.cmd
+		if c.track != nil && q.cmd.flags&readonly != 0 {
+			c.track.before(c, q.cmd, q.args)
+		}
+		start, at, parts := c.srv.now(), len(c.out), len(ex.parts)
+		q.cmd.run(c, q.args)
+		if ex.failed != nil {
+			return ex.failed
+		}
+		if len(ex.parts) > parts {
+			continue // counted when its reply is known
+		}
+		q.cmd.observe(c.stripe(), 1, c.srv.now()-start)
+		c.srv.stats.commands.Add(1)
+		if len(c.out) > at && c.out[at] == '-' {
+			q.cmd.failed.Add(1)
+		}
+		if ex.length() > c.srv.cfg.OutputLimit {
+			return errTooLong
+		}
+	}
+	return nil
+}
+
+// write takes a write that is to be produced with the others.
+func (ex *execution) write(w cache.Write, s *slot) {
+	c := ex.conn
+	ex.writes = append(ex.writes, cache.TopicWrite{Topic: c.topic, Write: w})
+	ex.of = append(ex.of, s)
+	ex.overlays[c.db].set(w)
+}
+
+// produce writes what was gathered, and opens the slot of EXEC's reply. What follows EXEC waits for it.
+func (ex *execution) produce(exec *command) {
+	c := ex.conn
+	size := len(ex.tail)
+	for _, s := range ex.parts {
+		size += s.bytes
+	}
+	outer := c.open(exec, 1, size, ex.render)
+	c.barrier = outer
+	c.srv.cfg.Cache.SubmitAll(ex.writes, func(all []cache.Outcome, err error) {
+		if err != nil {
+			outer.mu.Lock()
+			outer.err = err
+			outer.mu.Unlock()
+		}
+		for i, o := range all {
+			ex.of[i].done(o.Written, o.Err)
+		}
+		outer.left.Add(-1)
+		c.wake()
+	})
+}
+
+// render answers EXEC once its writes are decided.
+func (ex *execution) render(c *conn, s *slot) {
+	c.barrier = nil
+	if s.err != nil {
+		c.selectDB(ex.db)
+		c.fail(ex.errorText(s.err))
+		return
+	}
+	for _, part := range ex.parts {
+		c.out = append(c.out, part.before...)
+		c.wrote(part)
+		at := len(c.out)
+		part.render(c, part)
+		part.cmd.observe(c.stripe(), 1, c.srv.now()-part.start)
+		c.srv.stats.commands.Add(1)
+		if c.out[at] == '-' {
+			part.cmd.failed.Add(1)
+		}
+	}
+	c.out = append(c.out, ex.tail...)
+}
+
+// errorText is what EXEC answers where it has done nothing, or does not know whether it has.
+func (ex *execution) errorText(err error) string {
+	c := ex.conn
+	t := c.srv.topics[ex.db]
+	var of *cache.TopicError
+	if errors.As(err, &of) {
+		t = of.Topic
+	}
+	switch {
+	case errors.Is(err, errTooLong):
+		return "ERR the reply would be larger than the limit of " + bytesText(int64(c.srv.cfg.OutputLimit)) + " that is held for one client; nothing was written"
+	case errors.Is(err, cache.ErrSnapshotTooLarge), errors.Is(err, cache.ErrSnapshotExpired):
+		return execAborted + "ERR " + err.Error() + "; nothing was written"
+	case errors.Is(err, context.DeadlineExceeded) && !errors.Is(err, cache.ErrUnknownOutcome) && !errors.Is(err, cache.ErrUnavailable):
+		return execAborted + "TRYAGAIN topic " + t.Name() + " is being written to, and no moment of it could be had within " + momentWait.String() + "; nothing was written"
+	case errors.Is(err, cache.ErrNotReady):
+		return execAborted + c.srv.loadingText(t)
+	case of != nil:
+		return c.errorText(t, of.Err)
+	case errors.Is(err, cache.ErrUnknownOutcome):
+		return "UNKNOWN the outcome of the transaction is not known, either all that it writes is in the log or nothing: " + err.Error()
+	case errors.Is(err, cache.ErrNotEnoughReplicas):
+		return "NOREPLICAS too few in-sync replicas, nothing was written: " + err.Error()
+	case errors.Is(err, cache.ErrNotAuthorized):
+		return "NOPERM Kafka's ACLs do not allow this instance the transaction (Write on the topics, Write and Describe on its transactional ids), nothing was written: " + err.Error()
+	case errors.Is(err, cache.ErrUnavailable):
+		return "TRYAGAIN the transaction could not be made, nothing was written: " + err.Error()
+	case errors.Is(err, cache.ErrClosed):
+		return "ERR the instance is shutting down, nothing was written"
+	}
+	return "ERR nothing was written: " + err.Error()
+}
