@@ -125,9 +125,15 @@ func multiReads(ctx context.Context, r *Run) error {
 		}
 		*moments = append(*moments, m)
 	}
-	for began := time.Now(); time.Since(began) < 4*time.Second || len(executed) < 100; {
+	// Until there is something to be seen: many states, and a pipeline that has met several in its own reads of a key.
+	states, met := map[string]bool{}, false
+	for began := time.Now(); (len(states) < 100 || !met || len(executed) < 100) && time.Since(began) < time.Minute; {
 		read(&executed, client.TxPipeline)
+		states[strings.Join(executed[len(executed)-1].values[:len(keys)], " ")] = true
 		read(&pipelined, client.Pipeline)
+		for n, v := range pipelined[len(pipelined)-1].values {
+			met = met || v != pipelined[len(pipelined)-1].values[n%len(keys)]
+		}
 	}
 	stop()
 	if err := <-written; err != nil {
@@ -154,12 +160,10 @@ func multiReads(ctx context.Context, r *Run) error {
 		}
 		return ""
 	}
-	states := map[string]bool{}
 	for _, m := range executed {
 		if w := wrong(m); w != "" {
 			r.Errorf("an EXEC is of no one moment: %s", w)
 		}
-		states[strings.Join(m.values[:len(keys)], " ")] = true
 	}
 	torn := 0
 	for _, m := range pipelined {
