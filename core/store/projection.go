@@ -126,12 +126,7 @@ func (p *projection) follow() error {
 	if len(p.ops) == 0 {
 		return nil
 	}
-	defer func() {
-		clear(p.ops)
-		clear(p.parts)
-		clear(p.told)
-		p.ops, p.parts, p.told = p.ops[:0], p.parts[:0], p.told[:0]
-	}()
+	defer p.drop()
 	if err := p.takeApart(); err != nil {
 		return err
 	}
@@ -169,6 +164,14 @@ func (p *projection) follow() error {
 		p.observe(p.told[i].Projected)
 	}
 	return nil
+}
+
+// drop forgets what was noted.
+func (p *projection) drop() {
+	clear(p.ops)
+	clear(p.parts)
+	clear(p.told)
+	p.ops, p.parts, p.told = p.ops[:0], p.parts[:0], p.told[:0]
 }
 
 // holding is what the projection has of the parts' key. Where its one claim is of the source that all parts are of, which is so of nearly all keys, what the
@@ -308,7 +311,9 @@ func (s *Store) projectPlan(b *Batch) error {
 		default: // another partition's record has come to count
 			promoted, ok, err := s.meta(m.Key)
 			if err != nil {
-				return err
+				s.projection.drop()
+				s.err = fmt.Errorf("projection: %w", err) // the entries have the batch already
+				return s.err
 			}
 			if ok && promoted.Offset == c.offset && promoted.Partition == c.partition {
 				meta.Headers = promoted.Headers
