@@ -5,6 +5,7 @@ import (
 	"cmp"
 	"errors"
 	"fmt"
+	"math"
 	"slices"
 )
 
@@ -255,21 +256,27 @@ func (p *projection) takeApart() error {
 // change takes one part into what a key has, and notes what readers see of it.
 func (p *projection) change(h *holding, part *yielded) {
 	op, source := &p.ops[part.op], p.source(part)
-	was := h.visible()
+	var was *claim
 	var before claim
-	if was != nil {
-		before = *was
-	}
-	for i := 0; i < len(h.claims); {
-		if c := &h.claims[i]; bytes.Equal(c.Source, source) && (c.Source == nil) == (source == nil) {
-			if c.stored == nowhere {
-				h.claims = slices.Delete(h.claims, i, i+1) // of this same commit
-			} else {
-				h.drop(i)
-			}
-		} else {
-			i++
+	if p.observe != nil {
+		if was = h.visible(); was != nil {
+			before = *was
 		}
+	}
+	for i := 0; i < len(h.claims); { // partition by partition
+		partition := h.claims[i].Partition
+		at, ok := h.find(&claim{Meta: Meta{Partition: partition, Source: source}})
+		switch {
+		case !ok:
+		case h.claims[at].stored == nowhere:
+			h.claims = slices.Delete(h.claims, at, at+1) // of this same commit
+		default:
+			h.drop(at)
+		}
+		if partition == math.MaxInt32 {
+			break
+		}
+		i, _ = h.find(&claim{Meta: Meta{Partition: partition + 1}})
 	}
 	if part.gives {
 		c := claim{Meta: op.Meta, value: part.value, fresh: true}
