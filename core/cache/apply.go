@@ -49,6 +49,7 @@ type scratch struct {
 	own               []byte // what the record at hand yields of its own key
 	hasOwn            bool
 	others, oldOthers []store.YieldTo // and of others
+	places            map[string]int  // of many such
 	forPolicy         []policy.Header
 	pending           map[string][]byte // what earlier records of the batch have made of keys, nil being nothing; where a mutation rule asks
 	old               []byte

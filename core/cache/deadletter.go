@@ -38,6 +38,14 @@ func (t *Topic) buryDeadLetters(ctx context.Context, partition int32, all []refu
 	d.once.Do(func() { d.slots = make(chan struct{}, deadLettersInFlight) })
 	for i := range all {
 		f := &all[i]
+		if t.cameBack(f.record) {
+			t.metrics.deadLetters.WithLabelValues("failed").Inc()
+			if suppressed, ok := t.metrics.complaints.allow(deadLetterComplaint); ok {
+				t.log.Warn("a refused record is a copy of one that was refused here, and is not copied again", "deadLetterTopic", d.topic, "partition", partition,
+					"offset", f.record.Offset, "unlogged", suppressed)
+			}
+			continue
+		}
 		select {
 		case d.slots <- struct{}{}:
 		case <-ctx.Done():
@@ -69,6 +77,17 @@ func (t *Topic) buryDeadLetters(ctx context.Context, partition int32, all []refu
 		})
 	}
 	return nil
+}
+
+// cameBack reports whether a record is a copy of one of this topic that was refused: the topic that it was copied to, or a further one, has this one for its
+// dead letters. Copying it again would have no end.
+func (t *Topic) cameBack(r *kafka.Record) bool {
+	for _, h := range r.Headers {
+		if string(h.Key) == DeadLetterHeaderTopic && string(h.Value) == t.name {
+			return true
+		}
+	}
+	return false
 }
 
 // deadLetterComplaint is the key under which failed copies are limited in the log, see endsComplaint.

@@ -292,17 +292,56 @@ func (m *meaning) resolve(r *policy.Record, y *policy.Yields) error {
 	return nil
 }
 
-// yieldTo sorts what a record yields into the value of its own key and those of others.
+// yieldTo sorts what a record yields into the value of its own key and those of others, each once with the value that counts.
 func (s *scratch) yieldTo(y *policy.Yields, key []byte) {
 	s.others = s.others[:0]
 	s.own, s.hasOwn = y.Value()
+	at := s.placesOf(len(y.Others()))
 	for _, o := range y.Others() {
 		if string(o.Key) == string(key) {
 			s.own, s.hasOwn = o.Value, true
 			continue
 		}
+		if i := find(s.others, at, o.Key); i >= 0 {
+			s.others[i].Value = o.Value
+			continue
+		}
+		if at != nil {
+			at[string(o.Key)] = len(s.others)
+		}
 		s.others = append(s.others, store.YieldTo(o))
 	}
+}
+
+// fewYields are looked through one by one.
+const fewYields = 16
+
+// placesOf is an empty map for the places of n yields by their keys, nil where they are few.
+func (s *scratch) placesOf(n int) map[string]int {
+	if n <= fewYields {
+		return nil
+	}
+	if s.places == nil {
+		s.places = make(map[string]int, n)
+	}
+	clear(s.places)
+	return s.places
+}
+
+// find is the place of a key among yields, -1 where it is not there. at are their places, nil where they are few.
+func find(yields []store.YieldTo, at map[string]int, key []byte) int {
+	if at != nil {
+		if i, ok := at[string(key)]; ok {
+			return i
+		}
+		return -1
+	}
+	for i := range yields {
+		if string(yields[i].Key) == string(key) {
+			return i
+		}
+	}
+	return -1
 }
 
 // checkMutations holds each change that a record leads to against the mutation rule. old is what the store has of the record's key. reason is why one is refused.
@@ -322,12 +361,16 @@ func (s *scratch) checkMutations(m *meaning, rec *policy.Record, old []byte) (re
 			return err, nil
 		}
 	}
+	at := s.placesOf(len(s.oldOthers))
+	for i := range s.oldOthers {
+		if at != nil {
+			at[string(s.oldOthers[i].Key)] = i
+		}
+	}
 	for _, o := range s.others {
 		var oldSelf []byte
-		for _, was := range s.oldOthers {
-			if string(was.Key) == string(o.Key) {
-				oldSelf = was.Value
-			}
+		if i := find(s.oldOthers, at, o.Key); i >= 0 {
+			oldSelf = s.oldOthers[i].Value
 		}
 		if err := check(o.Key, o.Value, oldSelf); err != nil {
 			return fmt.Errorf("of key %.100q: %w", o.Key, err), nil

@@ -50,7 +50,7 @@ func newMetrics(c *Cache) *metrics {
 		retentionRemoved: vec("retention_removed_total", "Keys that were removed or changed since the log's start moved past their record.", "topic"),
 		verifiedRemoved:  vec("verified_removed_total", "Keys that a verification against the log removed or changed.", "topic"),
 		repaired:         vec("repaired_split_keys_total", "Keys whose outdated records in other partitions were overwritten by tombstones.", "topic"),
-		deadLetters:      vec("dead_letters_total", "Copies of refused records to the dead-letter topic; failed: those that Kafka did not take.", "topic", "result"),
+		deadLetters:      vec("dead_letters_total", "Copies of refused records to the dead-letter topic; failed: those that Kafka did not take, and copies that came back.", "topic", "result"),
 		writes:           vec("writes_total", "Writes by what was told of them: applied here; acknowledged (in the log); pending (in the log, and not applied here in time); unknown (perhaps in the log); refused (in the log, and by a rule of the topic when it was read); failed (not in it).", "topic", "outcome"),
 		fetchErrors:      vec("fetch_errors_total", "Requests to Kafka for records, metadata or ends that did not succeed.", "topic"),
 		throttled:        vec("fetch_throttled_seconds_total", "Time for which brokers' quotas asked not to be read from.", "topic"),

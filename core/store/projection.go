@@ -5,6 +5,7 @@ import (
 	"cmp"
 	"errors"
 	"fmt"
+	"math"
 	"slices"
 )
 
@@ -126,12 +127,7 @@ func (p *projection) follow() error {
 	if len(p.ops) == 0 {
 		return nil
 	}
-	defer func() {
-		clear(p.ops)
-		clear(p.parts)
-		clear(p.told)
-		p.ops, p.parts, p.told = p.ops[:0], p.parts[:0], p.told[:0]
-	}()
+	defer p.drop()
 	if err := p.takeApart(); err != nil {
 		return err
 	}
@@ -169,6 +165,14 @@ func (p *projection) follow() error {
 		p.observe(p.told[i].Projected)
 	}
 	return nil
+}
+
+// drop forgets what was noted.
+func (p *projection) drop() {
+	clear(p.ops)
+	clear(p.parts)
+	clear(p.told)
+	p.ops, p.parts, p.told = p.ops[:0], p.parts[:0], p.told[:0]
 }
 
 // holding is what the projection has of the parts' key. Where its one claim is of the source that all parts are of, which is so of nearly all keys, what the
@@ -252,21 +256,27 @@ func (p *projection) takeApart() error {
 // change takes one part into what a key has, and notes what readers see of it.
 func (p *projection) change(h *holding, part *yielded) {
 	op, source := &p.ops[part.op], p.source(part)
-	was := h.visible()
+	var was *claim
 	var before claim
-	if was != nil {
-		before = *was
-	}
-	for i := 0; i < len(h.claims); {
-		if c := &h.claims[i]; bytes.Equal(c.Source, source) && (c.Source == nil) == (source == nil) {
-			if c.stored == nowhere {
-				h.claims = slices.Delete(h.claims, i, i+1) // of this same commit
-			} else {
-				h.drop(i)
-			}
-		} else {
-			i++
+	if p.observe != nil {
+		if was = h.visible(); was != nil {
+			before = *was
 		}
+	}
+	for i := 0; i < len(h.claims); { // partition by partition
+		partition := h.claims[i].Partition
+		at, ok := h.find(&claim{Meta: Meta{Partition: partition, Source: source}})
+		switch {
+		case !ok:
+		case h.claims[at].stored == nowhere:
+			h.claims = slices.Delete(h.claims, at, at+1) // of this same commit
+		default:
+			h.drop(at)
+		}
+		if partition == math.MaxInt32 {
+			break
+		}
+		i, _ = h.find(&claim{Meta: Meta{Partition: partition + 1}})
 	}
 	if part.gives {
 		c := claim{Meta: op.Meta, value: part.value, fresh: true}
@@ -308,7 +318,9 @@ func (s *Store) projectPlan(b *Batch) error {
 		default: // another partition's record has come to count
 			promoted, ok, err := s.meta(m.Key)
 			if err != nil {
-				return err
+				s.projection.drop()
+				s.err = fmt.Errorf("projection: %w", err) // the entries have the batch already
+				return s.err
 			}
 			if ok && promoted.Offset == c.offset && promoted.Partition == c.partition {
 				meta.Headers = promoted.Headers

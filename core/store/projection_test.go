@@ -9,6 +9,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/cockroachdb/pebble/v2"
 	"github.com/cockroachdb/pebble/v2/vfs"
 )
 
@@ -71,6 +72,10 @@ func yieldLogs(r *rand.Rand, partitions, records int) [][]Mutation {
 			m := &logs[p][i]
 			m.Source = nil
 			if m.Tombstone {
+				continue
+			}
+			if m.Hold = r.IntN(8) == 0; m.Hold {
+				m.Value = nil
 				continue
 			}
 			m.Value = randomYield(r, m.Offset)
@@ -142,6 +147,9 @@ func projectionRound(t *testing.T, r *rand.Rand) {
 	told := map[string]string{}
 	project := func() *Store {
 		v, err := s.Project(func(c Projected) {
+			if old, had := told[string(c.Key)]; old != string(c.Old) || had != (c.Old != nil) {
+				t.Errorf("told of %q that it was %q, and before that it was %q, %v", c.Key, c.Old, old, had)
+			}
 			switch c.Kind {
 			case Created, Updated:
 				told[string(c.Key)] = string(c.Value)
@@ -283,6 +291,31 @@ func TestProjectionTellsWhatLedToAChange(t *testing.T) {
 	want := []string{"k=older of 0/5 by 0/5", "k=newer of 1/7 by 1/7", "k=older of 0/5 by 1/8", "k= of 0/5 by -1/-1"}
 	if !slices.Equal(told, want) {
 		t.Errorf("told %q, want %q", told, want)
+	}
+}
+
+// TestProjectionAfterARemovalThatFails: what a removal did not come to commit stays in the projection, also once something else is applied.
+func TestProjectionAfterARemovalThatFails(t *testing.T) {
+	s := mustOpen(t, Options{})
+	var log []Mutation
+	for i := range 50 {
+		log = append(log, Mutation{Key: fmt.Appendf(nil, "k%d", i), Offset: int64(i), Value: AppendYield(nil, []byte("v"), nil)})
+	}
+	log = append(log, Mutation{Key: []byte("k25"), Offset: 50, Hold: true})
+	mustApply(t, s, &Batch{Mutations: log, Next: 51})
+	v, err := s.Project(nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := s.db.Delete(appendEntryKey(nil, []byte("k25")), pebble.NoSync); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := s.RemoveBelow(0, 50, nil); err == nil {
+		t.Fatal("removed a key that cannot be read")
+	}
+	mustApply(t, s, &Batch{Mutations: []Mutation{{Key: []byte("more"), Offset: 51, Value: AppendYield(nil, []byte("v"), nil)}}, Next: 52})
+	if s.Len() != 52-1 || v.Len() != s.Len() {
+		t.Fatalf("%d keys in the projection, %d records", v.Len(), s.Len())
 	}
 }
 

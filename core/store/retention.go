@@ -158,6 +158,9 @@ func (s *Store) removeSome(keys [][]byte, gone func(*holding, *claim) bool, obse
 	if err := s.endLoadLocked(); err != nil {
 		return 0, err
 	}
+	if s.projection != nil {
+		defer s.projection.drop() // what was noted and not committed, after an error
+	}
 	var batch []settled
 	var writes []write
 	var removals []Removal
@@ -187,9 +190,6 @@ func (s *Store) removeSome(keys [][]byte, gone func(*holding, *claim) bool, obse
 	}
 	defer s.moments.changed()
 	if err := s.commitSettled(batch, writes); err != nil {
-		if s.projection != nil {
-			s.projection.ops = nil
-		}
 		return 0, err
 	}
 	if s.projection != nil {

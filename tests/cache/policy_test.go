@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/prometheus/client_golang/prometheus/testutil"
@@ -296,6 +297,45 @@ func TestDeadLetters(t *testing.T) {
 	}
 	if n := len(topic.Invalid(0)); n != 2 {
 		t.Fatalf("%d are listed", n)
+	}
+}
+
+// TestDeadLettersInACircle: two topics that have each other for their dead letters do not copy a record for ever.
+func TestDeadLettersInACircle(t *testing.T) {
+	b := startBroker(t)
+	b.create("a", 1)
+	b.create("b", 1)
+	topic := func(name, other string) cache.TopicConfig {
+		return cache.TopicConfig{Name: name, ValueEncoding: "utf-8", ValidateRead: cache.ReadPolicy{Rule: noBad}, DeadLetterTopic: other}
+	}
+	cfg := b.config(topic("a", "b"), topic("b", "a"))
+	registry := prometheus.NewRegistry()
+	cfg.Registerer = registry
+	c := open(t, cfg)
+	for _, topic := range c.Topics() {
+		if err := topic.WaitReady(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+	}
+	b.produce("a", 0, []byte("k"), []byte("bad"))
+	back := c.Topics()[0]
+	eventually(t, "it came back", func() bool { return len(back.Invalid(0)) >= 2 })
+	after := b.produce("a", 0, []byte("l"), []byte("good"))
+	eventually(t, "the next record", func() bool { return back.Status().Partitions[0].Position == after+1 })
+	expected := "# HELP kafka_cache_dead_letters_total Copies of refused records to the dead-letter topic; failed: those that Kafka did not take, and copies that came back.\n# TYPE kafka_cache_dead_letters_total counter\n" +
+		`kafka_cache_dead_letters_total{result="failed",topic="a"} 1` + "\n" + `kafka_cache_dead_letters_total{result="failed",topic="b"} 0` + "\n" +
+		`kafka_cache_dead_letters_total{result="written",topic="a"} 1` + "\n" + `kafka_cache_dead_letters_total{result="written",topic="b"} 1` + "\n"
+	var differs error
+	for deadline := time.Now().Add(patience); ; time.Sleep(2 * time.Millisecond) { // between looks: a copy is counted once Kafka has answered
+		if differs = testutil.GatherAndCompare(registry, strings.NewReader(expected), "kafka_cache_dead_letters_total"); differs == nil {
+			break
+		}
+		if time.Now().After(deadline) {
+			t.Fatal(differs)
+		}
+	}
+	if after != 2 || len(back.Invalid(0)) != 2 || len(c.Topics()[1].Invalid(0)) != 1 {
+		t.Fatalf("offset %d, refused %+v and %+v", after, back.Invalid(0), c.Topics()[1].Invalid(0))
 	}
 }
 

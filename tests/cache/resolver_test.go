@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"slices"
 	"strings"
+	"sync/atomic"
 	"testing"
 
 	"github.com/twmb/franz-go/pkg/kgo"
@@ -172,6 +173,41 @@ func TestResolverBounds(t *testing.T) {
 		if n := len(topic.Invalid(0)); n != refused {
 			t.Fatalf("own key %v: %d refused: %+v", ownKey, n, topic.Invalid(0))
 		}
+	}
+}
+
+// TestMutationRuleSeesWhatCounts: of a key that a record yields more than once the last value is what it gets, and the one that the rule is asked about, however many keys
+// there are.
+func TestMutationRuleSeesWhatCounts(t *testing.T) {
+	const many = 1000
+	b := startBroker(t)
+	b.create("a", 1)
+	twice := &policy.Resolver{Name: "twice", Resolve: func(r *policy.Record, y *policy.Yields) error {
+		n := map[string]int{"few": 2, "many": many}[string(r.Key)]
+		for _, v := range [][]byte{[]byte("not this"), r.Value} {
+			for i := range n {
+				y.Set(fmt.Appendf(nil, "%s %d", r.Key, i), v)
+			}
+		}
+		return nil
+	}}
+	var asked atomic.Int64
+	greater := &policy.MutationRule{Name: "greater", Check: func(m *policy.Mutation) error {
+		asked.Add(1)
+		if string(m.Self) != string(m.Record.Value) || m.Exists != (string(m.Self) == "2") || m.Exists && string(m.OldSelf) != "1" {
+			return fmt.Errorf("%q to %q", m.OldSelf, m.Self)
+		}
+		return nil
+	}}
+	_, topic := ready(t, b.config(cache.TopicConfig{Name: "a", ValueEncoding: "utf-8", Resolver: twice, ValidateMutation: cache.MutationPolicy{Rule: greater}}))
+	for _, v := range []string{"1", "2"} {
+		for _, k := range []string{"few", "many"} {
+			at := b.produce("a", 0, []byte(k), []byte(v))
+			eventually(t, "applied", func() bool { return topic.Status().Partitions[0].Position == at+1 })
+		}
+	}
+	if list := topic.Invalid(0); len(list) > 0 || value(t, topic, "few 1") != "2" || value(t, topic, "many 999") != "2" || asked.Load() != 2*(2+many) {
+		t.Fatalf("few %s, many %s, asked %d times: %+v", value(t, topic, "few 1"), value(t, topic, "many 999"), asked.Load(), list)
 	}
 }
 

@@ -44,7 +44,7 @@ func Compile(program string, o Options) (*policy.Resolver, error) {
 	if err != nil {
 		return nil, err
 	}
-	code, err := gojq.Compile(query, gojq.WithFunction(checkName, 3, 3, checkSize))
+	code, err := gojq.Compile(query, checks...)
 	if err != nil {
 		return nil, errors.New(strings.ReplaceAll(err.Error(), "\n", " "))
 	}

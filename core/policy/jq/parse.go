@@ -7,8 +7,6 @@ import (
 	"strings"
 
 	"github.com/itchyny/gojq"
-
-	"github.com/yolean/kafka-cache/core/policy"
 )
 
 // refused are functions that would make a program more than a function of its record, or end the process.
@@ -25,13 +23,38 @@ const (
 	checkName    = "_check_size"
 	addName      = "_add_checked"
 	multiplyName = "_multiply_checked"
+	tostringName = "_tostring_checked"
 )
 
-// prelude has the operators that make large values of small ones check first what they would make. jq takes the right operand's values
+// prelude has the operators and functions that make large values of small ones check first what they would make. jq takes the right operand's values
 // in the outer loop, as these do.
 const prelude = `def _add_checked($r; $l): _check_size($l; $r; false) | $l + $r;
 def _multiply_checked($r; $l): _check_size($l; $r; true) | $l * $r;
+def _tostring_checked: _check_total | tostring;
+def _tojson_checked: _check_total | tojson;
+def _sum_checked: _check_total | add;
+def _sum_checked(f): [f] | _check_total | add;
+def _flatten_checked: _check_total | flatten;
+def _flatten_checked(d): _check_total | flatten(d);
+def _transpose_checked: _check_rows | transpose;
+def _format_checked(f): _check_total | format(f);
+def _join_checked($s): _check_join($s) | join($s);
 `
+
+// checked are functions that the prelude has in a form that checks.
+var checked = map[string]string{
+	"tostring/0": tostringName, "tojson/0": "_tojson_checked", "add/0": "_sum_checked", "add/1": "_sum_checked", "flatten/0": "_flatten_checked",
+	"flatten/1": "_flatten_checked", "transpose/0": "_transpose_checked", "format/1": "_format_checked", "join/1": "_join_checked",
+}
+
+// indexing are functions whose first argument says where in an array a value is to be, and what that is checked with: an array is as long as its
+// greatest index.
+var indexing = map[string]string{
+	"setpath/2": checkIndexName, "getpath/1": checkIndexName, "nth/1": checkIndexName, "fromstream/1": checkEventName,
+}
+
+// name is a function with the number of its arguments.
+func name(f string, args int) string { return fmt.Sprintf("%s/%d", f, args) }
 
 // parse parses a program, refuses what it may not have, and puts the checked operators in place of the others.
 func parse(program string) (*gojq.Query, error) {
@@ -83,9 +106,26 @@ func (w *walker) walk(v reflect.Value) {
 			rewriteOperator(n)
 		case *gojq.Term:
 			rewriteString(n)
+			rewriteFormat(n)
+		case *gojq.Index:
+			if n.Start != nil && !n.IsSlice && !literal(n.Start) {
+				n.Start = pipe(n.Start, checkIndexName)
+			}
+		case *gojq.FuncDef:
+			for _, f := range append([]string{name(n.Name, len(n.Args))}, parameters(n.Args)...) {
+				if (checked[f] != "" || indexing[f] != "") && w.err == nil {
+					w.err = fmt.Errorf("%s is jq's own and cannot be defined", f)
+				}
+			}
 		case *gojq.Func:
 			if why, ok := refused[n.Name]; ok && w.err == nil {
 				w.err = fmt.Errorf("%s cannot be used: %s", n.Name, why)
+			}
+			f := name(n.Name, len(n.Args))
+			if c := checked[f]; c != "" {
+				n.Name = c
+			} else if c := indexing[f]; c != "" {
+				n.Args[0] = pipe(n.Args[0], c)
 			}
 		}
 	case reflect.Slice:
@@ -97,6 +137,38 @@ func (w *walker) walk(v reflect.Value) {
 			w.walk(v.Field(i))
 		}
 	}
+}
+
+// parameters are a definition's parameters that are called as functions are.
+func parameters(args []string) (names []string) {
+	for _, a := range args {
+		names = append(names, name(a, 0))
+	}
+	return names
+}
+
+// pipe is q | f.
+func pipe(q *gojq.Query, f string) *gojq.Query {
+	return &gojq.Query{Left: q, Op: gojq.OpPipe, Right: &gojq.Query{Term: &gojq.Term{Type: gojq.TermTypeFunc, Func: &gojq.Func{Name: f}}}}
+}
+
+// literal says that an index is a string or a number without more than a million in it, as it stands.
+func literal(q *gojq.Query) bool {
+	t := q.Term
+	if t == nil || len(t.SuffixList) > 0 || len(q.FuncDefs) > 0 {
+		return false
+	}
+	return t.Type == gojq.TermTypeString && len(t.Str.Queries) == 0 || t.Type == gojq.TermTypeNumber && len(t.Number) <= 6 && strings.Trim(t.Number, "0123456789") == ""
+}
+
+// rewriteFormat makes @base64 and its like check what they are given.
+func rewriteFormat(t *gojq.Term) {
+	if t.Type != gojq.TermTypeFormat || t.Str != nil {
+		return
+	}
+	format := &gojq.Query{Term: &gojq.Term{Type: gojq.TermTypeFormat, Format: t.Format}}
+	t.Query = &gojq.Query{Left: &gojq.Query{Term: &gojq.Term{Type: gojq.TermTypeFunc, Func: &gojq.Func{Name: checkTotalName}}}, Op: gojq.OpPipe, Right: format}
+	t.Type, t.Format = gojq.TermTypeQuery, ""
 }
 
 // rewriteOperator makes l + r and l * r calls, and l += r and l *= r what they mean by those.
@@ -126,9 +198,10 @@ func rewriteString(t *gojq.Term) {
 	if t.Str == nil || len(t.Str.Queries) == 0 || t.Type != gojq.TermTypeString && t.Type != gojq.TermTypeFormat {
 		return
 	}
-	to := &gojq.Term{Type: gojq.TermTypeFunc, Func: &gojq.Func{Name: "tostring"}}
+	to := &gojq.Term{Type: gojq.TermTypeFunc, Func: &gojq.Func{Name: tostringName}}
 	if t.Type == gojq.TermTypeFormat {
 		to = &gojq.Term{Type: gojq.TermTypeFormat, Format: t.Format}
+		rewriteFormat(to)
 	}
 	var all *gojq.Query
 	for _, part := range t.Str.Queries {
@@ -143,36 +216,4 @@ func rewriteString(t *gojq.Term) {
 		}
 	}
 	t.Type, t.Str, t.Format, t.Query = gojq.TermTypeQuery, nil, "", all
-}
-
-// checkSize is the function that refuses operands whose result would be too large.
-func checkSize(v any, args []any) any {
-	size := func(v any) int {
-		switch v := v.(type) {
-		case string:
-			return len(v)
-		case []any:
-			return 16 * len(v)
-		case map[string]any:
-			return 64 * len(v)
-		}
-		return 0
-	}
-	l, r := args[0], args[1]
-	total := size(l) + size(r)
-	if args[2] == true { // a string is repeated
-		for _, operands := range [2][2]any{{l, r}, {r, l}} {
-			if s, ok := operands[0].(string); ok {
-				if n, ok := gojq.ToFloat64(operands[1]); ok && n > 0 {
-					if float64(len(s))*n > policy.MaxYieldBytes {
-						total = policy.MaxYieldBytes + 1
-					}
-				}
-			}
-		}
-	}
-	if total > policy.MaxYieldBytes {
-		return fmt.Errorf("a value of more than %d bytes", policy.MaxYieldBytes)
-	}
-	return v
 }
