@@ -12,6 +12,7 @@ require (
 	github.com/twmb/franz-go/pkg/sr v1.8.0
 	github.com/yolean/kafka-cache/core v0.0.0
 	go.uber.org/goleak v1.3.0
+	go.yaml.in/yaml/v3 v3.0.6
 )
 
 require (
