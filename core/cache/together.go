@@ -23,7 +23,7 @@ type TopicWrite struct {
 // Outcome is what came of one of several writes that are in the log together.
 type Outcome struct {
 	Written
-	// Err is nil, or the *PendingError of a write that was not applied here within its Write.Apply.
+	// Err is nil, or the *PendingError of a write that was not applied here within its Write.Apply, or the *InvalidError of one whose record a rule refused.
 	Err error
 }
 

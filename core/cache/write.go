@@ -162,7 +162,7 @@ func (t *Topic) outcome(key string, r *Written) error {
 		partition = anyPartition
 	}
 	r.Removed = t.flights.removed(key, partition, r.Offset)
-	if refused := t.flights.refused(key, partition, r.Offset); refused != nil {
+	if refused := t.flights.refused(key, r.Partition, r.Offset); refused != nil {
 		e := *refused
 		written := *r
 		e.Written = &written
