@@ -159,12 +159,12 @@ func retention(ctx context.Context, r *Run, config map[string]string) error {
 	// What is written now stays until the comparison.
 	r.Cluster.SetTopicConfig(r, topic, map[string]string{"retention.ms": "3600000"})
 	r.Produce(record(topic, "new", "1"))
-	r.Await(ctx, 20*time.Second, "contents", func(ctx context.Context) error {
-		got, err := i.All(ctx)
+	r.Await(ctx, 20*time.Second, "contents", func(within context.Context) error {
+		got, err := i.All(within)
 		if err != nil {
 			return err
 		}
-		return difference(got, r.Truth(ctx, topic))
+		return difference(got, r.Truth(ctx, topic)) // which may take longer than is left
 	})
 	r.Measures(ctx, i, 5*time.Second, func(v float64, _ bool) bool { return v >= 30 }, "kafka_cache_retention_removed_total")
 	r.NotRebuilt(ctx, i)

@@ -312,7 +312,7 @@ func splitRepairedByItself(ctx context.Context, r *Run) error {
 	i := r.Start(ctx, Spec{Topic: topic, Writable: true, Args: []string{"--repair-split-keys"}})
 	r.Ready(ctx, i)
 	want := r.splitKeys(ctx, i, topic)
-	took := r.Await(ctx, 40*time.Second, "the log has no outdated values", func(ctx context.Context) error {
+	took := r.Await(ctx, 40*time.Second, "the log has no outdated values", func(context.Context) error {
 		if n := outdatedOf(r.ReadLog(ctx, topic)); n > 0 {
 			return fmt.Errorf("it has %d", n)
 		}
