@@ -1,6 +1,7 @@
 package kafkatest
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"math/rand/v2"
@@ -160,7 +161,7 @@ type Ends struct{ Start, LastStable, HighWatermark int64 }
 func (c *Cluster) Ends(tb testing.TB, name string) []Ends {
 	tb.Helper()
 	var ends []Ends
-	c.change(tb, "list the ends of "+name, func(ctx context.Context, a *kadm.Client) error {
+	c.ask(tb, "list the ends of "+name, func(ctx context.Context, a *kadm.Client) error {
 		start, err := a.ListStartOffsets(ctx, name)
 		if err != nil {
 			return err
@@ -234,6 +235,22 @@ func (c *Cluster) change(tb testing.TB, what string, f func(context.Context, *ka
 	if err := f(ctx, a); err != nil {
 		tb.Fatalf("%s: %v", what, err)
 	}
+}
+
+// ask is change for what may be asked again: a leader may be about to be elected.
+func (c *Cluster) ask(tb testing.TB, what string, f func(context.Context, *kadm.Client) error) {
+	tb.Helper()
+	var last error
+	c.await(tb, what, func(ctx context.Context, a *kadm.Client) bool {
+		if err := f(ctx, a); err != nil {
+			if ctx.Err() != nil {
+				tb.Errorf("%s: %v", what, cmp.Or(last, err))
+			}
+			last = err
+			return false
+		}
+		return true
+	})
 }
 
 func (c *Cluster) awaitPartitions(tb testing.TB, name string, n int) {
