@@ -54,6 +54,20 @@ func (s *session) watchEnds(ctx context.Context) error {
 	}
 }
 
+// judgeLoop says in time that a topic is stale: a question for ends that a broker does not answer would hold that up.
+func (s *session) judgeLoop(ctx context.Context) error {
+	ticker := time.NewTicker(s.topic.cache.cfg.EndsInterval)
+	defer ticker.Stop()
+	for {
+		select {
+		case <-ctx.Done():
+			return ctx.Err()
+		case <-ticker.C:
+			s.topic.judge()
+		}
+	}
+}
+
 // settingsEvery is how often the topic's settings are read again.
 const settingsEvery = time.Minute
 

@@ -67,6 +67,7 @@ func (s *session) run(ctx context.Context) error {
 		}
 	})
 	group.Go(func() error { return s.watchEnds(ctx) })
+	group.Go(func() error { return s.judgeLoop(ctx) })
 	group.Go(func() error { return s.verifyLoop(ctx) })
 	if t.repairs {
 		group.Go(func() error { return s.repairLoop(ctx) })
