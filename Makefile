@@ -28,10 +28,13 @@ test: setup ## every test, on real Kafka, with the race detector
 verify: ## formatting, vet, lint, tidy modules, direction of imports, generated files
 	@tools/verify.sh
 
+# Not as a default of $(or …), which takes commas for its own.
+CONFORMANCE_ARGS ?= -brokers 1,3 -out docs/conformance.md
+
 .PHONY: conformance
 conformance: setup ## every situation in which caches of a log go wrong, on one and three brokers: docs/conformance.md
 	@go -C tests build -o ../build/tools/conformance ./conformance/cmd/conformance
-	@build/tools/conformance $(or $(CONFORMANCE_ARGS),-brokers 1,3 -out docs/conformance.md)
+	@build/tools/conformance $(CONFORMANCE_ARGS)
 
 .PHONY: history
 history: setup ## ten minutes of concurrent clients, kills and faults, checked against the log; HISTORY_ARGS choose
