@@ -45,7 +45,7 @@ func (s *Store) ApplyAnd(b *Batch, observe func(Change), and func()) error {
 		return fmt.Errorf("apply: the store cannot be written: %w", err)
 	}
 	observed := observe != nil || s.projection != nil
-	if observe != nil { // it may read what only Pebble has
+	if observe != nil || s.loading.written { // it may read what only Pebble has
 		if err := s.endLoadLocked(); err != nil {
 			return fmt.Errorf("apply: %w", err)
 		}
@@ -56,8 +56,11 @@ func (s *Store) ApplyAnd(b *Batch, observe func(Change), and func()) error {
 	before, known := s.checkpoints.get(b.Partition)
 	after := before.after(b, known)
 	p := &s.plan
-	if err := p.make(s, b, before.Next, observed); err != nil {
-		return fmt.Errorf("apply: %w", err)
+	for loading := !s.isLoading.Load(); loading != s.isLoading.Load(); { // once more where the load has ended for a key
+		loading = s.isLoading.Load()
+		if err := p.make(s, b, before.Next, observed); err != nil {
+			return fmt.Errorf("apply: %w", err)
+		}
 	}
 	moved := !known || after.Next != before.Next || after.LeaderEpoch != before.LeaderEpoch ||
 		after.LogStart != before.LogStart || !bytes.Equal(after.Trail, before.Trail) || after.outdated()
@@ -238,19 +241,25 @@ func (s *Store) updateAll(settled []settled) error {
 func (s *Store) updateResult(b *Batch, r *result) error {
 	m := &b.Mutations[r.mutation]
 	st := state{version: version{b.Partition, m.Offset}}
+	if r.split {
+		st.flags = slotSplit
+	}
 	var was state
 	var existed bool
 	var err error
 	switch r.act {
+	case actAside:
+		_, _, err = s.index.reflag(r.hash, m.Key, slotSplit, 0)
+		return err
 	case actRemove:
 		was, existed, err = s.index.remove(r.hash, m.Key)
 	case actRemember:
-		st.flags, st.head = slotTombstone, uint64(m.Timestamp)
+		st.flags, st.head = st.flags|slotTombstone, uint64(m.Timestamp)
 		was, existed, err = s.index.put(r.hash, m.Key, nil, st)
 		s.remembered.add(r.hash, st.version)
 	case actPut:
 		if m.Source != nil {
-			st.flags, st.head = slotDerived, sourceHash(m.Source)
+			st.flags, st.head = st.flags|slotDerived, sourceHash(m.Source)
 		}
 		was, existed, err = s.index.put(r.hash, m.Key, m.Value, st)
 	}

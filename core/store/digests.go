@@ -51,12 +51,12 @@ func (s *Store) digests(ctx context.Context, values bool) (all []PartitionDigest
 	if s.err != nil {
 		return nil, nil, s.err
 	}
-	hidden := s.index.counts.splitDeleted.Load() > 0
-	if hidden {
+	if s.loading.unsettled || s.index.counts.splitDeleted.Load() > 0 { // who wins is not known, nor is the account complete; or Pebble is looked at
 		if err := s.endLoadLocked(); err != nil {
 			return nil, nil, err
 		}
 	}
+	hidden := s.index.counts.splitDeleted.Load() > 0
 	var sums map[int32]Digest
 	if values {
 		if sums, err = s.sumValues(ctx); err != nil {

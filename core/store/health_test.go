@@ -32,7 +32,7 @@ func TestDamagedDirectory(t *testing.T) {
 			r := newRand(t)
 			o := testOptions(t)
 			s := mustOpen(t, o)
-			batches, _ := loadBatches(r, 60)
+			batches, _ := loadBatches(r, 60, true)
 			for _, b := range batches {
 				mustApply(t, s, b)
 			}
@@ -69,7 +69,7 @@ func TestDiskThatCannotBeWritten(t *testing.T) {
 	})}
 	o := Options{Dir: "/generation", FlushInterval: time.Hour, fs: errorfs.Wrap(vfs.NewMem(), &full), tune: smallEngine}
 	s := mustOpen(t, o)
-	batches, states := loadBatches(r, 100)
+	batches, states := loadBatches(r, 100, false)
 	for _, b := range batches[:50] {
 		mustApply(t, s, b)
 	}
@@ -114,7 +114,7 @@ func TestCloseOfAFullDisk(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	batches, _ := loadBatches(r, 20)
+	batches, _ := loadBatches(r, 20, true)
 	for _, b := range batches {
 		mustApply(t, s, b)
 	}

@@ -159,3 +159,30 @@ func TestHoldOfOnePartition(t *testing.T) {
 	}
 	checkHeld(t, s, &heldKey{"older", 11, 13})
 }
+
+// TestHoldOfASplitKey: a load in which claims are set aside, and then one of them is held, comes to what commits come to.
+func TestHoldOfASplitKey(t *testing.T) {
+	at := func(m Mutation, timestamp int64) Mutation { m.Timestamp = timestamp; return m }
+	for name, second := range map[string][]Mutation{
+		"held in the batch that splits the key": {at(put(1), 5), at(hold(2), 9)},
+		"held alone":                            {at(hold(2), 9)},
+		"held, then replaced":                   {at(put(1), 5), at(hold(2), 9), at(put(3), 6)},
+	} {
+		var want string
+		for _, load := range []bool{false, true} {
+			s := mustOpen(t, Options{Dir: "/g", fs: vfs.NewMem(), Load: load})
+			s.SetPartitions([]int32{0, 1})
+			mustApply(t, s, &Batch{Partition: 0, Next: 2, Mutations: []Mutation{at(put(1), 4)}})
+			for _, m := range second {
+				mustApply(t, s, &Batch{Partition: 1, Next: m.Offset + 1, Mutations: []Mutation{m}})
+			}
+			mustApply(t, s, &Batch{Partition: 0, Next: 9, Mutations: []Mutation{at(hold(7), 7)}})
+			got := fmt.Sprintf("%v, %+v", contents(t, s), s.Stats().Held)
+			if !load {
+				want = got
+			} else if got != want {
+				t.Errorf("%s: in a load %s, in commits %s", name, got, want)
+			}
+		}
+	}
+}

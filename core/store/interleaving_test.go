@@ -2,6 +2,7 @@ package store
 
 import (
 	"bytes"
+	"errors"
 	"fmt"
 	"maps"
 	"math/rand/v2"
@@ -12,14 +13,14 @@ import (
 	"github.com/cockroachdb/pebble/v2/vfs"
 )
 
-// logs are the records of each partition, over few keys, so that most keys are in several.
-func randomLogs(r *rand.Rand, partitions, records int) [][]Mutation {
+// logs are the records of each partition, over few keys, so that most keys are in several; some are of sources.
+func randomLogs(r *rand.Rand, partitions, records int, sources bool) [][]Mutation {
 	logs := make([][]Mutation, partitions)
 	for p := range logs {
 		offset := int64(r.IntN(5))
 		for range records {
 			m := Mutation{Key: fmt.Appendf(nil, "key-%d", r.IntN(60)), Offset: offset, Timestamp: int64(r.IntN(200)), Tombstone: r.IntN(3) == 0}
-			if r.IntN(4) == 0 {
+			if sources && r.IntN(4) == 0 {
 				m.Source = fmt.Appendf(nil, "source %d", r.IntN(3))
 			}
 			if !m.Tombstone {
@@ -57,9 +58,9 @@ func contents(t *testing.T, s *Store) map[string]string {
 // removes and verifications at random moments: whatever the order, the same is left.
 func TestWinnersAreOfTheLog(t *testing.T) {
 	r := newRand(t)
-	for round := range underRace(12, 3) {
+	for round := range underRace(16, 4) {
 		partitions := 1 + r.IntN(4)
-		logs := randomLogs(r, partitions, 150)
+		logs := randomLogs(r, partitions, 150, r.IntN(2) == 0)
 		starts := make([]int64, partitions) // what retention has come to at the end
 		lost := map[string]bool{}           // records that are compacted away, a verification finds
 		for p, log := range logs {
@@ -126,6 +127,7 @@ func interleave(t *testing.T, r *rand.Rand, logs [][]Mutation, starts []int64, l
 		return s
 	}
 	s := open()
+	calm := o.Load && r.IntN(2) == 0 // nothing ends the load before its end
 	for {
 		at := make([]int64, len(logs))
 		for _, c := range s.Checkpoint() {
@@ -145,13 +147,17 @@ func interleave(t *testing.T, r *rand.Rand, logs [][]Mutation, starts []int64, l
 		to := min(from+1+r.IntN(60), len(logs[p]))
 		b := &Batch{Partition: int32(p), Mutations: logs[p][max(0, from-r.IntN(5)):to], Next: logs[p][to-1].Offset + 1}
 		observe := func(Change) {}
-		if r.IntN(3) > 0 {
+		if calm || r.IntN(3) > 0 {
 			observe = nil
 		}
 		if err := s.Apply(b, observe); err != nil {
 			t.Fatal(err)
 		}
-		switch r.IntN(12) {
+		event := r.IntN(12)
+		if calm && event > 2 {
+			continue
+		}
+		switch event {
 		case 0:
 			if err := s.Flush(); err != nil {
 				t.Fatal(err)
@@ -182,7 +188,42 @@ func interleave(t *testing.T, r *rand.Rand, logs [][]Mutation, starts []int64, l
 		}
 	}
 	verifyLogs(t, s, r, logs, lost)
+	checkAccount(t, s)
 	return s
+}
+
+// checkAccount adds up what Pebble has of each partition.
+func checkAccount(t *testing.T, s *Store) {
+	t.Helper()
+	sums := map[int32]*sum{}
+	add := func(key, value []byte) error {
+		e, err := parseEntry(value, nil)
+		if err != nil || e.tombstone {
+			return err
+		}
+		total := sums[e.Partition]
+		if total == nil {
+			total = new(sum)
+			sums[e.Partition] = total
+		}
+		total.add(claimHash(s.index.hash(key), sourceHash(e.Source), version{e.Partition, e.Offset}))
+		return nil
+	}
+	err := errors.Join(
+		s.each(spaceEntries, func(key, value []byte) error { return add(key[1:], value) }),
+		s.each(spaceClaims, func(key, value []byte) error {
+			of, _, _, err := parseClaimKey(key)
+			return errors.Join(err, add(of, value))
+		}),
+	)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for partition, total := range sums {
+		if got, _ := s.Digest(partition); got != total.digest() {
+			t.Fatalf("the digest of partition %d is %x, its claims come to %x", partition, got, total.digest())
+		}
+	}
 }
 
 // verifyLogs reads the logs again as far as they are applied, without the records that are lost.

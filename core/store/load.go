@@ -45,6 +45,12 @@ func (s *Store) load() error {
 	if err := errors.Join(errs...); err != nil {
 		return fmt.Errorf("load entries: %w", err)
 	}
+	if s.loading.unsettled, err = s.isUnsettled(); err != nil {
+		return fmt.Errorf("load claims: %w", err)
+	}
+	if s.loading.unsettled && s.opts.ReadOnly {
+		return fmt.Errorf("%w: a load has not ended", ErrCorrupt)
+	}
 	if err := s.loadClaims(); err != nil {
 		return fmt.Errorf("load claims: %w", err)
 	}
@@ -215,6 +221,9 @@ func (s *Store) loadClaims() (err error) {
 }
 
 func (s *Store) loadKeysClaims(key []byte, cs claims) error {
+	if s.loading.unsettled {
+		return s.loadUnsettled(key, cs)
+	}
 	hash := s.index.hash(key)
 	_, _, held, err := s.index.peek(hash, key)
 	if err != nil {

@@ -32,6 +32,7 @@ type result struct {
 	mutation int32
 	act      act
 	entry    bool // Pebble has an entry of the key
+	split    bool // other claims are aside
 }
 
 type act uint8
@@ -40,6 +41,7 @@ const (
 	actPut act = iota
 	actRemove
 	actRemember // the tombstone becomes the key's claim
+	actAside    // the key's claim stays, and another one is set aside
 )
 
 // change is what is to be told of a mutation.
@@ -112,8 +114,13 @@ func (p *plan) decide(s *Store, b *Batch, mutations []keyed, next int64, observe
 	if err != nil {
 		return err
 	}
-	if !ordinary(b, mutations, &st, held) {
+	switch {
+	case ordinary(b, mutations, &st, held):
+	case !s.setsAside(b, mutations, &st, observed, p.remember):
 		return p.decideClaims(s, b, mutations, next, observed)
+	case st.partition != b.Partition:
+		p.setAside(b, mutations, hash, next)
+		return nil
 	}
 	existed := held && !st.tombstone()
 	value := span{where: spanNone}
@@ -157,7 +164,7 @@ func (p *plan) decide(s *Store, b *Batch, mutations []keyed, next int64, observe
 		return nil
 	}
 	m := &b.Mutations[decisive]
-	r := result{hash: hash, mutation: decisive, entry: existed}
+	r := result{hash: hash, mutation: decisive, entry: existed, split: held && st.split()}
 	switch {
 	case !m.Tombstone:
 		r.act = actPut
@@ -210,6 +217,11 @@ func (p *plan) decideClaims(s *Store, b *Batch, mutations []keyed, next int64, o
 	}
 	if !news {
 		return nil
+	}
+	if s.loading.blind { // it knows of claims aside only that there are some
+		if err := s.endLoadLocked(); err != nil {
+			return err
+		}
 	}
 	first := mutations[0].mutation
 	h, err := s.holding(p.hashes[first], b.Mutations[first].Key)

@@ -66,7 +66,7 @@ func projected(t *testing.T, s *Store) map[string]string {
 
 // yieldLogs are random logs whose values are yields over few keys, some of them record keys too.
 func yieldLogs(r *rand.Rand, partitions, records int) [][]Mutation {
-	logs := randomLogs(r, partitions, records)
+	logs := randomLogs(r, partitions, records, false)
 	for p := range logs {
 		for i := range logs[p] {
 			m := &logs[p][i]

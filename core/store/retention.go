@@ -52,6 +52,11 @@ func (s *Store) beginSweep(partition int32, logStart int64) (bool, error) {
 	if s.err != nil {
 		return false, s.err
 	}
+	if s.loading.unsettled { // the account is not complete
+		if err := s.endLoadLocked(); err != nil {
+			return false, err
+		}
+	}
 	s.account.mu.Lock()
 	defer s.account.mu.Unlock()
 	l := s.account.of(partition)
@@ -72,7 +77,7 @@ func (s *Store) recordLogStart(partition int32, logStart int64) error {
 		return nil
 	}
 	a.LogStart = logStart
-	if s.isLoading.Load() {
+	if s.isLoading.Load() && !s.loading.written {
 		s.loading.moved = true
 	} else {
 		if err := s.db.Set(positionKey(partition), appendCheckpoint(nil, a.Checkpoint), pebble.NoSync); err != nil {

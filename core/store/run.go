@@ -95,14 +95,19 @@ func (r *run) at(pos int) (key, value []byte, removed bool) {
 	return key, b[runHeader+k : runHeader+k+v-1], false
 }
 
-// write makes the run a table: the positions and trails first, then what each key came to.
-func (r *run) write(fs vfs.FS, path string, o sstable.WriterOptions, positions []applied) (err error) {
+// write makes the run a table: the mark where claims are set aside, the positions and trails, then what each key came to.
+func (r *run) write(fs vfs.FS, path string, o sstable.WriterOptions, positions []applied, marks bool) (err error) {
 	f, err := fs.Create(path, vfs.WriteCategoryUnspecified)
 	if err != nil {
 		return err
 	}
 	w := sstable.NewWriter(objstorageprovider.NewFileWritable(f), o)
 	defer func() { err = errors.Join(err, w.Close()) }() // syncs what is complete
+	if marks {
+		if err := w.Set(unsettledKey, nil); err != nil {
+			return err
+		}
+	}
 	for _, a := range positions {
 		if err := w.Set(positionKey(a.Partition), appendCheckpoint(nil, a.Checkpoint)); err != nil {
 			return err
@@ -165,6 +170,12 @@ type loading struct {
 	positions []applied
 	result    chan error // of the goroutine that writes busy; nil: none does
 	moved     bool       // a checkpoint has changed that is in no run yet
+
+	blind     bool   // claims are set aside, see unsettled.go
+	unsettled bool   // some are
+	marks     bool   // busy has some, or those before it
+	written   bool   // all runs are, and only commits follow
+	settledTo []byte // the key up to which they have settled; nil: none
 }
 
 // EndLoad makes durable what a store that was opened with Options.Load has applied, and goes over to commits. It returns at
@@ -190,11 +201,20 @@ func (s *Store) endLoadLocked() error {
 	if !s.isLoading.Load() {
 		return nil
 	}
-	if err := s.writeRuns(); err != nil {
-		return fmt.Errorf("end load: %w", err)
+	l := &s.loading
+	if !l.written {
+		if err := s.writeRuns(); err != nil {
+			return fmt.Errorf("end load: %w", err)
+		}
+		l.active.release()
+		l.spare.release()
+		l.active, l.spare, l.written = nil, nil, true
 	}
-	s.loading.active.release()
-	s.loading.spare.release()
+	if l.unsettled {
+		if err := s.settleLoad(); err != nil {
+			return fmt.Errorf("end load: settle claims: %w", err)
+		}
+	}
 	s.loading = loading{}
 	s.isLoading.Store(false)
 	return nil
@@ -214,6 +234,7 @@ func (s *Store) loadPlan(b *Batch) error {
 		return err
 	}
 	s.eachWrite(b, l.active.add)
+	l.unsettled = l.unsettled || slices.ContainsFunc(s.plan.results, func(r result) bool { return r.act == actAside })
 	return s.updateIndex(b)
 }
 
@@ -264,7 +285,7 @@ func (s *Store) cutRun() error {
 	}
 	l.busy, l.active = l.active, nil
 	l.positions = s.checkpoints.list()
-	l.moved = false
+	l.moved, l.marks = false, l.unsettled
 	for _, a := range l.positions {
 		a.storedFreshAt = a.FreshAt
 		s.checkpoints.set(a)
@@ -307,7 +328,7 @@ func (s *Store) ingestRun() error {
 	if err := s.opts.health.failing(); err != nil {
 		return err
 	}
-	if err := l.busy.write(s.opts.fs, path, s.tables, l.positions); err != nil {
+	if err := l.busy.write(s.opts.fs, path, s.tables, l.positions, l.marks); err != nil {
 		return errors.Join(err, s.removeRun())
 	}
 	if err := s.db.Ingest(context.Background(), []string{path}); err != nil {

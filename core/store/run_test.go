@@ -13,9 +13,9 @@ import (
 	"github.com/cockroachdb/pebble/v2/vfs/errorfs"
 )
 
-// loadBatches are batches of two partitions that share no key, with overwrites and deletes, and the states that the first so
-// many of them come to.
-func loadBatches(r *rand.Rand, n int) (batches []*Batch, states []map[string]string) {
+// loadBatches are batches of two partitions with overwrites and deletes, and the states that the first so many of them come to, where the partitions
+// share no key.
+func loadBatches(r *rand.Rand, n int, share bool) (batches []*Batch, states []map[string]string) {
 	state := map[string]string{}
 	states = append(states, map[string]string{})
 	next := map[int32]int64{}
@@ -24,6 +24,9 @@ func loadBatches(r *rand.Rand, n int) (batches []*Batch, states []map[string]str
 		at := next[b.Partition]
 		for range r.IntN(40) {
 			m := Mutation{Key: fmt.Appendf(nil, "%d-key %d", b.Partition, r.IntN(300)), Offset: at, Timestamp: at}
+			if share {
+				m.Key = m.Key[2:]
+			}
 			if r.IntN(4) == 0 {
 				m.Tombstone = true
 				delete(state, string(m.Key))
@@ -120,7 +123,7 @@ func TestLoadCrash(t *testing.T) {
 			}
 			o := Options{Dir: "/generation", FlushInterval: time.Hour, fs: fs, tune: smallEngine, Load: true, runBytes: 16 << 10}
 			s := mustOpen(t, o)
-			batches, states := loadBatches(r, 200)
+			batches, states := loadBatches(r, 200, false)
 			durable, end := 0, 100+r.IntN(60)
 			for i, b := range batches {
 				mustApply(t, s, b)
@@ -189,7 +192,7 @@ func checkLoadCrash(t *testing.T, o Options, fs *vfs.MemFS, batches []*Batch, st
 func TestLoadInMemory(t *testing.T) {
 	r := newRand(t)
 	s := mustOpen(t, Options{Load: true, runBytes: 16 << 10})
-	batches, states := loadBatches(r, 100)
+	batches, states := loadBatches(r, 100, false)
 	for _, b := range batches {
 		mustApply(t, s, b)
 	}
@@ -203,17 +206,26 @@ func TestLoadInMemory(t *testing.T) {
 	}
 }
 
-// TestLoadEndsForSplitKeys: whose entry stays is decided by timestamps, which Pebble has.
-func TestLoadEndsForSplitKeys(t *testing.T) {
-	s := mustOpen(t, Options{Dir: t.TempDir(), Load: true})
-	for i, timestamp := range []int64{10, 30, 20} {
-		mustApply(t, s, &Batch{Partition: int32(i), Next: 1, Mutations: []Mutation{{Key: []byte("k"), Value: fmt.Append(nil, timestamp), Timestamp: timestamp}}})
-	}
-	if v, ok, err := s.Get(nil, []byte("k")); string(v) != "30" || !ok || err != nil {
-		t.Errorf("the entry is %q, %v, %v", v, ok, err)
-	}
-	if m, ok, err := s.Meta([]byte("k")); m.Partition != 1 || !ok || err != nil {
-		t.Errorf("it is of %+v, %v, %v", m, ok, err)
+// TestLoadSettlesSplitKeys: whose entry stays is decided by timestamps, once the load ends, which it does by itself where Pebble is read.
+func TestLoadSettlesSplitKeys(t *testing.T) {
+	for _, o := range []Options{{Dir: t.TempDir(), Load: true}, {Load: true}} {
+		s := mustOpen(t, o)
+		s.SetPartitions([]int32{0, 1, 2})
+		for i, timestamp := range []int64{10, 30, 20} {
+			mustApply(t, s, &Batch{Partition: int32(i), Next: 1, Mutations: []Mutation{{Key: []byte("k"), Value: fmt.Append(nil, timestamp), Timestamp: timestamp}}})
+		}
+		if !s.isLoading.Load() || s.Stats().SplitKeys != 1 {
+			t.Fatalf("the load goes on: %v; %d split keys", s.isLoading.Load(), s.Stats().SplitKeys)
+		}
+		if m, ok, err := s.Meta([]byte("k")); m.Partition != 1 || !ok || err != nil {
+			t.Errorf("it is of %+v, %v, %v", m, ok, err)
+		}
+		if v, ok, err := s.Get(nil, []byte("k")); string(v) != "30" || !ok || err != nil {
+			t.Errorf("the entry is %q, %v, %v", v, ok, err)
+		}
+		if s.isLoading.Load() {
+			t.Error("the load goes on though Pebble was read")
+		}
 	}
 }
 
@@ -229,7 +241,7 @@ func TestLoadGoesOnAfterAFailingWrite(t *testing.T) {
 	fs := vfs.NewMem()
 	o := Options{Dir: "/generation", FlushInterval: time.Hour, fs: errorfs.Wrap(fs, &failing), Load: true, runBytes: 16 << 10}
 	s := mustOpen(t, o)
-	batches, states := loadBatches(r, 120)
+	batches, states := loadBatches(r, 120, false)
 	failures := 0
 	for i, b := range batches {
 		if i == 30 {

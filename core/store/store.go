@@ -22,7 +22,8 @@ type Options struct {
 
 	// Load makes a store for taking in much at once: until EndLoad, what is applied is persisted as sorted tables rather than
 	// in commits, at a fraction of the cost. It ends by itself before the first call that reads Pebble (Meta, Range, Apply with an
-	// observer).
+	// observer), or that needs to know whose record of a key in several partitions is the newest: until then reads of such a key answer
+	// what the partition says that had it first.
 	Load bool
 
 	// ReadOnly opens what is in Dir to be read alone: nothing there changes, and what would change it answers [ErrReadOnly]. It
@@ -176,7 +177,13 @@ func Open(o Options) (*Store, error) {
 		}
 		s.flusher.Go(s.flushOnTimer)
 	}
-	s.isLoading.Store(o.Load)
+	s.isLoading.Store(o.Load || s.loading.unsettled)
+	s.loading.blind = o.Load && (s.loading.unsettled || len(s.checkpoints.list()) == 0)
+	if s.loading.unsettled && !o.Load {
+		if err := s.endLoad(); err != nil {
+			return nil, errors.Join(fmt.Errorf("open store: %w", openErr(err)), s.Close())
+		}
+	}
 	return s, nil
 }
 
@@ -252,7 +259,7 @@ func (s *Store) flushLoading() (bool, error) {
 	}
 	s.apply.Lock()
 	defer s.apply.Unlock()
-	if !s.isLoading.Load() {
+	if !s.isLoading.Load() || s.loading.written {
 		return false, nil
 	}
 	if err := s.writeRuns(); err != nil {

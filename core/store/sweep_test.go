@@ -28,11 +28,11 @@ type workload struct {
 	states  []string
 }
 
-// newWorkload has a load in runs, commits with keys in several partitions, removals of both kinds, and flushes.
+// newWorkload has a load in runs, of keys in several partitions too, commits with keys in several partitions, removals of both kinds, and flushes.
 func newWorkload(t *testing.T, r *rand.Rand) *workload {
 	w := &workload{keys: map[string]bool{}}
 	next := map[int32]int64{}
-	loaded, _ := loadBatches(r, 16)
+	loaded, _ := loadBatches(r, 16, true)
 	for i, b := range loaded {
 		w.apply(b)
 		if i == 9 {

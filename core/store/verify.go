@@ -21,12 +21,15 @@ type Verification struct {
 }
 
 // Verify begins a verification, in which nothing is met yet. There is one at a time, otherwise the answer is [ErrVerifying].
-// Finish or Cancel ends it; so does Close, after which its methods answer [ErrClosed].
+// Finish or Cancel ends it; so does Close, after which its methods answer [ErrClosed]. It ends a load.
 func (s *Store) Verify() (*Verification, error) {
 	if err := s.gate.enter(); err != nil {
 		return nil, err
 	}
 	defer s.gate.leave()
+	if err := s.endLoad(); err != nil {
+		return nil, err
+	}
 	if !s.verifying.CompareAndSwap(false, true) {
 		return nil, ErrVerifying
 	}

@@ -40,6 +40,20 @@ func firstGroup(r *regexp.Regexp) func(string) (string, bool) {
 // startDaemon starts kafka-cache on free ports and returns once /readyz has
 // answered 200, with the time from the start of the process until then.
 func (b *bench) startDaemon(ctx context.Context, topic, dataDir string, args ...string) (*server, time.Duration, error) {
+	s, err := b.launchDaemon(topic, dataDir, args...)
+	if err != nil {
+		return nil, 0, err
+	}
+	took, err := s.daemonReady(ctx)
+	if err != nil {
+		s.proc.Kill()
+		return nil, 0, err
+	}
+	return s, took, nil
+}
+
+// launchDaemon starts kafka-cache on free ports.
+func (b *bench) launchDaemon(topic, dataDir string, args ...string) (*server, error) {
 	args = append([]string{
 		"serve", "--kafka-bootstrap", b.bootstrap(), "--topic", topic, "--identity", "bench." + topic,
 		"--resp-addr", "127.0.0.1:0", "--admin-addr", "127.0.0.1:0", "--shutdown-grace", "0s",
@@ -53,16 +67,7 @@ func (b *bench) startDaemon(ctx context.Context, topic, dataDir string, args ...
 			cmd.Env = append(cmd.Env, e)
 		}
 	}
-	s, err := startServer("kafka-cache", cmd)
-	if err != nil {
-		return nil, 0, err
-	}
-	took, err := s.daemonReady(ctx)
-	if err != nil {
-		s.proc.Kill()
-		return nil, 0, err
-	}
-	return s, took, nil
+	return startServer("kafka-cache", cmd)
 }
 
 // pollReady is how often /readyz is asked: often enough for a time in

@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"os"
 	"time"
@@ -22,9 +23,20 @@ var topicSettings = map[string]*string{
 // fillTopic creates a topic of one partition and writes version 0 of the entries
 // to it. It returns the bytes that they take in the log.
 func fillTopic(ctx context.Context, bootstrap []string, topic string, entries, batchBytes int) (int64, error) {
+	return fillPartitions(ctx, bootstrap, topic, 1, batchBytes, func(write func(partition int32, entry uint64)) {
+		for i := range uint64(entries) {
+			write(0, i)
+		}
+	})
+}
+
+// fillPartitions creates a topic and writes version 0 of the entries that each
+// names, in order. It returns the bytes that they take in the log.
+func fillPartitions(ctx context.Context, bootstrap []string, topic string, partitions int32, batchBytes int, each func(write func(partition int32, entry uint64))) (int64, error) {
 	client, err := kgo.NewClient(
 		kgo.SeedBrokers(bootstrap...),
 		kgo.DefaultProduceTopic(topic),
+		kgo.RecordPartitioner(kgo.ManualPartitioner()),
 		kgo.ProducerBatchCompression(kgo.Lz4Compression()),
 		kgo.ProducerBatchMaxBytes(int32(batchBytes)),
 		kgo.ProducerLinger(100*time.Millisecond),
@@ -35,7 +47,7 @@ func fillTopic(ctx context.Context, bootstrap []string, topic string, entries, b
 	}
 	defer client.Close()
 	admin := kadm.NewClient(client)
-	if _, err := admin.CreateTopic(ctx, 1, 1, topicSettings, topic); err != nil {
+	if _, err := admin.CreateTopic(ctx, partitions, 1, topicSettings, topic); err != nil {
 		return 0, fmt.Errorf("create topic %s: %w", topic, err)
 	}
 	failed := make(chan error, 1)
@@ -47,17 +59,15 @@ func fillTopic(ctx context.Context, bootstrap []string, topic string, entries, b
 			}
 		}
 	}
-	for i := range uint64(entries) {
-		select {
-		case err := <-failed:
-			return 0, fmt.Errorf("fill topic %s: %w", topic, err)
-		default:
+	each(func(partition int32, entry uint64) {
+		if len(failed) > 0 {
+			return
 		}
 		b := make([]byte, 0, keySize+valueSize)
-		b = appendKey(b, i)
-		b = appendValue(b, i, 0)
-		client.Produce(ctx, &kgo.Record{Key: b[:keySize:keySize], Value: b[keySize:]}, done)
-	}
+		b = appendKey(b, entry)
+		b = appendValue(b, entry, 0)
+		client.Produce(ctx, &kgo.Record{Partition: partition, Key: b[:keySize:keySize], Value: b[keySize:]}, done)
+	})
 	if err := client.Flush(ctx); err != nil {
 		return 0, fmt.Errorf("fill topic %s: %w", topic, err)
 	}
@@ -67,7 +77,9 @@ func fillTopic(ctx context.Context, bootstrap []string, topic string, entries, b
 	default:
 	}
 	var set kadm.TopicsSet
-	set.Add(topic, 0)
+	for p := range partitions {
+		set.Add(topic, p)
+	}
 	dirs, err := admin.DescribeAllLogDirs(ctx, set)
 	if err != nil {
 		return 0, fmt.Errorf("describe log directories: %w", err)
@@ -86,6 +98,23 @@ func createTopic(ctx context.Context, bootstrap []string, topic string) error {
 	defer client.Close()
 	if _, err := kadm.NewClient(client).CreateTopic(ctx, 1, 1, topicSettings, topic); err != nil {
 		return fmt.Errorf("create topic %s: %w", topic, err)
+	}
+	return nil
+}
+
+// setTopic changes a setting of a topic.
+func setTopic(ctx context.Context, bootstrap []string, topic, name, value string) error {
+	client, err := kgo.NewClient(kgo.SeedBrokers(bootstrap...))
+	if err != nil {
+		return err
+	}
+	defer client.Close()
+	responses, err := kadm.NewClient(client).AlterTopicConfigs(ctx, []kadm.AlterConfig{{Op: kadm.SetConfig, Name: name, Value: &value}}, topic)
+	for _, r := range responses {
+		err = errors.Join(err, r.Err)
+	}
+	if err != nil {
+		return fmt.Errorf("set %s of topic %s: %w", name, topic, err)
 	}
 	return nil
 }

@@ -58,6 +58,7 @@ func run(ctx context.Context, o options) error {
 		measure func(context.Context) ([]section, error)
 	}{
 		{o.wants("load") || o.wants("warm"), b.measureLoads},
+		{o.wants("rebuild"), b.measureRebuilds},
 		{o.wants("get"), b.measureGets},
 		{o.wants("set"), b.measureSets},
 		{o.wants("waits"), b.measureWaits},

@@ -30,7 +30,7 @@ type options struct {
 	daemonBinary string        // "" builds it
 }
 
-var scenarioNames = []string{"load", "warm", "get", "set", "waits"}
+var scenarioNames = []string{"load", "warm", "rebuild", "get", "set", "waits"}
 
 func parseOptions(args []string, stderr io.Writer) (options, error) {
 	o := options{}
@@ -40,7 +40,7 @@ func parseOptions(args []string, stderr io.Writer) (options, error) {
 	entries := f.Int("entries", 0, "sets both -load-entries and -get-entries")
 	pipelines := f.String("pipelines", "1,16,128", "commands that a connection has in flight, for get")
 	f.IntVar(&o.rounds, "rounds", 3, "rounds, in each of which every candidate is measured once")
-	f.IntVar(&o.loadEntries, "load-entries", 5_000_000, "records of the topic that load and warm read")
+	f.IntVar(&o.loadEntries, "load-entries", 5_000_000, "records of the topics that load, warm and rebuild read")
 	f.IntVar(&o.getEntries, "get-entries", 1_000_000, "entries that get reads from")
 	f.IntVar(&o.batchBytes, "batch-bytes", 128<<10, "largest record batch in the topics, in bytes before compression")
 	f.IntVar(&o.connections, "connections", 50, "connections of get")
