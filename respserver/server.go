@@ -249,15 +249,15 @@ func (s *Server) ended(c *conn) {
 	defer s.goroutine.Done()
 	_ = c.nc.Close()
 	c.untrack()
-	s.mu.Lock()
-	delete(s.conns, c.id)
-	s.mu.Unlock()
 	s.buffers.Add(-c.accounted)
-	c.net.wait() // its goroutine fails at once, now that nc is closed
-	if c.kill != "" {
+	c.net.wait()      // its goroutine fails at once, now that nc is closed
+	if c.kill != "" { // counted before it is not there any more, so that whoever sees the one sees the other
 		s.stats.kill(c.kill)
 		s.cfg.Logger.Info("connection closed by the server", "reason", c.kill, "client", c.id, "remote", c.nc.RemoteAddr().String())
 	}
+	s.mu.Lock()
+	delete(s.conns, c.id)
+	s.mu.Unlock()
 }
 
 // handshake speaks TLS under a deadline.
