@@ -32,6 +32,7 @@ type tracker struct {
 	gone    bool
 	// heir has taken over what this tracker knew: what is published here is published there.
 	heir *tracker
+	changes
 }
 
 // partition is one partition's part of a tracker.
@@ -46,6 +47,7 @@ type partition struct {
 	trail       kafka.Trail // anchors and leader epochs of what was applied
 	ends        kafka.Ends  // as last asked for
 	coveredAt   time.Time   // our clock before the request for the newest end that next has covered
+	knownAt     time.Time   // as coveredAt, of ends that came with fetched records as well
 	uncovered   time.Time   // where it has covered none yet: since when, as far as is known
 	fetchedAt   time.Time   // our clock when the last successful fetch was applied
 	heldAt      int64       // the stable end that an open transaction holds back, where blocked is set
@@ -72,23 +74,27 @@ func (t *tracker) reset(id position.TopicID) {
 	t.partitions = map[int32]*partition{}
 	t.behind = -1
 	t.missing, t.gone = time.Time{}, false
+	follow := t.turned()
 	t.mu.Unlock()
 	for _, w := range woken {
 		w.done(ErrOtherTopic)
 	}
+	follow.call()
 }
 
 // forget makes all partitions unread. Who waits goes on waiting.
 func (t *tracker) forget() {
 	t.mu.Lock()
-	defer t.mu.Unlock()
 	for _, p := range t.partitions {
 		p.forget()
 	}
+	follow := t.turned()
+	t.mu.Unlock()
+	follow.call()
 }
 
 func (p *partition) forget() {
-	p.next, p.leaderEpoch, p.coveredAt = unread, position.UnknownEpoch, time.Time{}
+	p.next, p.leaderEpoch, p.coveredAt, p.knownAt = unread, position.UnknownEpoch, time.Time{}, time.Time{}
 	p.logStart, p.trail, p.blocked, p.uncovered = 0, kafka.Trail{}, time.Time{}, time.Time{}
 }
 
@@ -130,7 +136,11 @@ func (t *tracker) get(id int32) *partition {
 // (metadata of a broker that is behind) joins the load when it is discovered again.
 func (t *tracker) begin(ends map[int32]kafka.Ends, start map[int32]begun, forget bool) {
 	t.mu.Lock()
-	defer t.mu.Unlock()
+	defer func() {
+		follow := t.turned()
+		t.mu.Unlock()
+		follow.call()
+	}()
 	for _, p := range t.partitions {
 		p.known, p.caughtUp = false, false
 		if forget {
@@ -181,8 +191,9 @@ func (t *tracker) discovered(ids []int32) {
 
 // published is what moving a position came to.
 type published struct {
-	ready bool // this was the last partition to reach its stable end
-	woken []*waiter
+	ready  bool // this was the last partition to reach its stable end
+	woken  []*waiter
+	follow followers
 }
 
 // wake calls those that waited for the position. It is for who holds no lock.
@@ -190,6 +201,7 @@ func (r published) wake() {
 	for _, w := range r.woken {
 		w.done(nil)
 	}
+	r.follow.call()
 }
 
 // publish moves a partition's position, after the commit that made it true, and wakes who waited for it.
@@ -210,6 +222,7 @@ func (t *tracker) move(b *kafka.Batch, next int64, last bool) (r published) {
 	p := t.get(b.Partition)
 	p.known = true
 	p.logStart = max(p.logStart, b.LogStart)
+	moved := next > p.next
 	if epoch := epochBefore(b, next); next > p.next || epoch != position.UnknownEpoch {
 		p.next, p.leaderEpoch = max(next, p.next), epoch
 	}
@@ -218,6 +231,9 @@ func (t *tracker) move(b *kafka.Batch, next int64, last bool) (r published) {
 		p.fetchedAt = t.now()
 		p.holdBack(b.LastStable, b.HighWatermark, p.fetchedAt)
 		t.missing, t.gone = time.Time{}, false
+		if p.next >= b.HighWatermark && b.AskedAt.After(p.knownAt) {
+			p.knownAt = b.AskedAt
+		}
 		if !p.caughtUp && p.next >= p.target && p.next >= b.LastStable {
 			p.caughtUp = true
 			t.behind--
@@ -226,6 +242,9 @@ func (t *tracker) move(b *kafka.Batch, next int64, last bool) (r published) {
 	}
 	t.coverLocked(p)
 	r.woken = p.waiters.due(p.next)
+	if moved {
+		r.follow = t.advanced()
+	}
 	return r
 }
 
@@ -309,12 +328,19 @@ func (t *tracker) coverLocked(p *partition) {
 	if !p.ends.AskedAt.IsZero() && p.next >= p.ends.HighWatermark && p.ends.AskedAt.After(p.coveredAt) {
 		p.coveredAt = p.ends.AskedAt
 	}
+	if p.coveredAt.After(p.knownAt) {
+		p.knownAt = p.coveredAt
+	}
 }
 
 // position is the whole position as published.
 func (t *tracker) position() position.Position {
 	t.mu.Lock()
 	defer t.mu.Unlock()
+	return t.positionLocked()
+}
+
+func (t *tracker) positionLocked() position.Position {
 	offsets := make([]position.Offset, 0, len(t.partitions))
 	for _, p := range t.partitions {
 		if p.known && p.next != unread {
