@@ -19,7 +19,7 @@ func clientCommands() []*command {
 		{name: "client", arity: -2, group: "connection", since: "2.4.0", flags: f, summary: "Container of commands about connections.", order: []*command{
 			{name: "id", arity: 2, flags: f | fast, since: "5.0.0", complexity: "O(1)", summary: "Returns the connection's id.", run: func(c *conn, _ [][]byte) { c.out = resp.AppendInt(c.out, c.id) }},
 			{name: "info", arity: 2, flags: f, since: "6.2.0", complexity: "O(1)", summary: "Describes the connection.", run: func(c *conn, _ [][]byte) {
-				c.lastCmd.Store(c.run)
+				c.described()
 				c.out = resp.AppendVerbatim(c.out, c.proto, c.describe()+"\n")
 			}},
 			{name: "list", arity: -2, flags: f | admin, since: "2.4.0", complexity: "O(N)", summary: "Describes all connections.", run: runClientList},
@@ -126,6 +126,12 @@ func (c *conn) toggle(arg []byte, set func(i *connInfo, on bool)) {
 	c.ok()
 }
 
+// described brings what others know of the connection to where the command is that runs.
+func (c *conn) described() {
+	c.lastCmd.Store(c.run)
+	c.bufferIn.Store(int64(c.w)) // with this command, as in Redis
+}
+
 // describe is one line of CLIENT LIST. Any goroutine may call it.
 func (c *conn) describe() string {
 	c.infoMu.Lock()
@@ -206,7 +212,7 @@ func runClientList(c *conn, args [][]byte) {
 		c.fail(syntax)
 		return
 	}
-	c.lastCmd.Store(c.run)
+	c.described()
 	var b strings.Builder
 	for _, o := range c.srv.clients() {
 		if !none && (ids == nil || ids[o.id]) {

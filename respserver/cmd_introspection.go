@@ -19,6 +19,7 @@ func introspectionCommands() []*command {
 			{name: "docs", arity: -2, flags: f, since: "7.0.0", complexity: "O(N)", summary: "Documents some commands, or all.", run: runCommandDocs},
 			{name: "list", arity: -2, flags: f, since: "7.0.0", complexity: "O(N)", summary: "Lists the names of the commands.", run: runCommandList},
 			{name: "getkeys", arity: -4, flags: f, complexity: "O(N)", summary: "Returns the keys among a command's arguments.", run: runCommandGetKeys},
+			{name: "getkeysandflags", arity: -4, flags: f, since: "7.0.0", complexity: "O(N)", summary: "Returns the keys among a command's arguments, and what becomes of them.", run: runCommandGetKeysAndFlags},
 		}},
 	}
 }
@@ -98,11 +99,21 @@ func (m *command) appendInfo(dst []byte, v resp.Version) []byte {
 	return dst
 }
 
-func (m *command) appendKeySpec(dst []byte, v resp.Version) []byte {
-	access := []string{"RO", "access"}
-	if m.flags&write != 0 {
-		access = []string{"OW", "update"}
+// access is what the command does with its keys, in Redis's words.
+func (m *command) access() []string {
+	switch {
+	case m.name == "del", m.name == "unlink", m.name == "kafka.del":
+		return []string{"RM", "delete"}
+	case m.flags&write != 0:
+		return []string{"OW", "update"}
+	case m.group == "generic" || m.name == "strlen" || m.name == "memory|usage":
+		return []string{"RO"} // what is not the value
 	}
+	return []string{"RO", "access"}
+}
+
+func (m *command) appendKeySpec(dst []byte, v resp.Version) []byte {
+	access := m.access()
 	last := m.last
 	if last > 0 {
 		last -= m.first // relative to the first
@@ -234,7 +245,7 @@ func runCommandList(c *conn, args [][]byte) {
 	}
 	var names []string
 	for _, m := range c.srv.table.all {
-		if keep(m) && (len(args) > 2 || !strings.Contains(m.name, "|")) {
+		if keep(m) {
 			names = append(names, m.name)
 		}
 	}
@@ -244,8 +255,11 @@ func runCommandList(c *conn, args [][]byte) {
 	}
 }
 
-func runCommandGetKeys(c *conn, args [][]byte) {
-	args = args[2:]
+func runCommandGetKeys(c *conn, args [][]byte) { c.commandKeys(args[2:], false) }
+
+func runCommandGetKeysAndFlags(c *conn, args [][]byte) { c.commandKeys(args[2:], true) }
+
+func (c *conn) commandKeys(args [][]byte, access bool) {
 	m := c.srv.table.named(args[0])
 	if m != nil && m.subs != nil && len(args) > 1 {
 		m = m.subs[string(appendLower(nil, args[1][:min(len(args[1]), 32)]))]
@@ -264,5 +278,13 @@ func runCommandGetKeys(c *conn, args [][]byte) {
 	n := 0
 	m.keys(args, func([]byte) { n++ })
 	c.out = resp.AppendArray(c.out, n)
-	m.keys(args, func(key []byte) { c.out = resp.AppendBulk(c.out, key) })
+	m.keys(args, func(key []byte) {
+		if !access {
+			c.out = resp.AppendBulk(c.out, key)
+			return
+		}
+		c.out = resp.AppendArray(c.out, 2)
+		c.out = resp.AppendBulk(c.out, key)
+		c.out = appendStatuses(c.out, c.proto, m.access())
+	})
 }

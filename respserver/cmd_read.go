@@ -1,6 +1,8 @@
 package respserver
 
 import (
+	"strings"
+
 	"github.com/yolean/kafka-cache/respserver/resp"
 )
 
@@ -21,8 +23,12 @@ func readCommands() []*command {
 		{name: "pttl", arity: 2, flags: reads | fast, first: 1, last: 1, step: 1, group: g, since: "2.6.0", complexity: "O(1)", summary: "Returns -1, or -2 for a missing key: nothing expires.", run: runTTL},
 		{name: "expiretime", arity: 2, flags: reads | fast, first: 1, last: 1, step: 1, group: g, since: "7.0.0", complexity: "O(1)", summary: "Returns -1, or -2 for a missing key: nothing expires.", run: runTTL},
 		{name: "pexpiretime", arity: 2, flags: reads | fast, first: 1, last: 1, step: 1, group: g, since: "7.0.0", complexity: "O(1)", summary: "Returns -1, or -2 for a missing key: nothing expires.", run: runTTL},
+		{name: "getex", arity: -2, flags: reads | fast, first: 1, last: 1, step: 1, group: s, since: "6.2.0", complexity: "O(1)", summary: "Returns the value of a key. Its options are refused: nothing expires.", run: runGetEx},
+		{name: "getbit", arity: 3, flags: reads | fast, first: 1, last: 1, step: 1, group: "bitmap", since: "2.2.0", complexity: "O(N)", summary: "Returns a bit of a value.", run: runGetBit},
 		{name: "object", arity: -2, group: g, since: "2.2.3", flags: reads, summary: "Container of commands that look at a value.", order: []*command{
 			{name: "encoding", arity: 3, flags: reads, first: 2, last: 2, step: 1, since: "2.2.3", complexity: "O(N)", summary: "Returns how Redis would hold the value.", run: runObjectEncoding},
+			{name: "freq", arity: 3, flags: reads, first: 2, last: 2, step: 1, since: "4.0.0", complexity: "O(1)", summary: "Is answered with Redis's error: use is not counted.", run: runObjectFreq},
+			{name: "idletime", arity: 3, flags: reads, first: 2, last: 2, step: 1, since: "2.2.3", complexity: "O(1)", summary: "Is answered with an error: use is not noted.", run: runObjectIdleTime},
 			{name: "refcount", arity: 3, flags: reads, first: 2, last: 2, step: 1, since: "2.2.3", complexity: "O(1)", summary: "Returns 1.", run: runObjectRefcount},
 		}},
 	}
@@ -233,4 +239,62 @@ func runObjectRefcount(c *conn, args [][]byte) {
 	default:
 		c.out = resp.AppendNull(c.out, c.proto)
 	}
+}
+
+func runObjectFreq(c *conn, args [][]byte) {
+	c.noUse(args[2], "ERR An LFU maxmemory policy is not selected, access frequency not tracked. Please note that when switching between policies at runtime LRU and LFU data "+
+		"will take some time to adjust.")
+}
+
+func runObjectIdleTime(c *conn, args [][]byte) {
+	c.noUse(args[2], "ERR OBJECT IDLETIME is not supported: nothing is evicted here, and when a key was read last is not noted")
+}
+
+// noUse answers that how a key is used is not known.
+func (c *conn) noUse(key []byte, text string) {
+	switch _, ok, answered := c.length(key); {
+	case answered:
+	case ok:
+		c.fail(text)
+	default:
+		c.out = resp.AppendNull(c.out, c.proto)
+	}
+}
+
+// runGetEx is GET. What Redis would take for an option is refused, and what it would not is a syntax error there too.
+func runGetEx(c *conn, args [][]byte) {
+	if len(args) == 2 {
+		runGet(c, args)
+		return
+	}
+	switch {
+	case is(args[2], "persist") && len(args) == 3, len(args) == 4 && (is(args[2], "ex") || is(args[2], "px") || is(args[2], "exat") || is(args[2], "pxat")):
+		c.fail("ERR GETEX option " + strings.ToUpper(string(args[2])) + " is not supported: records do not expire")
+	default:
+		c.fail(syntax)
+	}
+}
+
+func runGetBit(c *conn, args [][]byte) {
+	bit, ok := parseInt(args[2])
+	if !ok || bit < 0 || bit>>3 >= int64(c.srv.cfg.MaxBulk) {
+		c.fail("ERR bit offset is not an integer or out of range")
+		return
+	}
+	v, found, err := c.get(c.scratch[:0], args[1])
+	c.scratch = v[:0]
+	if err != nil {
+		c.failErr(err)
+		return
+	}
+	if found {
+		c.hits++
+	} else {
+		c.misses++
+	}
+	n := int64(0)
+	if at := bit >> 3; at < int64(len(v)) {
+		n = int64(v[at] >> (7 - bit&7) & 1)
+	}
+	c.out = resp.AppendInt(c.out, n)
 }

@@ -5,7 +5,6 @@ import (
 	"strconv"
 	"time"
 
-	"github.com/yolean/kafka-cache/respserver/glob"
 	"github.com/yolean/kafka-cache/respserver/resp"
 )
 
@@ -16,10 +15,13 @@ func serverCommands() []*command {
 	return []*command{
 		{name: "info", arity: -1, flags: f, group: g, since: "1.0.0", complexity: "O(1)", summary: "Describes the instance, its topics and their lag.", run: runInfo},
 		{name: "time", arity: 1, flags: f | fast, group: g, since: "2.6.0", complexity: "O(1)", summary: "Returns the instance's time in seconds and microseconds.", run: runTime},
+		{name: "lastsave", arity: 1, flags: f | fast, group: g, since: "1.0.0", complexity: "O(1)", summary: "Returns the time in seconds: what is acknowledged is in the log.", run: func(c *conn, _ [][]byte) {
+			c.out = resp.AppendInt(c.out, time.Now().Unix())
+		}},
 		{name: "role", arity: 1, flags: f | fast | noscript, group: g, since: "2.8.12", complexity: "O(1)", summary: "Returns master, and the connected peers: writes go to the log through any instance.", run: runRole},
 		{name: "config", arity: -2, flags: f | admin | noscript, group: g, since: "2.0.0", summary: "Container of configuration commands.", order: []*command{
 			{name: "get", arity: -3, flags: f | admin | noscript, since: "2.0.0", complexity: "O(N)", summary: "Returns settings in Redis's names.", run: runConfigGet},
-			{name: "set", arity: -4, flags: f | admin | noscript, since: "2.0.0", complexity: "O(1)", summary: "Is answered with an error: nothing is settable while running.", run: fails("ERR CONFIG SET is not supported: the configuration is made of flags, environment and file, at start")},
+			{name: "set", arity: -4, flags: f | admin | noscript, since: "2.0.0", complexity: "O(1)", summary: "Sets what can be set while running: the slow log's bounds.", run: runConfigSet},
 			{name: "resetstat", arity: 2, flags: f | admin | noscript, since: "2.0.0", complexity: "O(1)", summary: "Is answered with an error: counters only grow, as Prometheus asks for.", run: fails("ERR CONFIG RESETSTAT is not supported: counters only grow, as Prometheus asks for")},
 		}},
 		{name: "memory", arity: -2, flags: reads, group: g, since: "4.0.0", summary: "Container of memory commands.", order: []*command{
@@ -30,10 +32,8 @@ func serverCommands() []*command {
 		}},
 		{name: "latency", arity: -2, flags: f | admin | noscript, group: g, since: "2.8.13", summary: "Container of latency commands.", order: []*command{
 			{name: "latest", arity: 2, flags: f | admin | noscript, complexity: "O(1)", summary: "Returns nothing: latencies are in the metrics.", run: func(c *conn, _ [][]byte) { c.out = resp.AppendArray(c.out, 0) }},
-		}},
-		{name: "slowlog", arity: -2, flags: f | admin | noscript, group: g, since: "2.2.12", summary: "Container of slow log commands.", order: []*command{
-			{name: "get", arity: -2, flags: f | admin | noscript, complexity: "O(1)", summary: "Returns nothing: no slow log is kept.", run: func(c *conn, _ [][]byte) { c.out = resp.AppendArray(c.out, 0) }},
-			{name: "len", arity: 2, flags: f | admin | noscript, complexity: "O(1)", summary: "Returns 0: no slow log is kept.", run: func(c *conn, _ [][]byte) { c.out = resp.AppendInt(c.out, 0) }},
+			{name: "history", arity: 3, flags: f | admin | noscript, complexity: "O(1)", summary: "Returns nothing: no events are sampled.", run: func(c *conn, _ [][]byte) { c.out = resp.AppendArray(c.out, 0) }},
+			{name: "reset", arity: -2, flags: f | admin | noscript, complexity: "O(1)", summary: "Returns 0: no events are sampled.", run: func(c *conn, _ [][]byte) { c.out = resp.AppendInt(c.out, 0) }},
 		}},
 		{name: "cluster", arity: -2, flags: f, group: "cluster", since: "3.0.0", summary: "Container of cluster commands: there is no cluster mode.", order: []*command{
 			{name: "slots", arity: 2, flags: f, complexity: "O(1)", summary: "Is answered with an error.", run: fails(noCluster)},
@@ -52,42 +52,6 @@ func runTime(c *conn, _ [][]byte) {
 	c.out = resp.AppendArray(c.out, 2)
 	c.out = resp.AppendBulkString(c.out, strconv.FormatInt(now.Unix(), 10))
 	c.out = resp.AppendBulkString(c.out, strconv.Itoa(now.Nanosecond()/1000))
-}
-
-// settings are what CONFIG GET knows: what clients ask for, and our limits under Redis's names.
-func (s *Server) settings() [][2]string {
-	onOff := map[bool]string{true: "yes", false: "no"}
-	return [][2]string{
-		{"appendonly", "no"}, {"save", ""},
-		{"client-query-buffer-limit", strconv.Itoa(s.cfg.QueryLimit)},
-		{"databases", strconv.Itoa(len(s.topics))},
-		{"maxclients", strconv.Itoa(s.cfg.MaxClients)},
-		{"maxmemory", "0"}, {"maxmemory-policy", "noeviction"},
-		{"proto-max-bulk-len", strconv.Itoa(s.cfg.MaxBulk)},
-		{"protected-mode", onOff[!s.cfg.Unprotected]},
-		{"tcp-keepalive", strconv.Itoa(int(max(s.cfg.KeepAlive, 0) / time.Second))},
-		{"timeout", strconv.Itoa(int(s.cfg.IdleTimeout / time.Second))},
-	}
-}
-
-func runConfigGet(c *conn, args [][]byte) {
-	var found [][2]string
-	for _, kv := range c.srv.settings() {
-		for _, pattern := range args[2:] {
-			if glob.MatchFold(pattern, []byte(kv[0])) {
-				if is(pattern, kv[0]) {
-					kv[0] = string(pattern) // a name is answered as it was asked for
-				}
-				found = append(found, kv)
-				break
-			}
-		}
-	}
-	c.out = resp.AppendMap(c.out, c.proto, len(found))
-	for _, kv := range found {
-		c.out = resp.AppendBulkString(c.out, kv[0])
-		c.out = resp.AppendBulkString(c.out, kv[1])
-	}
 }
 
 // entryOverhead is what the resident index takes for an entry beside its bytes: a slot of the table at its usual load and the

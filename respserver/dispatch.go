@@ -87,6 +87,7 @@ func (c *conn) execute(cmd *command, args [][]byte) {
 		c.endRun()
 		c.run = cmd
 		c.runStart = c.srv.now()
+		c.runTimes = false
 	}
 	c.runCount++
 	if c.track != nil && cmd.flags&readonly != 0 {
@@ -117,13 +118,27 @@ func (c *conn) execute(cmd *command, args [][]byte) {
 	}
 }
 
+// runTimed runs a command that is timed by itself, for the slow log.
+func (c *conn) runTimed(cmd *command, args [][]byte) {
+	c.runTimes = true
+	slots, start := len(c.slots), c.srv.now()
+	cmd.run(c, args)
+	if len(c.slots) == slots && c.block == nil { // it was not only begun
+		c.noteSlow(cmd, args, c.srv.now()-start)
+	}
+}
+
 // endRun counts the commands that were timed together.
 func (c *conn) endRun() {
 	if c.run == nil {
 		return
 	}
 	if c.runCount > 0 {
-		c.run.observe(c.stripe(), c.runCount, (c.srv.now()-c.runStart)/time.Duration(c.runCount))
+		each := (c.srv.now() - c.runStart) / time.Duration(c.runCount)
+		c.run.observe(c.stripe(), c.runCount, each)
+		if !c.runTimes {
+			c.noteSlowRun(c.run, c.runCount, each)
+		}
 	}
 	n := uint64(c.runCount)
 	c.srv.stats.commands.Add(n)

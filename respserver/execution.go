@@ -148,7 +148,9 @@ func (ex *execution) run(queue []queued) error {
 		if len(ex.parts) > parts {
 			continue // counted when its reply is known
 		}
-		q.cmd.observe(c.stripe(), 1, c.srv.now()-start)
+		took := c.srv.now() - start
+		q.cmd.observe(c.stripe(), 1, took)
+		c.noteSlow(q.cmd, q.args, took)
 		c.srv.stats.commands.Add(1)
 		if len(c.out) > at && c.out[at] == '-' {
 			q.cmd.failed.Add(1)

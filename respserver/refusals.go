@@ -10,7 +10,7 @@ const (
 )
 
 var refusals = map[string]string{
-	"setnx": noCompareAndSet, "msetnx": noCompareAndSet, "getset": noCompareAndSet, "getdel": noCompareAndSet, "getex": noExpiry, "watch": noCompareAndSet + ", and no conditional produce",
+	"setnx": noCompareAndSet, "msetnx": noCompareAndSet, "getset": noCompareAndSet, "getdel": noCompareAndSet, "watch": noCompareAndSet + ", and no conditional produce",
 	"setex": noExpiry, "psetex": noExpiry, "expire": noExpiry, "pexpire": noExpiry, "expireat": noExpiry, "pexpireat": noExpiry,
 	"persist": noExpiry, "append": noModify, "setrange": noModify, "setbit": noModify, "bitop": noModify, "bitfield": noModify, "incr": noModify, "incrby": noModify,
 	"incrbyfloat": noModify, "decr": noModify, "decrby": noModify, "rename": "a key and its value are one record", "renamenx": noCompareAndSet,
@@ -21,11 +21,12 @@ var refusals = map[string]string{
 	"subscribe": "keyspace notifications are not offered yet", "psubscribe": "keyspace notifications are not offered yet", "ssubscribe": "there are no channels",
 	"publish": "there are no channels: write to a topic", "spublish": "there are no channels: write to a topic", "unsubscribe": "there are no channels",
 	"punsubscribe": "there are no channels", "sunsubscribe": "there are no channels", "pubsub": "there are no channels",
-	"save": "what is stored is the log", "bgsave": "what is stored is the log", "bgrewriteaof": "what is stored is the log", "lastsave": "what is stored is the log",
+	"save": "what is stored is the log", "bgsave": "what is stored is the log", "bgrewriteaof": "what is stored is the log",
 	"replicaof": "instances follow the log, not one another", "slaveof": "instances follow the log, not one another", "sync": "instances follow the log, not one another",
 	"psync": "instances follow the log, not one another", "failover": "instances follow the log, not one another", "shutdown": "the process is stopped by SIGTERM",
 	"monitor": "it would show every key and value to every client", "acl": "named users are not offered yet",
 	"dump": "Redis's own serialization is not offered", "restore": "Redis's own serialization is not offered", "migrate": "Redis's own serialization is not offered",
+	"lcs":  "it takes time and memory in proportion to the product of two values' lengths: read both and compare them",
 	"sort": stringsOnly, "sort_ro": stringsOnly, "lpush": stringsOnly, "rpush": stringsOnly, "lpop": stringsOnly, "rpop": stringsOnly, "llen": stringsOnly,
 	"lrange": stringsOnly, "lindex": stringsOnly, "lrem": stringsOnly, "ltrim": stringsOnly, "lset": stringsOnly, "blpop": stringsOnly, "brpop": stringsOnly,
 	"hset": stringsOnly, "hmset": stringsOnly, "hsetnx": stringsOnly, "hget": stringsOnly, "hmget": stringsOnly, "hgetall": stringsOnly, "hdel": stringsOnly, "hlen": stringsOnly,

@@ -45,6 +45,7 @@ type Server struct {
 	wasReady atomic.Bool
 	tracking trackingTable
 	repairs  *repairs
+	slow     slowLog
 	peers    *peers.Set // nil: none are configured
 
 	workspaces sync.Pool // of *workspace, for connections with something to do
@@ -80,6 +81,7 @@ func NewServer(cfg Config) (*Server, error) {
 	s.runID = hex.EncodeToString(id[:])
 	s.table = newTable(cfg.AllowFlush)
 	s.tracking.srv = s
+	s.slow.init()
 	s.repairs = newRepairs(len(s.topics))
 	if len(cfg.Peers.Addrs) > 0 {
 		p := cfg.Peers

@@ -27,6 +27,7 @@ type workspace struct {
 	run      *command
 	runStart time.Duration
 	runCount int
+	runTimes bool // some of them were timed by themselves
 	hits     uint64
 	misses   uint64
 }

@@ -12,7 +12,9 @@ import (
 	"strings"
 	"time"
 
+	"github.com/twmb/franz-go/pkg/kadm"
 	"github.com/twmb/franz-go/pkg/kfake"
+	"github.com/twmb/franz-go/pkg/kgo"
 
 	"github.com/yolean/kafka-cache/tests/internal/childproc"
 )
@@ -44,11 +46,14 @@ func runFile(ctx context.Context, dir, daemon, file string, verbose bool) (*resu
 		topics = append(topics, fmt.Sprintf("db%d", i))
 		args = append(args, "--topic", topics[i])
 	}
-	cluster, err := kfake.NewCluster(kfake.NumBrokers(1), kfake.SeedTopics(1, topics...), kfake.BrokerConfigs(map[string]string{"message.max.bytes": "16777216"}))
+	cluster, err := kfake.NewCluster(kfake.NumBrokers(1), kfake.SeedTopics(1, topics...))
 	if err != nil {
 		return nil, err
 	}
 	defer cluster.Close()
+	if err := allowLarge(ctx, cluster.ListenAddrs(), topics); err != nil {
+		return nil, err
+	}
 	data, err := os.MkdirTemp(dir, "data-")
 	if err != nil {
 		return nil, err
@@ -100,6 +105,18 @@ func runFile(ctx context.Context, dir, daemon, file string, verbose bool) (*resu
 	}
 	r.stale = r.missing(skips[file])
 	return r, nil
+}
+
+// allowLarge lets the topics take records as large as the suite's values.
+func allowLarge(ctx context.Context, brokers, topics []string) error {
+	client, err := kgo.NewClient(kgo.SeedBrokers(brokers...))
+	if err != nil {
+		return err
+	}
+	defer client.Close()
+	size := "16777216"
+	_, err = kadm.NewClient(client).AlterTopicConfigs(ctx, []kadm.AlterConfig{{Op: kadm.SetConfig, Name: "max.message.bytes", Value: &size}}, topics...)
+	return err
 }
 
 var ansi = regexp.MustCompile("\x1b\\[[0-9;]*m")

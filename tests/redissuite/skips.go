@@ -13,8 +13,6 @@ type skip struct {
 	names  []string
 }
 
-var skips = map[string][]skip{}
-
 // printSkips prints the list as a table.
 func printSkips(w io.Writer) {
 	_, _ = fmt.Fprintln(w, "| file | not run, since | tests |\n| --- | --- | --- |")
