@@ -5,7 +5,7 @@ SHELL := bash
 
 .PHONY: help
 help: ## this list
-	@sed -nE 's/^([a-z]+):.*## (.*)/  make \1|\2/p' Makefile | column -t -s '|' 2>/dev/null || sed -nE 's/^([a-z]+):.*## (.*)/  make \1  \2/p' Makefile
+	@sed -nE 's/^([a-z-]+):.*## (.*)/  make \1|\2/p' Makefile | column -t -s '|' 2>/dev/null || sed -nE 's/^([a-z-]+):.*## (.*)/  make \1  \2/p' Makefile
 
 .PHONY: demo
 demo: build ## run the daemon with an in-process broker and read one user by its UUID
@@ -40,6 +40,12 @@ conformance: setup ## every situation in which caches of a log go wrong, on one 
 history: setup ## ten minutes of concurrent clients, kills and faults, checked against the log; HISTORY_ARGS choose
 	@go -C tests build -o ../build/tools/history ./history/cmd/history
 	@build/tools/history $(or $(HISTORY_ARGS),-duration 10m -brokers 3)
+
+.PHONY: redis-suite
+redis-suite: build ## Redis's own test suite, what a server of strings can run of it; REDIS_SUITE_ARGS='-only unit/scan -v' choose
+	@tools/redis-source.sh
+	@go -C tests build -o ../build/tools/redissuite ./redissuite
+	@build/tools/redissuite $(REDIS_SUITE_ARGS)
 
 .PHONY: bench
 bench: setup ## compare with Redis, Kafka Streams and others in one run: docs/benchmarks.md, or as BENCH_ARGS say

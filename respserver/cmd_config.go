@@ -74,25 +74,23 @@ func runConfigSet(c *conn, args [][]byte) {
 	all := c.srv.settings()
 	var apply []func()
 	for i := 2; i < len(args); i += 2 {
+		for j := 2; j < i; j += 2 {
+			if bytes.EqualFold(args[j], args[i]) {
+				refuse(args[i], "duplicate parameter")
+				return
+			}
+		}
+	}
+	for i := 2; i < len(args); i += 2 {
 		var s *setting
 		for j := range all {
 			if is(args[i], all[j].name) {
 				s = &all[j]
 			}
 		}
-		switch {
-		case s == nil:
-			refuse(args[i], "it is not supported: the configuration is made of flags, environment and file, at start")
+		if s == nil || s.set == nil {
+			refuse(args[i], "can't set immutable config: it is made of flags, environment and file, at start")
 			return
-		case s.set == nil:
-			refuse(args[i], "can't set immutable config")
-			return
-		}
-		for j := 2; j < i; j += 2 {
-			if bytes.EqualFold(args[j], args[i]) {
-				refuse(args[i], "duplicate parameter")
-				return
-			}
 		}
 		n, ok := parseInt(args[i+1])
 		switch {

@@ -20,7 +20,7 @@ var infoSections = []struct {
 }{
 	{"Server", false, infoServer}, {"Clients", false, infoClients}, {"Memory", false, infoMemory}, {"Persistence", false, infoPersistence},
 	{"Stats", false, infoStats}, {"Replication", false, infoReplication}, {"Modules", false, func(*Server, *conn, *strings.Builder) {}},
-	{"Commandstats", true, infoCommandStats}, {"Cluster", false, func(_ *Server, _ *conn, b *strings.Builder) { b.WriteString("cluster_enabled:0\r\n") }},
+	{"CPU", false, infoCPU}, {"Commandstats", true, infoCommandStats}, {"Cluster", false, func(_ *Server, _ *conn, b *strings.Builder) { b.WriteString("cluster_enabled:0\r\n") }},
 	{"Kafka", false, infoKafka}, {"Keyspace", false, infoKeyspace},
 }
 
@@ -137,6 +137,13 @@ func infoStats(s *Server, _ *conn, b *strings.Builder) {
 		"protocol_errors:%d\r\naccept_errors:%d\r\n",
 		st.accepted.Load(), st.commands.Load(), st.opsPerSecond.Load(), st.inputBytes.Load(), st.outputBytes.Load(), st.rejectedTotal(), st.hits.Load(),
 		st.misses.Load(), failed, st.protocolErrors.Load(), st.acceptErrors.Load())
+}
+
+// infoCPU has no children's time: there are none.
+func infoCPU(_ *Server, _ *conn, b *strings.Builder) {
+	if system, user, ok := cpuSeconds(); ok {
+		fmt.Fprintf(b, "used_cpu_sys:%.6f\r\nused_cpu_user:%.6f\r\nused_cpu_sys_children:0.000000\r\nused_cpu_user_children:0.000000\r\n", system, user)
+	}
 }
 
 func infoCommandStats(s *Server, _ *conn, b *strings.Builder) {

@@ -105,7 +105,11 @@ func (c *conn) execute(cmd *command, args [][]byte) {
 			return
 		}
 	}
-	cmd.run(c, args)
+	if cmd.timed(args) {
+		c.runTimed(cmd, args)
+	} else {
+		cmd.run(c, args)
+	}
 	c.forgetCaching(cmd)
 	if len(c.out) > at && c.out[at] == '-' && len(c.slots) == slots {
 		cmd.failed.Add(1)

@@ -44,3 +44,12 @@ func writeNow(fd uintptr, b []byte) (sent int, err error) {
 	}
 	return sent, nil
 }
+
+// cpuSeconds is what the process has used, in the system and of its own.
+func cpuSeconds() (system, user float64, ok bool) {
+	var u syscall.Rusage
+	if err := syscall.Getrusage(syscall.RUSAGE_SELF, &u); err != nil {
+		return 0, 0, false
+	}
+	return float64(u.Stime.Nano()) / 1e9, float64(u.Utime.Nano()) / 1e9, true
+}

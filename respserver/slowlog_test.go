@@ -1,0 +1,76 @@
+package respserver
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+)
+
+func TestSlowLogKeepsNoSecrets(t *testing.T) {
+	table := newTable(false)
+	for line, want := range map[string]string{
+		"auth s3cret":                         "auth (redacted)",
+		"auth me s3cret":                      "auth (redacted) (redacted)",
+		"HELLO 3 AUTH me s3cret setname name": "HELLO 3 AUTH (redacted) (redacted) setname name",
+		"get auth":                            "get auth",
+	} {
+		var args [][]byte
+		for _, w := range strings.Fields(line) {
+			args = append(args, []byte(w))
+		}
+		if got := strings.Join(loggable(table.byName[strings.ToLower(string(args[0]))], args), " "); got != want {
+			t.Errorf("%q: %q", line, got)
+		}
+	}
+}
+
+// TestSlowLogIsBounded: by slowlog-max-len, also where it becomes smaller, and each entry by itself.
+func TestSlowLogIsBounded(t *testing.T) {
+	f := start(t, nil)
+	p := f.dial()
+	p.ask("+OK\r\n", "config", "set", "slowlog-log-slower-than", "0", "SLOWLOG-max-len", "3")
+	many := []string{"command", "info"}
+	for i := range 40 {
+		many = append(many, fmt.Sprint("no", i))
+	}
+	many[5] = strings.Repeat("x", 200)
+	p.send(frame(many...))
+	p.want("*40\r\n" + strings.Repeat("$-1\r\n", 40))
+	for range 5 {
+		p.ask(pong, "echo", "pong")
+		p.ask(":1\r\n", "client", "id")
+	}
+	p.send(frame(many...))
+	p.want("*40\r\n" + strings.Repeat("$-1\r\n", 40))
+	if n := f.srv.slow.len(); n != 3 {
+		t.Errorf("%d entries", n)
+	}
+	newest := f.srv.slow.newest(1)[0]
+	if len(newest.args) != 32 || newest.args[5] != strings.Repeat("x", 128)+"... (72 more bytes)" || newest.args[31] != "... (11 more arguments)" {
+		t.Errorf("%q", newest.args)
+	}
+	p.ask("+OK\r\n", "config", "set", "slowlog-log-slower-than", "-1", "slowlog-max-len", "1")
+	p.ask(":1\r\n", "slowlog", "len")
+	p.ask("-ERR CONFIG SET failed (possibly related to argument 'slowlog-max-len') - argument must be between 0 and 10000 inclusive\r\n", "config", "set", "slowlog-log-slower-than", "5",
+		"slowlog-max-len", "10001")
+	p.ask("*2\r\n$23\r\nslowlog-log-slower-than\r\n$2\r\n-1\r\n", "config", "get", "slowlog-log-slower-than") // all or nothing
+	p.ask("+OK\r\n", "slowlog", "reset")
+	p.ask(":0\r\n", "slowlog", "len")
+	p.ask("*0\r\n", "slowlog", "get")
+}
+
+// TestSlowLogOfRuns: commands that are timed together are logged by what each took on average.
+func TestSlowLogOfRuns(t *testing.T) {
+	f := start(t, nil)
+	p := f.dial()
+	p.ask("+OK\r\n", "client", "setname", "me")
+	p.ask("+OK\r\n", "config", "set", "slowlog-log-slower-than", "0")
+	p.ask(pong, "echo", "pong")
+	eventually(t, "the run is logged", func() bool {
+		return slices.ContainsFunc(f.srv.slow.newest(-1), func(e slowEntry) bool {
+			return e.args[0] == "echo" && e.name == "me" && e.client == p.nc.LocalAddr().String() && e.took < time.Minute
+		})
+	})
+}
