@@ -261,14 +261,14 @@ func (c *conn) noUse(key []byte, text string) {
 	}
 }
 
-// runGetEx is GET. What Redis would take for an option is refused, and what it would not is a syntax error there too.
+// runGetEx is GET. An option of Redis is refused; what is none is a syntax error, as there.
 func runGetEx(c *conn, args [][]byte) {
 	if len(args) == 2 {
 		runGet(c, args)
 		return
 	}
-	switch {
-	case is(args[2], "persist") && len(args) == 3, len(args) == 4 && (is(args[2], "ex") || is(args[2], "px") || is(args[2], "exat") || is(args[2], "pxat")):
+	switch string(appendLower(nil, args[2][:min(len(args[2]), 8)])) {
+	case "persist", "ex", "px", "exat", "pxat":
 		c.fail("ERR GETEX option " + strings.ToUpper(string(args[2])) + " is not supported: records do not expire")
 	default:
 		c.fail(syntax)

@@ -2,6 +2,7 @@ package respserver
 
 import (
 	"strconv"
+	"strings"
 
 	"github.com/yolean/kafka-cache/respserver/glob"
 	"github.com/yolean/kafka-cache/respserver/resp"
@@ -22,9 +23,23 @@ func scanCommands() []*command {
 	}
 }
 
+// parseCursor takes what strtoul takes, as Redis does: nothing is 0, a sign is allowed, and a NUL ends it. What no SCAN has answered continues somewhere.
+func parseCursor(b []byte) (uint64, bool) {
+	s := clip(b, len(b))
+	digits := strings.TrimLeft(s, "+-")
+	if digits == "" || len(s)-len(digits) > 1 {
+		return 0, s == ""
+	}
+	n, err := strconv.ParseUint(digits, 10, 64)
+	if s[0] == '-' {
+		n = -n
+	}
+	return n, err == nil
+}
+
 func runScan(c *conn, args [][]byte) {
-	cursor, err := strconv.ParseUint(string(args[1]), 10, 64)
-	if err != nil {
+	cursor, ok := parseCursor(args[1])
+	if !ok {
 		c.fail("ERR invalid cursor")
 		return
 	}

@@ -59,13 +59,17 @@ func runTime(c *conn, _ [][]byte) {
 const entryOverhead = 40
 
 func runMemoryUsage(c *conn, args [][]byte) {
-	if len(args) != 3 && (len(args) != 5 || !is(args[3], "samples")) {
-		c.fail(syntax)
-		return
-	}
-	if len(args) == 5 {
-		if n, ok := parseInt(args[4]); !ok || n < 0 {
+	for i := 3; i < len(args); i += 2 {
+		if !is(args[i], "samples") || i+1 == len(args) {
+			c.fail(syntax)
+			return
+		}
+		switch n, ok := parseInt(args[i+1]); {
+		case !ok:
 			c.fail(notInteger)
+			return
+		case n < 0:
+			c.fail(syntax)
 			return
 		}
 	}

@@ -83,7 +83,7 @@ func (p *Parser) Next(buf []byte) (n int, args [][]byte, err error) {
 				return 0, nil, nil
 			}
 			if buf[p.at] != '$' {
-				return 0, nil, expectedDollar(buf[p.at])
+				return 0, nil, notBulk(buf[p.at:])
 			}
 			size, next, err := p.length(buf, p.at+1, "bulk")
 			if err != nil || next == 0 {
@@ -111,6 +111,17 @@ func (p *Parser) Next(buf []byte) (n int, args [][]byte, err error) {
 	}
 	n, p.at = p.at, 0
 	return n, p.args, nil
+}
+
+// notBulk is the error of a line that does not begin an argument; nil until the line has ended, as in Redis.
+func notBulk(line []byte) error {
+	switch end := bytes.IndexByte(line[:min(len(line), MaxInline+1)], '\r'); {
+	case end < 0 && len(line) > MaxInline:
+		return errBulkString
+	case end < 0 || end+1 >= len(line):
+		return nil
+	}
+	return expectedDollar(line[0])
 }
 
 // Pending is how many bytes more the frame at hand is known to need, given that have bytes of it have arrived: what is worth making
