@@ -11,6 +11,7 @@ import (
 	"os"
 	"os/signal"
 	"path/filepath"
+	"slices"
 	"strings"
 	"syscall"
 )
@@ -70,6 +71,11 @@ func suite(ctx context.Context, source, daemon string, files []string, verbose b
 			fmt.Println("  FAILED: the skip list names a test that there is not:", name)
 		}
 		good = good && len(r.failed) == 0 && len(r.stale) == 0 && r.passed > 0
+	}
+	for file, why := range owed {
+		if !slices.Contains(files, file) {
+			fmt.Printf("%-24s NOT RUN: %s\n", file, why)
+		}
 	}
 	return good, nil
 }
