@@ -302,7 +302,11 @@ func (c *conn) panicked(p any, mark, open int) bool {
 
 // full reports whether no more commands may be taken for now, since too much waits to be sent or to be known.
 func (c *conn) full() bool {
-	return c.net.size.Load() >= c.outputLimit || len(c.slots) >= c.srv.cfg.MaxPending || c.slotBytes >= slotBytes ||
+	queued := c.net.size.Load()
+	if queued > 0 && (queued >= c.outputLimit || c.srv.pressed()) {
+		return true // the end of what is queued wakes the connection
+	}
+	return len(c.slots) >= c.srv.cfg.MaxPending || c.slotBytes >= slotBytes ||
 		(len(c.slots) > 0 && len(c.out) >= c.srv.cfg.OutputLimit/2)
 }
 

@@ -54,6 +54,10 @@ func (o *outbound) try(fd uintptr) bool {
 
 // send queues or sends all of b. Where taken, b belongs to the outbound from then on; otherwise it has been copied or sent.
 func (o *outbound) send(b []byte) (taken bool, err error) {
+	excess := int64(0)
+	if s := o.conn.srv; s.buffers.Load()+int64(len(b)) > s.cfg.BufferLimit && s.relieve(o.conn, int64(len(b))) {
+		excess = s.cfg.BufferLimit / 8 // until what that one held is given back
+	}
 	o.mu.Lock()
 	defer o.mu.Unlock()
 	if o.err != nil {
@@ -77,7 +81,7 @@ func (o *outbound) send(b []byte) (taken bool, err error) {
 		}
 		b = b[n:]
 	}
-	if o.conn.srv.buffers.Add(int64(len(b))) > o.conn.srv.cfg.BufferLimit {
+	if o.conn.srv.buffers.Add(int64(len(b))) > o.conn.srv.cfg.BufferLimit+excess {
 		o.conn.srv.buffers.Add(-int64(len(b)))
 		o.fail(errBufferLimit)
 		return false, o.err

@@ -111,7 +111,7 @@ func TestRightsOnTopics(t *testing.T) {
 	stranger := f.dial()
 	stranger.ask("+OK\r\n", "auth", "stranger", "s")
 	stranger.ask("$12\r\n# Keyspace\r\n\r\n", "info", "keyspace")
-	stranger.ask("$38\r\n# Kafka\r\nstate:Starting\r\ntopics:2\r\n\r\n", "info", "kafka")
+	stranger.ask("$35\r\n# Kafka\r\nstate:Starting\r\ntopics:2\r\n\r\n", "info", "kafka")
 }
 
 func TestUsersAreReplacedWhileRunning(t *testing.T) {
