@@ -46,6 +46,9 @@ func TestPrecedence(t *testing.T) {
 		"log-level": {"debug", "warn", "error"}, "log-format": {"json", "text", "json"}, "shutdown-grace": {"1s", "2s", "4s"},
 		"shutdown-timeout": {"1s", "2s", "3s"}, "schema-registry": {"https://f", "https://e", "https://g"}, "schema-registry-user": {"f", "e", "g"},
 		"schema-registry-password-file": {"f", "e", "g"}, "schema-registry-ca": {"f", "e", "g"},
+		"resp-tls-min-version": {"1.2", "1.3", "1.2"}, "resp-tls-auth-clients-user": {"CN", "off", "CN"}, "resp-reload-interval": {"1s", "2s", "3s"},
+		"resp-auth-timeout": {"1s", "2s", "3s"}, "resp-write-timeout": {"1s", "2s", "3s"}, "resp-output-limit": {"1Mi", "2Mi", "3Mi"},
+		"resp-query-limit": {"1Mi", "2Mi", "3Mi"}, "resp-buffer-limit": {"1Mi", "2Mi", "3Mi"},
 	}
 	for i := range options {
 		o := &options[i]
@@ -68,6 +71,9 @@ func TestPrecedence(t *testing.T) {
 			"--kafka-sasl-user=u", "--kafka-sasl-password-file=p", "--resp-tls-cert=c", "--resp-tls-key=k"}
 		if strings.HasPrefix(o.name, "schema-registry") {
 			base = append(base, "--value-encoding=avro", "--schema-registry=https://r", "--schema-registry-user=u", "--schema-registry-password-file=p")
+		}
+		if o.name == "resp-tls-auth-clients-user" {
+			base = append(base, "--resp-tls-client-ca=c")
 		}
 		var without []string // of this option, so that the file and the environment can be seen
 		for j := 0; j < len(base); j++ {

@@ -2,7 +2,6 @@ package config
 
 import (
 	"encoding/hex"
-	"errors"
 	"fmt"
 	"path/filepath"
 	"slices"
@@ -140,9 +139,6 @@ func (c *Config) checkUsers() error {
 		if u.PasswordFile == "" && len(u.PasswordSHA256) == 0 && u.Name != respserver.DefaultUser && c.RESPTLSAuthClientsUser == "off" {
 			return fmt.Errorf("%s: user %q could not log in: it needs password-file or password-sha256, or --resp-tls-auth-clients-user=CN", u.at, u.Name)
 		}
-	}
-	if c.RESPTLSAuthClientsUser != "off" && len(c.Users) == 0 {
-		return errors.New(c.sources["resp-tls-auth-clients-user"] + ": needs users in the file as well")
 	}
 	return nil
 }
