@@ -1,11 +1,19 @@
 package respserver
 
+import "slices"
+
 // What a connection may do is asked here, and nowhere else. Any goroutine may ask.
 
 // mayRead reports whether the connection's user may know anything of a database's topic: values, keys, how many there are, and what changes.
 func (c *conn) mayRead(db int) bool {
 	a := c.user.Load()
 	return a.full || a.rights[db] >= MayRead
+}
+
+// mayReadAll is mayRead of every topic.
+func (c *conn) mayReadAll() bool {
+	a := c.user.Load()
+	return a.full || !slices.ContainsFunc(a.rights, func(r Right) bool { return r < MayRead })
 }
 
 // mayWrite reports whether the connection's user may write to a database's topic. Whether the topic takes writes is another question.
@@ -30,7 +38,7 @@ func (c *conn) forbidden(cmd *command, db int) string {
 		return ""
 	}
 	switch {
-	case cmd.flags&admin != 0 && !c.mayAdminister():
+	case cmd.flags&admin != 0 && !c.mayAdminister(), cmd.flags&ofEveryTopic != 0 && !c.mayReadAll():
 	case cmd.flags&write != 0 && !c.mayWrite(db), cmd.flags&(readonly|ofTopic) != 0 && !c.mayRead(db):
 		if cmd.first > 0 {
 			c.srv.stats.deniedKeys.Add(1)

@@ -49,6 +49,8 @@ func TestPrecedence(t *testing.T) {
 		"resp-tls-min-version": {"1.2", "1.3", "1.2"}, "resp-tls-auth-clients-user": {"CN", "off", "CN"}, "resp-reload-interval": {"1s", "2s", "3s"},
 		"resp-auth-timeout": {"1s", "2s", "3s"}, "resp-write-timeout": {"1s", "2s", "3s"}, "resp-output-limit": {"1Mi", "2Mi", "3Mi"},
 		"resp-query-limit": {"1Mi", "2Mi", "3Mi"}, "resp-buffer-limit": {"1Mi", "2Mi", "3Mi"},
+		"peers": {"f:1", "dns:e:1", "g:1"}, "peer-user": {"f", "e", "g"}, "peer-password-file": {"f", "e", "g"}, "peer-tls-ca": {"f", "e", "g"},
+		"peer-tls-cert": {"f", "e", "g"}, "peer-tls-key": {"f", "e", "g"}, "peer-tls-server-name": {"f", "e", "g"},
 	}
 	for i := range options {
 		o := &options[i]
@@ -74,6 +76,14 @@ func TestPrecedence(t *testing.T) {
 		}
 		if o.name == "resp-tls-auth-clients-user" {
 			base = append(base, "--resp-tls-client-ca=c")
+		}
+		if strings.HasPrefix(o.name, "peer-") {
+			base = append(base, "--peers=p:1", "--peer-tls-cert=c", "--peer-tls-key=k")
+			if o.name != "peer-tls" {
+				base = append(base, "--peer-tls")
+			} else {
+				base = base[:len(base)-2]
+			}
 		}
 		var without []string // of this option, so that the file and the environment can be seen
 		for j := 0; j < len(base); j++ {
@@ -236,8 +246,11 @@ func TestErrors(t *testing.T) {
 		{"topic name", []string{"--topic=a/b"}, nil, "", `--topic: "a/b" is not a legal topic name`},
 		{"topic twice", []string{"--topic=a", "--topic=a"}, nil, "", `--topic: topic "a" is given twice`},
 		{"identity", []string{"--topic=t", "--identity=a b"}, nil, "", "--identity: "},
-		{"later flag", []string{"--topic=t", "--peers=a"}, nil, "", "--peers: not supported by this version yet"},
-		{"later variable", []string{"--topic=t"}, []string{"KCACHE_PEERS=a"}, "", "KCACHE_PEERS: not supported by this version yet"},
+		{"later flag", []string{"--topic=t", "--ready-requires=all"}, nil, "", "--ready-requires: not supported by this version yet"},
+		{"peers", []string{"--topic=t", "--peers=a"}, nil, "", `--peers: "a" is neither host:port nor dns:name:port`},
+		{"peers' TLS", []string{"--topic=t", "--peers=a:1", "--peer-tls-ca=f"}, nil, "", "--peer-tls-ca: needs --peer-tls as well"},
+		{"peers' password", []string{"--topic=t", "--peer-password-file=f"}, nil, "", "--peer-password-file: needs --peers as well"},
+		{"later variable", []string{"--topic=t"}, []string{"KCACHE_READY_REQUIRES=all"}, "", "KCACHE_READY_REQUIRES: not supported by this version yet"},
 		{"dev and bootstrap", []string{"--dev"}, []string{"KCACHE_KAFKA_BOOTSTRAP=k:9092"}, "", "KCACHE_KAFKA_BOOTSTRAP: --dev brings its own broker"},
 		{"dev and topic", []string{"--dev", "--topic=t"}, nil, "", "--topic: --dev has the sample model's topics"},
 		{"dev and topics", []string{"--dev"}, nil, "topics: [{name: t}]", "FILE:1: topics: --dev has"},
