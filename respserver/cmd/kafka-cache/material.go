@@ -148,6 +148,7 @@ func serverTLS(c *config.Config) (*tls.Config, error) {
 			return nil, err
 		}
 		t.ClientAuth = tls.RequireAndVerifyClientCert
+		t.SessionTicketsDisabled = true // a session would outlive the authority that it was begun under
 	}
 	return t, nil
 }
