@@ -24,6 +24,7 @@ func (c *conn) room() bool {
 		c.kill = "query"
 		return false
 	}
+	size = max(min(size, c.srv.cfg.QueryLimit+growAtLeast), have+growAtLeast)
 	if more := int64(size - len(c.in)); c.srv.buffers.Load()+more > c.srv.cfg.BufferLimit && !c.srv.relieve(c, more) {
 		c.kill = "buffers"
 		return false

@@ -132,7 +132,7 @@ func TestHostileClients(t *testing.T) {
 				conns = min(9500, conns*2)
 			}
 			// The limit is the runtime's too, which passes it for a moment where it is faster to; and what it does not count is the program itself.
-			most := int64(memoryLimit+48<<20) * memoryFactor
+			most := int64(memoryLimit+memoryLimit/4) * memoryFactor
 			memory, slowest, opened := wage(t, a, d.RESPAddr, d.PID(), conns, seed, duration, good)
 			t.Logf("%d connections at a time, %d in all: memory %d MB (before any attack %d, allowed %d), the slowest reply to another took %v", conns, opened, memory>>20, base>>20, most>>20,
 				slowest.Round(time.Millisecond))
