@@ -56,6 +56,10 @@ bench: setup ## compare with Redis, Kafka Streams and others in one run: docs/be
 microbench: ## the benchmarks in the packages; BENCH and BENCHTIME choose
 	@go test -run '^$$' -bench '$(or $(BENCH),.)' -benchtime $(or $(BENCHTIME),1s) -benchmem ./core/... ./respserver/... ./admin/... ./loadgen/... ./tests/...
 
+.PHONY: hostile
+hostile: ## attackers with a socket against a daemon, each attack for half a minute with thousands of connections
+	@ulimit -n 20000; go -C tests test -timeout 30m -v ./hostile -args -long
+
 .PHONY: fuzz
 fuzz: ## every fuzz test for a short while, FUZZTIME each (10s)
 	@tools/fuzz.sh

@@ -24,7 +24,8 @@ func (c *conn) room() bool {
 		c.kill = "query"
 		return false
 	}
-	if c.srv.buffers.Load()+int64(size-len(c.in)) > c.srv.cfg.BufferLimit {
+	size = max(min(size, c.srv.cfg.QueryLimit+growAtLeast), have+growAtLeast)
+	if more := int64(size - len(c.in)); c.srv.buffers.Load()+more > c.srv.cfg.BufferLimit && !c.srv.relieve(c, more) {
 		c.kill = "buffers"
 		return false
 	}
@@ -32,6 +33,33 @@ func (c *conn) room() bool {
 	c.w = copy(in, c.in[c.r:c.w])
 	c.r = 0
 	c.in = in
+	return true
+}
+
+// pressed reports whether connections hold so much together that those whose peer does not read get nothing more to hold.
+func (s *Server) pressed() bool { return s.buffers.Load() > s.cfg.BufferLimit/2 }
+
+// held is about what a connection holds. Any goroutine may ask.
+func (c *conn) held() int64 {
+	return c.net.size.Load() + c.bufferIn.Load() + c.bufferOut.Load() + c.multiBytes.Load()
+}
+
+// relieve closes the connection that holds the most, where the limit of all is reached and that is not the one which asks for more: who holds
+// little does not pay for who holds much. It reports whether it did.
+func (s *Server) relieve(asks *conn, more int64) bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	var largest *conn
+	most := asks.held() + more
+	for _, c := range s.conns {
+		if h := c.held(); c != asks && h > most && c.alive() {
+			largest, most = c, h
+		}
+	}
+	if largest == nil {
+		return false
+	}
+	largest.end("buffers")
 	return true
 }
 

@@ -167,9 +167,9 @@ func (c *conn) describe() string {
 	}
 	queued := c.net.size.Load()
 	return fmt.Sprintf("id=%d addr=%s laddr=%s fd=-1 name=%s age=%d idle=%d flags=%s db=%d sub=0 psub=0 ssub=0 multi=%d watch=0 qbuf=%d qbuf-free=0 "+
-		"argv-mem=0 multi-mem=%d rbs=%d rbp=%d obl=0 oll=%d omem=%d tot-mem=%d events=r cmd=%s user=default redir=%d resp=%d lib-name=%s lib-ver=%s",
+		"argv-mem=0 multi-mem=%d rbs=%d rbp=%d obl=0 oll=%d omem=%d tot-mem=%d events=r cmd=%s user=%s redir=%d resp=%d lib-name=%s lib-ver=%s",
 		c.id, c.nc.RemoteAddr(), c.nc.LocalAddr(), i.name, int((now - c.created).Seconds()), int((now - time.Duration(c.active.Load())).Seconds()), mode, i.db, c.multiCount.Load(),
-		c.bufferIn.Load(), c.multiBytes.Load(), c.bufferOut.Load(), c.bufferOut.Load(), min(queued, 1), queued, c.bufferIn.Load()+c.bufferOut.Load()+queued, last, redir, i.proto,
+		c.bufferIn.Load(), c.multiBytes.Load(), c.bufferOut.Load(), c.bufferOut.Load(), min(queued, 1), queued, c.bufferIn.Load()+c.bufferOut.Load()+queued, last, c.user.Load().name, redir, i.proto,
 		i.libName, i.libVer)
 }
 
@@ -265,10 +265,12 @@ func runClientKill(c *conn, args [][]byte) {
 				return
 			}
 		case is(option, "user"):
-			if string(v) != "default" {
+			name := string(v)
+			if c.srv.users.Load().byName[name] == nil {
 				c.fail("ERR No such user '" + clip(v, 128) + "'")
 				return
 			}
+			and(func(o *conn) bool { return !o.needsAuth.Load() && o.user.Load().name == name })
 		case is(option, "maxage"):
 			age, ok := parseInt(v)
 			if !ok {

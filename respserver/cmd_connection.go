@@ -1,9 +1,7 @@
 package respserver
 
 import (
-	"crypto/sha256"
-	"crypto/subtle"
-
+	"github.com/yolean/kafka-cache/core/cache"
 	"github.com/yolean/kafka-cache/respserver/resp"
 )
 
@@ -18,7 +16,7 @@ func connectionCommands() []*command {
 		{name: "hello", arity: -1, flags: fast | loadingOK | noAuth | noscript, group: g, since: "6.0.0", complexity: "O(1)", summary: "Handshakes, and chooses the protocol version.", run: runHello},
 		{name: "ping", arity: -1, flags: fast, group: g, since: "1.0.0", complexity: "O(1)", summary: "Returns PONG or its argument; an error until the instance was ready once.", run: runPing},
 		{name: "echo", arity: 2, flags: fast | loadingOK, group: g, since: "1.0.0", complexity: "O(1)", summary: "Returns its argument.", run: runEcho},
-		{name: "select", arity: 2, flags: fast | loadingOK, group: g, since: "1.0.0", complexity: "O(1)", summary: "Selects a database: the n-th configured topic.", run: runSelect},
+		{name: "select", arity: 2, flags: fast | loadingOK, group: g, since: "1.0.0", complexity: "O(1)", summary: "Selects a database: the n-th configured topic.", run: runSelect, check: checkSelect},
 		{name: "quit", arity: -1, flags: fast | loadingOK | noAuth | atOnce, group: g, since: "1.0.0", complexity: "O(1)", summary: "Closes the connection.", run: runQuit},
 		{name: "reset", arity: 1, flags: fast | loadingOK | noAuth | atOnce, group: g, since: "6.2.0", complexity: "O(1)", summary: "Resets the connection.", run: runReset},
 	}
@@ -50,10 +48,22 @@ func runSelect(c *conn, args [][]byte) {
 		c.fail("ERR value is out of range, value must between -2147483648 and 2147483647")
 	case n < 0 || n >= int64(len(c.srv.topics)):
 		c.fail("ERR DB index is out of range")
+	case !c.mayRead(int(n)):
+		c.srv.stats.deniedCommands.Add(1)
+		c.fail(noCommand(c.run))
 	default:
 		c.selectDB(int(n))
 		c.ok()
 	}
+}
+
+// checkSelect has MULTI refuse at once what the user may not read.
+func checkSelect(c *conn, _ *cache.Topic, args [][]byte) string {
+	if n, ok := parseInt(args[1]); ok && n >= 0 && n < int64(len(c.srv.topics)) && !c.mayRead(int(n)) {
+		c.srv.stats.deniedCommands.Add(1)
+		return noCommand(c.srv.table.byName["select"])
+	}
+	return ""
 }
 
 func runQuit(c *conn, _ [][]byte) {
@@ -71,13 +81,22 @@ func runReset(c *conn, _ [][]byte) {
 	c.infoMu.Lock()
 	c.info.name, c.info.noEvict, c.info.noTouch, c.info.proto = "", false, false, resp.V2
 	c.infoMu.Unlock()
-	c.setAuthenticated(c.srv.password == nil)
+	c.logout()
 	c.out = append(c.out, "+RESET\r\n"...)
 }
 
 func (c *conn) setAuthenticated(yes bool) {
 	c.authenticated = yes
-	c.parser.SetLimits(c.limits())
+	c.needsAuth.Store(!yes)
+	c.outputLimit = unauthenticatedOutput
+	if yes {
+		c.outputLimit = int64(c.srv.cfg.OutputLimit)
+	} else {
+		c.since.Store(int64(c.srv.now()))
+	}
+	if c.workspace != nil {
+		c.parser.SetLimits(c.limits())
+	}
 }
 
 const wrongPass = "WRONGPASS invalid username-password pair or user is disabled."
@@ -86,26 +105,13 @@ func runAuth(c *conn, args [][]byte) {
 	switch {
 	case len(args) > 3:
 		c.fail(syntax)
-	case len(args) == 2 && c.srv.password == nil:
+	case len(args) == 2 && !c.srv.users.Load().asks():
 		c.fail("ERR AUTH <password> called without any password configured for the default user. Are you sure your configuration is correct?")
-	case len(args) == 2 && c.login([]byte("default"), args[1]), len(args) == 3 && c.login(args[1], args[2]):
+	case len(args) == 2 && c.login([]byte(DefaultUser), args[1]), len(args) == 3 && c.login(args[1], args[2]):
 		c.ok()
 	default:
 		c.fail(wrongPass)
 	}
-}
-
-// login checks a password in a time that does not depend on it. Without a password the user default takes any, as in Redis.
-func (c *conn) login(user, password []byte) bool {
-	good := string(user) == "default"
-	if c.srv.password != nil {
-		sum := sha256.Sum256(password)
-		good = subtle.ConstantTimeCompare(sum[:], c.srv.password[:]) == 1 && good
-	}
-	if good {
-		c.setAuthenticated(true)
-	}
-	return good
 }
 
 func runHello(c *conn, args [][]byte) {

@@ -134,9 +134,10 @@ func infoStats(s *Server, _ *conn, b *strings.Builder) {
 	}
 	fmt.Fprintf(b, "total_connections_received:%d\r\ntotal_commands_processed:%d\r\ninstantaneous_ops_per_sec:%d\r\ntotal_net_input_bytes:%d\r\n"+
 		"total_net_output_bytes:%d\r\nrejected_connections:%d\r\nexpired_keys:0\r\nevicted_keys:0\r\nkeyspace_hits:%d\r\nkeyspace_misses:%d\r\ntotal_error_replies:%d\r\n"+
-		"protocol_errors:%d\r\naccept_errors:%d\r\n",
+		"protocol_errors:%d\r\naccept_errors:%d\r\nacl_access_denied_auth:%d\r\nacl_access_denied_cmd:%d\r\nacl_access_denied_key:%d\r\n",
 		st.accepted.Load(), st.commands.Load(), st.opsPerSecond.Load(), st.inputBytes.Load(), st.outputBytes.Load(), st.rejectedTotal(), st.hits.Load(),
-		st.misses.Load(), failed, st.protocolErrors.Load(), st.acceptErrors.Load())
+		st.misses.Load(), failed, st.protocolErrors.Load(), st.acceptErrors.Load(),
+		st.deniedAuth.Load(), st.deniedCommands.Load(), st.deniedKeys.Load())
 }
 
 // infoCPU has no children's time: there are none.
@@ -160,10 +161,13 @@ func infoCommandStats(s *Server, _ *conn, b *strings.Builder) {
 	}
 }
 
-func infoKafka(s *Server, _ *conn, b *strings.Builder) {
+func infoKafka(s *Server, c *conn, b *strings.Builder) {
 	status := s.cfg.Cache.Status()
 	fmt.Fprintf(b, "state:%s\r\ntopics:%d\r\n", status.State, len(status.Topics))
 	for i := range status.Topics {
+		if !c.mayRead(i) {
+			continue
+		}
 		writeTopic(b, &status.Topics[i], s.topics[i])
 	}
 }
@@ -199,9 +203,9 @@ func writeTopic(b *strings.Builder, t *cache.TopicStatus, topic *cache.Topic) {
 }
 
 // infoKeyspace lists databases with keys, as Redis does.
-func infoKeyspace(s *Server, _ *conn, b *strings.Builder) {
+func infoKeyspace(s *Server, c *conn, b *strings.Builder) {
 	for i, t := range s.topics {
-		if n := t.Len(); n > 0 {
+		if n := t.Len(); n > 0 && c.mayRead(i) {
 			fmt.Fprintf(b, "db%d:keys=%d,expires=0,avg_ttl=0\r\n", i, n)
 		}
 	}

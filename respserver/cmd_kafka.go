@@ -19,7 +19,7 @@ func kafkaCommands() []*command {
 			summary: "Returns the token of what this instance has applied of the topic.", run: runKafkaPosition},
 		{name: "kafka.lastwrite", arity: 1, flags: readonly | fast | needsWrites | loadingOK, group: g, since: "7.4.0", complexity: "O(partitions)",
 			summary: "Returns the token that covers what this connection wrote to the topic; null where it wrote nothing.", run: runKafkaLastWrite},
-		{name: "kafka.wait", arity: 3, flags: blocking | loadingOK, group: g, since: "7.4.0", complexity: "O(partitions)",
+		{name: "kafka.wait", arity: 3, flags: blocking | loadingOK | ofTopic, group: g, since: "7.4.0", complexity: "O(partitions)",
 			summary: "Waits until this instance has applied what a token covers: 1, or 0 on a time-out.", run: runKafkaWait},
 		{name: "kafka.meta", arity: 2, flags: reads, first: 1, last: 1, step: 1, group: g, since: "7.4.0", complexity: "O(1)",
 			summary: "Returns partition, offset, timestamp and headers of the record that gave a key its value.", run: runKafkaMeta},

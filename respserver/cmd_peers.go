@@ -15,11 +15,11 @@ import (
 func peerCommands() []*command {
 	const g = "kafka"
 	return []*command{
-		{name: "kafka.applied", arity: -2, flags: readonly | blocking | loadingOK | noMulti, group: g, since: "7.4.0", complexity: "O(partitions)",
+		{name: "kafka.applied", arity: -2, flags: readonly | blocking | loadingOK | noMulti | ofEveryTopic, group: g, since: "7.4.0", complexity: "O(partitions)",
 			summary: "For other instances: waits until there is more to tell than this connection was told, and returns what this instance has applied.", run: runKafkaApplied},
 		{name: "kafka.fresh", arity: 2, flags: fast | loadingOK, group: g, since: "7.4.0", complexity: "O(1)",
 			summary: "Has reads of this connection answered with -STALE where what they would read is older than so many milliseconds; 0 or OFF ends it.", run: runKafkaFresh},
-		{name: "kafka.sync", arity: 2, flags: blocking | loadingOK | noMulti, group: g, since: "7.4.0", complexity: "O(partitions)",
+		{name: "kafka.sync", arity: 2, flags: blocking | loadingOK | noMulti | ofTopic, group: g, since: "7.4.0", complexity: "O(partitions)",
 			summary: "Waits until this instance has applied the log's end as it is now, and returns the token of that end.", run: runKafkaSync},
 	}
 }

@@ -140,6 +140,10 @@ func (c *conn) flushTopics(args [][]byte, topics []*cache.Topic) {
 	}
 	for _, t := range topics {
 		switch {
+		case !c.mayWrite(t.Index()):
+			c.srv.stats.deniedCommands.Add(1)
+			c.fail(noCommand(c.run))
+			return
 		case !t.Writable():
 			c.fail(c.errorText(t, cache.ErrReadOnly))
 			return

@@ -30,6 +30,8 @@ const (
 	noMulti     // is refused inside MULTI
 	atOnce      // runs inside MULTI rather than being queued
 	keepsCaching
+	ofTopic      // says something of the connection's topic, and is not readonly: it needs the right to read it
+	ofEveryTopic // says something of all topics: it needs the right to read each
 )
 
 // command is one entry of the table: what COMMAND tells of it, what runs it, and what was counted.
@@ -91,7 +93,7 @@ type table struct {
 func newTable(allowFlush bool) *table {
 	t := &table{byName: map[string]*command{}, refused: map[string]string{}}
 	for _, family := range [][]*command{connectionCommands(), readCommands(), scanCommands(), writeCommands(), multiCommands(), waitCommands(), kafkaCommands(), peerCommands(), serverCommands(), slowLogCommands(),
-		clientCommands(), introspectionCommands()} {
+		clientCommands(), aclCommands(), introspectionCommands()} {
 		t.top = append(t.top, family...)
 	}
 	if allowFlush {

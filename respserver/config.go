@@ -35,6 +35,7 @@ const (
 	DefaultKeepAlive        = 300 * time.Second
 	DefaultWriteTimeout     = 30 * time.Second
 	DefaultHandshakeTimeout = 10 * time.Second
+	DefaultAuthTimeout      = 30 * time.Second
 	DefaultQueryLimit       = 1 << 30
 	DefaultOutputLimit      = 64 << 20
 	DefaultBufferLimit      = 2 << 30
@@ -48,8 +49,16 @@ type Config struct {
 	// Version is this program's, for INFO.
 	Version string
 
-	// Password is what AUTH asks for (Redis's requirepass); empty: none. It is not kept beyond NewServer, only its hash.
+	// Password is what AUTH asks for (Redis's requirepass), the user default's; empty: none. It is not kept beyond NewServer, only its hash.
 	Password []byte
+	// Users are those that have names and rights of their own. Where there are some, none of them is default and there is no Password, nobody is
+	// served before logging in as one of them; with a Password the user default may do everything.
+	Users []User
+	// CertificateUsers logs in whoever has a client certificate, which TLS has to ask for, as the user that its subject's common name names, where there
+	// is one (Redis's tls-auth-clients-user).
+	CertificateUsers bool
+	// AuthTimeout closes a connection that has not logged in so long after it was accepted, where that is necessary: 30 s.
+	AuthTimeout time.Duration
 	// Unprotected switches protected mode off, in which connections from elsewhere than loopback are refused while there is
 	// neither a password nor a client certificate.
 	Unprotected bool
@@ -105,6 +114,7 @@ func (c *Config) Validate() error {
 		v    time.Duration
 	}{
 		{"ApplyTimeout", c.ApplyTimeout}, {"IdleTimeout", c.IdleTimeout}, {"WriteTimeout", c.WriteTimeout}, {"HandshakeTimeout", c.HandshakeTimeout},
+		{"AuthTimeout", c.AuthTimeout},
 	} {
 		if d.v < 0 {
 			return fmt.Errorf("%w: %s is negative: %v", ErrConfig, d.name, d.v)
@@ -132,6 +142,7 @@ func (c Config) withDefaults() Config {
 	c.MaxClients = cmp.Or(c.MaxClients, DefaultMaxClients)
 	c.KeepAlive = cmp.Or(c.KeepAlive, DefaultKeepAlive)
 	c.WriteTimeout = cmp.Or(c.WriteTimeout, DefaultWriteTimeout)
+	c.AuthTimeout = cmp.Or(c.AuthTimeout, DefaultAuthTimeout)
 	c.HandshakeTimeout = cmp.Or(c.HandshakeTimeout, DefaultHandshakeTimeout)
 	c.MaxBulk = cmp.Or(c.MaxBulk, resp.DefaultMaxBulk)
 	c.QueryLimit = cmp.Or(c.QueryLimit, DefaultQueryLimit)

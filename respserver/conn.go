@@ -16,14 +16,15 @@ import (
 
 // Sizes of a connection's buffers.
 const (
-	firstBuffer = 4 << 10   // what a workspace begins with
-	idleBuffer  = 512       // what an idle connection holds that cannot wait without a buffer
-	keptBuffer  = 64 << 10  // what a busy one keeps between batches
-	readAhead   = 64 << 10  // read while commands wait for Kafka or the peer
-	flushAt     = 32 << 10  // replies beyond this are sent though the input has not run dry
-	slotBytes   = 16 << 20  // of records that wait for Kafka, and of replies behind them
-	growAtLeast = 1024      // room that is offered to a read
-	hugeBuffer  = 256 << 10 // given back as soon as it is empty, however busy the connection is
+	firstBuffer           = 4 << 10   // what a workspace begins with
+	idleBuffer            = 512       // what an idle connection holds that cannot wait without a buffer
+	keptBuffer            = 64 << 10  // what a busy one keeps between batches
+	readAhead             = 64 << 10  // read while commands wait for Kafka or the peer
+	flushAt               = 32 << 10  // replies beyond this are sent though the input has not run dry
+	slotBytes             = 16 << 20  // of records that wait for Kafka, and of replies behind them
+	growAtLeast           = 1024      // room that is offered to a read
+	unauthenticatedOutput = 64 << 10  // of replies for a peer that has to log in and does not read; then no more commands are taken from it
+	hugeBuffer            = 256 << 10 // given back as soon as it is empty, however busy the connection is
 )
 
 // conn is one client. Its fields belong to its goroutine, apart from those that say otherwise. Ten thousand that wait are to cost little, so
@@ -51,7 +52,8 @@ type conn struct {
 	topic         *cache.Topic
 	proto         resp.Version
 	authenticated bool
-	dry           bool // the last process ended since no whole frame was left
+	outputLimit   int64 // of the replies that are queued: until it has logged in a peer cannot make us hold much
+	dry           bool  // the last process ended since no whole frame was left
 	eof           bool
 	parks         bool // a command waits, which may be long: it need not keep the stack that it has grown
 	moves         bool // it goes on in another goroutine
@@ -69,6 +71,9 @@ type conn struct {
 	wakeup chan struct{} // made before it first sleeps
 
 	// Read by others.
+	user      atomic.Pointer[account]
+	needsAuth atomic.Bool  // not authenticated
+	since     atomic.Int64 // srv.now since when it needs to
 	active    atomic.Int64 // srv.now of the last bytes
 	wantsTrim atomic.Bool  // it has been idle: large buffers, and a stack that has grown, are to be given back
 	tracked   atomic.Bool  // track is not nil
@@ -90,7 +95,7 @@ type conn struct {
 
 // newConn makes the connection of what was accepted.
 func newConn(s *Server, nc net.Conn) *conn {
-	c := &conn{srv: s, id: s.nextID.Add(1), nc: nc, raw: rawConn(nc), proto: resp.V2, created: s.now(), authenticated: s.password == nil, topic: s.topics[0]}
+	c := &conn{srv: s, id: s.nextID.Add(1), nc: nc, raw: rawConn(nc), proto: resp.V2, created: s.now(), topic: s.topics[0]}
 	c.info.proto = resp.V2
 	c.net = outbound{conn: c, raw: c.raw}
 	if c.raw != nil {
@@ -299,7 +304,11 @@ func (c *conn) panicked(p any, mark, open int) bool {
 
 // full reports whether no more commands may be taken for now, since too much waits to be sent or to be known.
 func (c *conn) full() bool {
-	return c.net.size.Load() >= int64(c.srv.cfg.OutputLimit) || len(c.slots) >= c.srv.cfg.MaxPending || c.slotBytes >= slotBytes ||
+	queued := c.net.size.Load()
+	if queued > 0 && (queued >= c.outputLimit || c.srv.pressed()) {
+		return true // the end of what is queued wakes the connection
+	}
+	return len(c.slots) >= c.srv.cfg.MaxPending || c.slotBytes >= slotBytes ||
 		(len(c.slots) > 0 && len(c.out) >= c.srv.cfg.OutputLimit/2)
 }
 

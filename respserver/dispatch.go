@@ -70,7 +70,12 @@ func (c *conn) admit(cmd *command, args [][]byte, t *cache.Topic) (_ *command, w
 		return cmd, "ERR wrong number of arguments for '" + cmd.name + "' command"
 	case !c.authenticated && cmd.flags&noAuth == 0:
 		return cmd, "NOAUTH Authentication required."
-	case cmd.flags&needsTopic != 0 && !t.Ready():
+	case !c.user.Load().full:
+		if why := c.forbidden(cmd, t.Index()); why != "" {
+			return cmd, why
+		}
+	}
+	if cmd.flags&needsTopic != 0 && !t.Ready() {
 		return cmd, c.srv.loadingText(t)
 	}
 	return cmd, ""

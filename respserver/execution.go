@@ -137,6 +137,13 @@ func (ex *execution) run(queue []queued) error {
 	for i := range queue {
 		q := &queue[i]
 		c.run = q.cmd
+		if !c.user.Load().full {
+			if why := c.forbiddenInExec(q.cmd, c.db); why != "" {
+				q.cmd.rejected.Add(1)
+				c.fail(why)
+				continue
+			}
+		}
 		if c.track != nil && q.cmd.flags&readonly != 0 {
 			c.track.before(c, q.cmd, q.args)
 		}

@@ -54,6 +54,11 @@ func (o *outbound) try(fd uintptr) bool {
 
 // send queues or sends all of b. Where taken, b belongs to the outbound from then on; otherwise it has been copied or sent.
 func (o *outbound) send(b []byte) (taken bool, err error) {
+	excess := int64(0)
+	if s := o.conn.srv; s.buffers.Load()+int64(len(b)) > s.cfg.BufferLimit && s.relieve(o.conn, int64(len(b))) {
+		excess = s.cfg.BufferLimit / 8 // until what that one held is given back
+	}
+	whole := cap(b)
 	o.mu.Lock()
 	defer o.mu.Unlock()
 	if o.err != nil {
@@ -77,13 +82,13 @@ func (o *outbound) send(b []byte) (taken bool, err error) {
 		}
 		b = b[n:]
 	}
-	if o.conn.srv.buffers.Add(int64(len(b))) > o.conn.srv.cfg.BufferLimit {
+	if o.conn.srv.buffers.Add(int64(len(b))) > o.conn.srv.cfg.BufferLimit+excess {
 		o.conn.srv.buffers.Add(-int64(len(b)))
 		o.fail(errBufferLimit)
 		return false, o.err
 	}
 	o.size.Add(int64(len(b)))
-	if taken = cap(b) >= takeOver; !taken {
+	if taken = cap(b) >= takeOver && len(b) >= whole/2; !taken { // of the rest of a large one the memory would not be what is counted
 		b = append([]byte(nil), b...)
 	}
 	o.queue = append(o.queue, b)
@@ -125,11 +130,16 @@ func (o *outbound) drain(idle chan struct{}) {
 			return
 		}
 		b := o.queue[0]
+		o.queue[0] = nil
 		o.mu.Unlock()
+		whole := cap(b)
 		for len(b) > 0 {
 			_ = o.conn.nc.SetWriteDeadline(time.Now().Add(o.conn.srv.cfg.WriteTimeout))
 			n, err := o.conn.nc.Write(b[:min(len(b), drainChunk)])
-			b = b[n:]
+			if b = b[n:]; whole >= takeOver && len(b) < whole/2 { // what has been sent is not kept, as it is not counted
+				b = append([]byte(nil), b...)
+				whole = cap(b)
+			}
 			before := o.size.Load()
 			o.released(n)
 			if before > half && before-int64(n) <= half {

@@ -3,7 +3,6 @@ package respserver
 import (
 	"context"
 	"crypto/rand"
-	"crypto/sha256"
 	"crypto/tls"
 	"encoding/hex"
 	"errors"
@@ -38,8 +37,8 @@ type Server struct {
 	stats    stats
 	epoch    time.Time
 	runID    string
-	password *[sha256.Size]byte // nil: none
-	buffers  atomic.Int64       // bytes that connections hold
+	users    atomic.Pointer[userTable]
+	buffers  atomic.Int64 // bytes that connections hold
 	nextID   atomic.Int64
 	draining atomic.Bool
 	wasReady atomic.Bool
@@ -70,11 +69,12 @@ func NewServer(cfg Config) (*Server, error) {
 		cfg: cfg.withDefaults(), epoch: time.Now(), conns: map[int64]*conn{}, listeners: map[net.Listener]struct{}{}, topics: cfg.Cache.Topics(),
 		stats: stats{rejected: map[string]uint64{}, killed: map[string]uint64{}},
 	}
-	if len(cfg.Password) > 0 {
-		sum := sha256.Sum256(cfg.Password)
-		s.password = &sum
-		s.cfg.Password = nil
+	users, err := newUsers(cfg.Users, cfg.Password, s.topics)
+	if err != nil {
+		return nil, fmt.Errorf("%w: %w", ErrConfig, err)
 	}
+	s.users.Store(users)
+	s.cfg.Password, s.cfg.Users = nil, nil
 	var id [20]byte
 	_, _ = rand.Read(id[:]) // never fails
 	s.workspaces.New = newWorkspace
@@ -201,6 +201,7 @@ func (s *Server) accept(nc net.Conn) {
 	}
 	c := newConn(s, nc)
 	c.multiCount.Store(-1)
+	c.logout()
 
 	s.mu.Lock()
 	refusal, reason := "", ""
@@ -215,6 +216,8 @@ func (s *Server) accept(nc net.Conn) {
 		refusal, reason = denied, "protected"
 	default:
 		s.conns[c.id] = c
+		a, _ := s.users.Load().first() // SetUsers may have come between
+		c.user.Store(a)
 	}
 	s.goroutine.Add(1)
 	s.mu.Unlock()
@@ -249,7 +252,7 @@ const denied = "-DENIED kafka-cache is running in protected mode because no pass
 
 // protects reports whether protected mode refuses a peer.
 func (s *Server) protects(remote net.Addr) bool {
-	if s.cfg.Unprotected || s.password != nil || (s.cfg.TLS != nil && s.cfg.TLS.ClientAuth == tls.RequireAndVerifyClientCert) {
+	if s.cfg.Unprotected || s.users.Load().asks() || (s.cfg.TLS != nil && s.cfg.TLS.ClientAuth == tls.RequireAndVerifyClientCert) {
 		return false
 	}
 	if remote.Network() == "unix" {
@@ -304,6 +307,9 @@ func (c *conn) handshake() bool {
 		return false
 	}
 	c.tls = tc
+	if c.srv.cfg.CertificateUsers {
+		c.certified(tc.ConnectionState())
+	}
 	return true
 }
 
@@ -329,6 +335,8 @@ func (s *Server) cron(stop, done chan struct{}) {
 			active := c.active.Load()
 			idle := now - time.Duration(active)
 			switch {
+			case c.needsAuth.Load() && now-time.Duration(c.since.Load()) > s.cfg.AuthTimeout:
+				c.end("auth")
 			case s.cfg.IdleTimeout > 0 && idle > s.cfg.IdleTimeout && !c.waiting():
 				c.end("idle")
 			case idle > trimAfter && c.trimmedAt != active && trims < trimsAtOnce:

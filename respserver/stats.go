@@ -19,6 +19,9 @@ type stats struct {
 	acceptErrors   atomic.Uint64
 	panics         atomic.Uint64
 	hits, misses   atomic.Uint64 // of keys that were read
+	deniedAuth     atomic.Uint64 // log-ins that failed
+	deniedCommands atomic.Uint64 // that the user may not run
+	deniedKeys     atomic.Uint64 // commands on keys of topics that the user may not access
 	blocked        atomic.Int64  // connections in a WAIT
 	opsPerSecond   atomic.Uint64
 
@@ -51,7 +54,7 @@ func (s *stats) rejectedTotal() (n uint64) {
 // The reasons are known beforehand, so that each exists as 0.
 var (
 	rejectReasons = []string{"maxclients", "protected", "tls"}
-	killReasons   = []string{"buffers", "client_kill", "idle", "output", "panic", "protocol", "query", "security", "shutdown"}
+	killReasons   = []string{"auth", "buffers", "client_kill", "idle", "output", "panic", "protocol", "query", "security", "shutdown", "user"}
 )
 
 // collector is the server's prometheus.Collector.
@@ -60,7 +63,7 @@ type collector struct {
 	duration, failed, refused                           *prometheus.Desc
 	connections, accepted, rejected, killed, clientsMax *prometheus.Desc
 	protocolErrors, acceptErrors, panics                *prometheus.Desc
-	input, output, buffers, hits, misses                *prometheus.Desc
+	input, output, buffers, hits, misses, denied        *prometheus.Desc
 	peers, peerAge, peerErrors                          *prometheus.Desc
 }
 
@@ -91,6 +94,7 @@ func newMetrics(s *Server, r prometheus.Registerer) error {
 		buffers:        desc("resp_buffer_bytes", "Memory that connections hold."),
 		hits:           desc("key_hits_total", "Keys that were read and had a value."),
 		misses:         desc("key_misses_total", "Keys that were read and had none."),
+		denied:         desc("resp_denied_total", "What users were denied: auth (a log-in that failed), command, key (a topic that the user may not access).", "reason"),
 		peers:          desc("peers_connected", "Other instances that are connected, which WAIT can count."),
 		peerAge:        desc("peers_position_age_seconds", "Time since the connected peer that was silent for longest told its positions."),
 		peerErrors:     desc("peer_errors_total", "Connections to peers that failed or ended, by reason.", "reason"),
@@ -100,7 +104,7 @@ func newMetrics(s *Server, r prometheus.Registerer) error {
 // Describe is prometheus.Collector's.
 func (m *collector) Describe(ch chan<- *prometheus.Desc) {
 	for _, d := range []*prometheus.Desc{m.duration, m.failed, m.refused, m.connections, m.accepted, m.rejected, m.killed, m.clientsMax, m.protocolErrors,
-		m.acceptErrors, m.panics, m.input, m.output, m.buffers, m.hits, m.misses,
+		m.acceptErrors, m.panics, m.input, m.output, m.buffers, m.hits, m.misses, m.denied,
 		m.peers, m.peerAge, m.peerErrors} {
 		ch <- d
 	}
@@ -143,6 +147,9 @@ func (m *collector) Collect(ch chan<- prometheus.Metric) {
 	gauge(m.buffers, s.buffers.Load())
 	counter(m.hits, s.stats.hits.Load())
 	counter(m.misses, s.stats.misses.Load())
+	counter(m.denied, s.stats.deniedAuth.Load(), "auth")
+	counter(m.denied, s.stats.deniedCommands.Load(), "command")
+	counter(m.denied, s.stats.deniedKeys.Load(), "key")
 	if s.peers == nil {
 		return
 	}

@@ -100,7 +100,7 @@ func (t *trackingTable) remember(c *conn, topic int, key []byte) {
 				delete(t.keys[topic], k)
 				t.count--
 				for id := range who {
-					t.tell(id, invalidation([]byte(k)))
+					t.tell(topic, id, invalidation([]byte(k)))
 				}
 				break
 			}
@@ -121,19 +121,19 @@ func (t *trackingTable) invalidate(topic int, key []byte) {
 		delete(t.keys[topic], string(key))
 		t.count--
 		for id := range readers {
-			t.tell(id, message)
+			t.tell(topic, id, message)
 		}
 	}
 	for id, tr := range t.bcast {
 		if tr.matches(key) {
-			t.tell(id, message)
+			t.tell(topic, id, message)
 		}
 	}
 }
 
-// tell pushes a message to a connection that still tracks.
-func (t *trackingTable) tell(id int64, message []byte) {
-	if c := t.all[id]; c != nil {
+// tell pushes a message about a topic's key to a connection that still tracks and may read the topic.
+func (t *trackingTable) tell(topic int, id int64, message []byte) {
+	if c := t.all[id]; c != nil && c.mayRead(topic) {
 		c.push(message)
 	}
 }

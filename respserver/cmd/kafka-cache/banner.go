@@ -57,7 +57,7 @@ func (d *daemon) redisCLI() string {
 		words = append(words, "--cert", "FILE", "--key", "FILE") // the client's own
 	}
 	if d.cfg.RESPPasswordFile != "" {
-		words = append(words, "--no-auth-warning", "-a", `"$(cat '`+d.cfg.RESPPasswordFile+`')"`)
+		words = append(words, "--no-auth-warning", "-a", `"$(head -n 1 '`+d.cfg.RESPPasswordFile+`')"`)
 	}
 	return strings.Join(words, " ")
 }

@@ -39,6 +39,7 @@ type daemon struct {
 	broker        *dev.Broker        // nil without --dev
 	schemas       *registry.Registry // nil where no topic needs one
 	cache         *cache.Cache
+	reload        *reloader
 	resp          *respserver.Server
 	admin         *admin.Server
 	guard         *memory.Guard // nil without a limit
@@ -78,7 +79,7 @@ func (d *daemon) open() error {
 		bootstrap = d.broker.Addrs()
 		log.Warn("development mode: the broker is in this process, its data is made up and gone when it ends", "broker", strings.Join(bootstrap, ","))
 	}
-	if !cfg.ProtectedMode && cfg.RESPPasswordFile == "" && cfg.RESPTLSClientCA == "" {
+	if !cfg.ProtectedMode && cfg.RESPPasswordFile == "" && len(cfg.Users) == 0 && cfg.RESPTLSClientCA == "" {
 		log.Warn("protected mode is off and neither a password nor a client certificate is asked for: whoever reaches the port is served")
 	}
 	metrics := prometheus.NewRegistry()
@@ -100,9 +101,13 @@ func (d *daemon) open() error {
 	if err != nil {
 		return err
 	}
+	if d.reload, err = newReloader(cfg, log, m, metrics); err != nil {
+		return err
+	}
 	if d.resp, err = respserver.NewServer(d.respConfig(m, metrics)); err != nil {
 		return err
 	}
+	d.reload.resp = d.resp
 	if d.admin, err = admin.New(admin.Config{Cache: d.cache, Registry: metrics, MaxStaleness: cfg.ReadyMaxStaleness, Peers: d.peers, Logger: log}); err != nil {
 		return err
 	}
@@ -146,17 +151,24 @@ func (d *daemon) topics(m material) ([]cache.TopicConfig, error) {
 
 func (d *daemon) respConfig(m material, metrics *prometheus.Registry) respserver.Config {
 	c := respserver.Config{
-		Cache:        d.cache,
-		Version:      versionName(),
-		Password:     m.respPassword,
-		Unprotected:  !d.cfg.ProtectedMode,
-		TLS:          m.respTLS,
-		ApplyTimeout: d.cfg.ApplyTimeout,
-		AllowFlush:   d.cfg.RESPAllowFlush,
-		MaxClients:   d.cfg.RESPMaxClients,
-		IdleTimeout:  d.cfg.RESPIdleTimeout,
-		Logger:       d.log,
-		Registerer:   metrics,
+		Cache:            d.cache,
+		Version:          versionName(),
+		Password:         m.respPassword,
+		Unprotected:      !d.cfg.ProtectedMode,
+		Users:            m.respUsers,
+		CertificateUsers: d.cfg.RESPTLSAuthClientsUser == "CN",
+		AuthTimeout:      d.cfg.RESPAuthTimeout,
+		WriteTimeout:     d.cfg.RESPWriteTimeout,
+		OutputLimit:      int(d.cfg.RESPOutputLimit),
+		QueryLimit:       int(d.cfg.RESPQueryLimit),
+		BufferLimit:      int64(d.cfg.RESPBufferLimit),
+		TLS:              d.reload.serverTLS(),
+		ApplyTimeout:     d.cfg.ApplyTimeout,
+		AllowFlush:       d.cfg.RESPAllowFlush,
+		MaxClients:       d.cfg.RESPMaxClients,
+		IdleTimeout:      d.cfg.RESPIdleTimeout,
+		Logger:           d.log,
+		Registerer:       metrics,
 	}
 	c.Peers = peersConfig(d.cfg)
 	if d.cfg.WriteReply == config.Acknowledged {

@@ -10,12 +10,14 @@ import (
 
 	"github.com/yolean/kafka-cache/core/kafka"
 	"github.com/yolean/kafka-cache/core/store"
+	"github.com/yolean/kafka-cache/respserver"
 	"github.com/yolean/kafka-cache/respserver/cmd/kafka-cache/internal/config"
 	"github.com/yolean/kafka-cache/respserver/peers"
 )
 
 // material is what the configuration names by file: passwords and certificates.
 type material struct {
+	respUsers    []respserver.User
 	respPassword []byte // nil: none
 	respTLS      *tls.Config
 	kafkaTLS     *tls.Config
@@ -27,10 +29,8 @@ type material struct {
 
 // readMaterial reads all of it, so that what is missing is found before anything is opened.
 func readMaterial(c *config.Config) (m material, err error) {
-	if c.RESPPasswordFile != "" {
-		if m.respPassword, err = readSecret("--resp-password-file", c.RESPPasswordFile); err != nil {
-			return m, err
-		}
+	if m.respUsers, m.respPassword, err = readUsers(c); err != nil {
+		return m, err
 	}
 	if c.RESPTLSCert != "" {
 		if m.respTLS, err = serverTLS(c); err != nil {
@@ -136,12 +136,19 @@ func serverTLS(c *config.Config) (*tls.Config, error) {
 	if err != nil {
 		return nil, fmt.Errorf("--resp-tls-cert and --resp-tls-key: %w", err)
 	}
+	if err := checkLeaf(&pair); err != nil {
+		return nil, fmt.Errorf("--resp-tls-cert: %w", err)
+	}
 	t := &tls.Config{Certificates: []tls.Certificate{pair}, MinVersion: tls.VersionTLS12}
+	if c.RESPTLSMinVersion == "1.3" {
+		t.MinVersion = tls.VersionTLS13
+	}
 	if c.RESPTLSClientCA != "" {
 		if t.ClientCAs, err = readCertificates("--resp-tls-client-ca", c.RESPTLSClientCA); err != nil {
 			return nil, err
 		}
 		t.ClientAuth = tls.RequireAndVerifyClientCert
+		t.SessionTicketsDisabled = true // a session would outlive the authority that it was begun under
 	}
 	return t, nil
 }

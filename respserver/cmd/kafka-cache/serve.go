@@ -59,7 +59,7 @@ func (d *daemon) run(signals <-chan os.Signal) error {
 		stop.startDeadline()
 	})
 	group.Add(func() error {
-		d.log.Info("resp listening", "addr", d.respListener.Addr().String(), "tls", d.cfg.RESPTLSCert != "", "password", d.cfg.RESPPasswordFile != "",
+		d.log.Info("resp listening", "addr", d.respListener.Addr().String(), "tls", d.cfg.RESPTLSCert != "", "password", d.cfg.RESPPasswordFile != "", "users", len(d.cfg.Users),
 			"protected mode", d.cfg.ProtectedMode)
 		err := d.resp.Serve(d.respListener)
 		if errors.Is(err, respserver.ErrServerClosed) {
@@ -89,6 +89,7 @@ func (d *daemon) run(signals <-chan os.Signal) error {
 		}
 		return problem.keep(d.cache.Run(ctx))
 	})
+	addContext(&group, d.reload.Run)
 	if d.guard != nil {
 		addContext(&group, d.guard.Run)
 	}

@@ -55,6 +55,25 @@ func (b Bytes) String() string {
 	return strconv.FormatInt(int64(b), 10)
 }
 
+// byteLimit is an amount that is not to be found out, and not less than min.
+type byteLimit struct {
+	p   *Bytes
+	min Bytes
+}
+
+func (v byteLimit) parse(s string) error {
+	b, err := ParseBytes(s)
+	switch {
+	case err != nil || b == AutoBytes:
+		return fmt.Errorf("%.64q is not an amount of memory such as 67108864, 64Mi or 2G", s)
+	case b < v.min:
+		return fmt.Errorf("%s is less than %s", b, v.min)
+	}
+	*v.p = b
+	return nil
+}
+func (v byteLimit) String() string { return v.p.String() }
+
 type byteSize struct{ p *Bytes }
 
 func (v byteSize) parse(s string) error {

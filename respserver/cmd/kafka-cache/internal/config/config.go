@@ -42,15 +42,24 @@ type Config struct {
 	WriteReply   string // Applied or Acknowledged
 	ApplyTimeout time.Duration
 
-	RESPAddr         string // host:port
-	RESPPasswordFile string // empty: no password
-	ProtectedMode    bool
-	RESPTLSCert      string // empty: no TLS
-	RESPTLSKey       string
-	RESPTLSClientCA  string
-	RESPMaxClients   int
-	RESPIdleTimeout  time.Duration // 0: none
-	RESPAllowFlush   bool
+	RESPAddr               string // host:port
+	RESPPasswordFile       string // empty: no password
+	ProtectedMode          bool
+	RESPTLSCert            string // empty: no TLS
+	RESPTLSKey             string
+	RESPTLSClientCA        string
+	RESPTLSMinVersion      string        // 1.2 or 1.3
+	RESPTLSAuthClientsUser string        // off or CN
+	RESPReloadInterval     time.Duration // 0: never
+	RESPAuthTimeout        time.Duration
+	RESPWriteTimeout       time.Duration
+	RESPOutputLimit        Bytes
+	RESPBufferLimit        Bytes
+	RESPQueryLimit         Bytes
+	Users                  []User // nil: default alone
+	RESPMaxClients         int
+	RESPIdleTimeout        time.Duration // 0: none
+	RESPAllowFlush         bool
 
 	Peers             []string // host:port or dns:name:port; nil: none
 	PeerUser          string

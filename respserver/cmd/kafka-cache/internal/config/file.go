@@ -22,6 +22,7 @@ type file struct {
 	topicsLine  string // source of the key topics; empty without it
 	dir         string // where its relative paths begin
 	policies    filePolicies
+	users       []User
 }
 
 // fileTopic is one entry of topics; nil: not said.
@@ -86,6 +87,10 @@ func parseFile(path string, b []byte) (*file, error) {
 			return f.parseTopics(path, source, v)
 		case "validate":
 			return f.policies.parseValidate(path, v)
+		case "users":
+			var err error
+			f.users, err = parseUsers(path, f.dir, source, v)
+			return err
 		}
 		o := find(key)
 		if o == nil {

@@ -64,6 +64,9 @@ func Load(args, environ []string) (c *Config, warnings []string, err error) {
 	if err := c.resolveTopics(file); err != nil {
 		return nil, warnings, err
 	}
+	if file != nil {
+		c.Users = file.users
+	}
 	if err := c.validate(); err != nil {
 		return nil, warnings, err
 	}

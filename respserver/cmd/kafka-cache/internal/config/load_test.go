@@ -46,6 +46,9 @@ func TestPrecedence(t *testing.T) {
 		"log-level": {"debug", "warn", "error"}, "log-format": {"json", "text", "json"}, "shutdown-grace": {"1s", "2s", "4s"},
 		"shutdown-timeout": {"1s", "2s", "3s"}, "schema-registry": {"https://f", "https://e", "https://g"}, "schema-registry-user": {"f", "e", "g"},
 		"schema-registry-password-file": {"f", "e", "g"}, "schema-registry-ca": {"f", "e", "g"},
+		"resp-tls-min-version": {"1.2", "1.3", "1.2"}, "resp-tls-auth-clients-user": {"CN", "off", "CN"}, "resp-reload-interval": {"1s", "2s", "3s"},
+		"resp-auth-timeout": {"1s", "2s", "3s"}, "resp-write-timeout": {"1s", "2s", "3s"}, "resp-output-limit": {"1Mi", "2Mi", "3Mi"},
+		"resp-query-limit": {"1Mi", "2Mi", "3Mi"}, "resp-buffer-limit": {"1Mi", "2Mi", "3Mi"},
 		"peers": {"f:1", "dns:e:1", "g:1"}, "peer-user": {"f", "e", "g"}, "peer-password-file": {"f", "e", "g"}, "peer-tls-ca": {"f", "e", "g"},
 		"peer-tls-cert": {"f", "e", "g"}, "peer-tls-key": {"f", "e", "g"}, "peer-tls-server-name": {"f", "e", "g"},
 	}
@@ -70,6 +73,9 @@ func TestPrecedence(t *testing.T) {
 			"--kafka-sasl-user=u", "--kafka-sasl-password-file=p", "--resp-tls-cert=c", "--resp-tls-key=k"}
 		if strings.HasPrefix(o.name, "schema-registry") {
 			base = append(base, "--value-encoding=avro", "--schema-registry=https://r", "--schema-registry-user=u", "--schema-registry-password-file=p")
+		}
+		if o.name == "resp-tls-auth-clients-user" {
+			base = append(base, "--resp-tls-client-ca=c")
 		}
 		if strings.HasPrefix(o.name, "peer-") {
 			base = append(base, "--peers=p:1", "--peer-tls-cert=c", "--peer-tls-key=k")

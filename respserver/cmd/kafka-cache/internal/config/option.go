@@ -119,7 +119,7 @@ var options = []option{
 		help:  "Where Redis clients connect. Port 0 takes a free one, which the log names.",
 		value: func(c *Config) value { return listenAddr{&c.RESPAddr} }},
 	{name: "resp-password-file", arg: "FILE", section: "Redis protocol",
-		help:  "File with the password that clients must give; a line break at its end is not part of it. Empty: none is asked for.",
+		help:  "File with the password that clients must give (that of the user default); up to 8 lines are as many passwords. It is read again while running. Empty: none is asked for.",
 		value: func(c *Config) value { return text{&c.RESPPasswordFile} }},
 	{name: "protected-mode", section: "Redis protocol", def: "true",
 		help:  "Without a password, refuse clients that do not connect over loopback.",
@@ -133,6 +133,31 @@ var options = []option{
 	{name: "resp-tls-client-ca", arg: "FILE", section: "Redis protocol",
 		help:  "Certificates (PEM) that clients' own must be signed by: mutual TLS.",
 		value: func(c *Config) value { return text{&c.RESPTLSClientCA} }},
+	{name: "resp-tls-min-version", arg: "VERSION", section: "Redis protocol", def: "1.2",
+		help:  "The oldest version of TLS that is spoken: 1.2 or 1.3.",
+		value: func(c *Config) value { return choice{&c.RESPTLSMinVersion, []string{"1.2", "1.3"}, false} }},
+	{name: "resp-tls-auth-clients-user", arg: "WHICH", section: "Redis protocol", def: "off",
+		help:  "CN: whoever has a client certificate is logged in as the user of the file's users that its common name names, if there is one. off: it is not looked at.",
+		value: func(c *Config) value { return choice{&c.RESPTLSAuthClientsUser, []string{"off", "CN"}, false} }},
+	{name: "resp-reload-interval", arg: "DURATION", section: "Redis protocol", def: "10s",
+		help: "How often the files of passwords and certificates are looked at. Where they have changed they hold from then on; where the new ones are not usable " +
+			"those before go on to hold, a line of the log says so, and kafka_cache_resp_reload_errors_total counts it. 0: never.",
+		value: func(c *Config) value { return duration{&c.RESPReloadInterval, 0} }},
+	{name: "resp-auth-timeout", arg: "DURATION", section: "Redis protocol", def: "30s",
+		help:  "Close a connection that has not logged in this long after it was accepted, where that is asked for.",
+		value: func(c *Config) value { return duration{&c.RESPAuthTimeout, time1ms} }},
+	{name: "resp-write-timeout", arg: "DURATION", section: "Redis protocol", def: "30s",
+		help:  "Close a connection whose peer takes no byte of its replies for this long.",
+		value: func(c *Config) value { return duration{&c.RESPWriteTimeout, time1ms} }},
+	{name: "resp-output-limit", arg: "BYTES", section: "Redis protocol", def: "64Mi",
+		help:  "Replies that are held for one client that does not read. At the limit no more commands are taken from it. It bounds each reply of many keys as well.",
+		value: func(c *Config) value { return byteLimit{&c.RESPOutputLimit, 1 << 16} }},
+	{name: "resp-query-limit", arg: "BYTES", section: "Redis protocol", def: "1Gi",
+		help:  "Bytes that are held of one client's command that has not fully arrived; past it the client is closed.",
+		value: func(c *Config) value { return byteLimit{&c.RESPQueryLimit, 1 << 16} }},
+	{name: "resp-buffer-limit", arg: "BYTES", section: "Redis protocol", def: "2Gi",
+		help:  "What all clients' buffers hold together. From half of it on no more commands are taken from clients that do not read; past it the client that holds the most is closed.",
+		value: func(c *Config) value { return byteLimit{&c.RESPBufferLimit, 1 << 20} }},
 	{name: "resp-maxclients", arg: "N", section: "Redis protocol", def: "10000",
 		help:  "Connections at the same time; more are refused as Redis does.",
 		value: func(c *Config) value { return count{&c.RESPMaxClients, 1} }},
@@ -215,7 +240,7 @@ var later = map[string]bool{
 }
 
 // fileOnly are names that only the file has, at its top or under topics.
-var fileOnly = map[string]bool{"validate": true, "resolver": true, "resolver-yields": true, "dead-letter-topic": true}
+var fileOnly = map[string]bool{"users": true, "validate": true, "resolver": true, "resolver-yields": true, "dead-letter-topic": true}
 
 func find(name string) *option {
 	for i := range options {

@@ -157,6 +157,13 @@ topics:                                      # the n-th is Redis database n
         on-invalid: skip                     # skip (the default) | delete | keep | stop
     dead-letter-topic: users.invalid
   - name: organizations
+users:                                       # who may log in beside default
+  - name: app
+    password-file: /etc/secrets/app          # up to 8 lines: old and new work side by side
+    topics: {users: write, "*": read}        # write includes read; none is the default
+  - name: ops
+    password-sha256: 5e884898da28047151d0e56f8dc6292773603d0d6aabbdd62a11ef721d1542d8   # or a list
+    admin: true                              # CLIENT LIST and KILL, CONFIG, SLOWLOG, ACL LIST
 ` + "```" + `
 
 What a topic's records mean (` + "`resolver`, `validate`, `dead-letter-topic`" + `) is in [policies](policies.md); paths are relative to the file. It can be set in the file alone. With ` + "`--dev`" + ` the file may have settings for the sample model's topics.
@@ -216,6 +223,7 @@ func (c *Config) WriteEffective(w io.Writer) error {
 			t.Policies.render(&b)
 		}
 	}
+	renderUsers(&b, c.Users)
 	_, err := io.WriteString(w, b.String())
 	return err
 }

@@ -157,6 +157,7 @@ func (c *Config) validate() error {
 		{"schema-registry-password-file", c.SchemaRegistryPasswordFile != "", "schema-registry-user", c.SchemaRegistryUser != ""},
 		{"resp-tls-cert", c.RESPTLSCert != "", "resp-tls-key", c.RESPTLSKey != ""},
 		{"resp-tls-key", c.RESPTLSKey != "", "resp-tls-cert", c.RESPTLSCert != ""},
+		{"resp-tls-auth-clients-user", c.RESPTLSAuthClientsUser != "off", "resp-tls-client-ca", c.RESPTLSClientCA != ""},
 		{"peer-password-file", c.PeerPasswordFile != "", "peers", len(c.Peers) > 0},
 		{"peer-tls", c.PeerTLS, "peers", len(c.Peers) > 0},
 		{"peer-tls-ca", c.PeerTLSCA != "", "peer-tls", c.PeerTLS},
@@ -171,5 +172,5 @@ func (c *Config) validate() error {
 			return fmt.Errorf("%s: needs --%s as well", c.sources[n.given], n.other)
 		}
 	}
-	return nil
+	return c.checkUsers()
 }

@@ -1,0 +1,204 @@
+package hostile
+
+import (
+	"bufio"
+	"crypto/tls"
+	"flag"
+	"fmt"
+	"io"
+	"math/rand/v2"
+	"net"
+	"os"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"github.com/yolean/kafka-cache/tests/daemontest"
+)
+
+var long = flag.Bool("long", false, "each attack for 30 seconds, and with up to 9,500 connections")
+
+func TestMain(m *testing.M) { os.Exit(daemontest.Main(m.Run)) }
+
+const (
+	memoryLimit = 256 << 20
+	shortTime   = 1500 * time.Millisecond
+	longTime    = 30 * time.Second
+	patience    = 20 * time.Second // for one reply to a client that behaves
+)
+
+// residentMemory is what the process holds of the machine's memory.
+func residentMemory(t *testing.T, pid int) int64 {
+	t.Helper()
+	b, err := os.ReadFile(fmt.Sprintf("/proc/%d/statm", pid))
+	if err != nil {
+		t.Fatalf("the daemon's memory (is it alive?): %v", err)
+	}
+	var size, resident int64
+	if _, err := fmt.Sscan(string(b), &size, &resident); err != nil {
+		t.Fatal(err)
+	}
+	return resident * int64(os.Getpagesize())
+}
+
+// client is one that behaves.
+type client struct {
+	t  *testing.T
+	c  net.Conn
+	r  *bufio.Reader
+	in string
+}
+
+func connect(t *testing.T, addr string, wrap func(net.Conn) net.Conn) *client {
+	t.Helper()
+	c, err := net.Dial("tcp", addr)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = c.Close() })
+	if wrap != nil {
+		c = wrap(c)
+	}
+	return &client{t, c, bufio.NewReader(c), frame("ECHO", "pong")}
+}
+
+// ask reports how long a reply took.
+func (c *client) ask() time.Duration {
+	c.t.Helper()
+	begin := time.Now()
+	_ = c.c.SetDeadline(begin.Add(patience))
+	if _, err := io.WriteString(c.c, c.in); err != nil {
+		c.t.Fatalf("a client that behaves: %v", err)
+	}
+	const want = "$4\r\npong\r\n"
+	b := make([]byte, len(want))
+	if _, err := io.ReadFull(c.r, b); err != nil || string(b) != want {
+		c.t.Fatalf("a client that behaves is answered %q, %v", b, err)
+	}
+	return time.Since(begin)
+}
+
+// wage runs an attack for d while a client is served, and returns the most memory that the daemon had and the longest that the client waited.
+func wage(t *testing.T, a attack, addr string, pid, conns int, seed uint64, d time.Duration, good *client) (memory int64, slowest time.Duration, opened int64) {
+	var all sync.WaitGroup
+	var count atomic.Int64
+	until := time.Now().Add(d)
+	for i := range conns {
+		all.Go(func() {
+			r := rand.New(rand.NewPCG(seed, uint64(i)))
+			for time.Now().Before(until) {
+				c, err := net.DialTimeout("tcp", addr, time.Until(until)+time.Millisecond)
+				if err != nil {
+					time.Sleep(10 * time.Millisecond) // the attacker's own limits; the client shows whether the daemon is there
+					continue
+				}
+				count.Add(1)
+				_ = c.SetDeadline(until)
+				a.do(c, r)
+				_ = c.Close()
+				if a.once {
+					return
+				}
+			}
+		})
+	}
+	for time.Now().Before(until) {
+		slowest = max(slowest, good.ask())
+		memory = max(memory, residentMemory(t, pid))
+		time.Sleep(5 * time.Millisecond) // a sample's distance
+	}
+	all.Wait()
+	return memory, slowest, count.Load()
+}
+
+func TestHostileClients(t *testing.T) {
+	seed := rand.Uint64()
+	t.Logf("seed %d", seed)
+	duration, factor := shortTime, 1
+	if *long {
+		duration, factor = longTime, 5
+	}
+	d := daemontest.Start(t, "--dev", "--memory-limit=256Mi", "--resp-buffer-limit=64Mi", "--resp-output-limit=8Mi", "--resp-query-limit=16Mi", "--resp-write-timeout=5s")
+	d.WaitReady()
+	good := connect(t, d.RESPAddr, nil)
+	good.ask()
+	base := residentMemory(t, d.PID())
+	for _, a := range attacks {
+		t.Run(strings.ReplaceAll(a.name, " ", "-"), func(t *testing.T) {
+			conns := a.conns * factor
+			if a.once {
+				conns = min(9500, conns*2)
+			}
+			// The limit is the runtime's too, which passes it for a moment where it is faster to; and what it does not count is the program itself.
+			most := int64(memoryLimit+memoryLimit/4) * memoryFactor
+			memory, slowest, opened := wage(t, a, d.RESPAddr, d.PID(), conns, seed, duration, good)
+			t.Logf("%d connections at a time, %d in all: memory %d MB (before any attack %d, allowed %d), the slowest reply to another took %v", conns, opened, memory>>20, base>>20, most>>20,
+				slowest.Round(time.Millisecond))
+			if memory > most {
+				t.Errorf("memory grew to %d MB", memory>>20)
+			}
+		})
+	}
+	d.Await("all attackers to be gone", func() bool { return d.Metric("kafka_cache_resp_connections") == 1 })
+	if n := d.Metric("kafka_cache_resp_panics_total"); n != 0 {
+		t.Errorf("%v commands panicked", n)
+	}
+	good.ask()
+	if code := d.Stop(); code != 0 {
+		t.Errorf("the daemon ended with %d", code)
+	}
+}
+
+// TestHostileHandshakes: who does not log in and who does not speak TLS is closed in time, whatever it does, and others get in meanwhile.
+func TestHostileHandshakes(t *testing.T) {
+	seed := rand.Uint64()
+	t.Logf("seed %d", seed)
+	cert, key, password := secrets(t)
+	for _, over := range []string{"TCP", "TLS"} {
+		t.Run(over, func(t *testing.T) {
+			args := []string{"--dev", "--resp-password-file", password, "--resp-auth-timeout=500ms", "--resp-maxclients=2000"}
+			var wrap func(net.Conn) net.Conn
+			if over == "TLS" {
+				args = append(args, "--resp-tls-cert", cert, "--resp-tls-key", key)
+				wrap = func(c net.Conn) net.Conn { return tls.Client(c, &tls.Config{InsecureSkipVerify: true}) } //nolint:gosec // it made the certificate itself
+			}
+			d := daemontest.Start(t, args...)
+			good := connect(t, d.RESPAddr, wrap)
+			if _, err := io.WriteString(good.c, frame("AUTH", "secret")); err != nil {
+				t.Fatal(err)
+			}
+			if line, err := good.r.ReadString('\n'); line != "+OK\r\n" {
+				t.Fatal(line, err)
+			}
+			good.ask()
+			base := residentMemory(t, d.PID())
+			for _, a := range []attack{
+				{name: "silence", conns: 500, do: func(c net.Conn, _ *rand.Rand) { hold(c) }},
+				{name: "a handshake that stalls", conns: 300, do: func(c net.Conn, _ *rand.Rand) {
+					drip(c, "\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03"+strings.Repeat("x", 490), 10*time.Millisecond)
+				}},
+				{name: "commands without reading", conns: 300, do: func(c net.Conn, _ *rand.Rand) { small(c); repeat(c, strings.Repeat(frame("GET", "k"), 500)) }},
+				{name: "guesses", conns: 20, do: func(c net.Conn, _ *rand.Rand) { go hold(c); repeat(c, frame("AUTH", "default", "guess")) }},
+				{name: "random bytes", conns: 100, do: func(c net.Conn, r *rand.Rand) {
+					b := make([]byte, 1+r.IntN(500))
+					for i := range b {
+						b[i] = byte(r.Uint32())
+					}
+					_, _ = c.Write(b)
+					hold(c)
+				}},
+			} {
+				memory, slowest, opened := wage(t, a, d.RESPAddr, d.PID(), a.conns, seed, shortTime, good)
+				most := (base + int64(a.conns)*256<<10 + 64<<20) * memoryFactor
+				t.Logf("%s: %d connections, memory %d MB (before %d), the slowest reply to another took %v", a.name, opened, memory>>20, base>>20, slowest.Round(time.Millisecond))
+				if memory > most {
+					t.Errorf("%s: memory grew to %d MB", a.name, memory>>20)
+				}
+			}
+			d.Await("all attackers to be gone", func() bool { return d.Metric("kafka_cache_resp_connections") == 1 })
+			good.ask()
+		})
+	}
+}

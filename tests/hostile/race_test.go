@@ -1,0 +1,6 @@
+//go:build race
+
+package hostile
+
+// memoryFactor is for what the race detector adds.
+const memoryFactor = 10
