@@ -16,6 +16,7 @@ require (
 )
 
 require (
+	github.com/gomodule/redigo v1.9.3 // indirect
 	github.com/santhosh-tekuri/jsonschema/v6 v6.0.3 // indirect
 	github.com/tidwall/btree v1.1.0 // indirect
 	github.com/tidwall/match v1.1.1 // indirect
