@@ -110,7 +110,7 @@ func (p Page) tools(b *strings.Builder) {
 	}
 	b.WriteString("\n")
 	if slices.ContainsFunc(p.Tools, func(t Report) bool { return t.Replaying }) {
-		b.WriteString("Where the name says *frames*, the program itself is in no registry that the tests use: what it sends was captured from it, and is sent again, and the replies are held to what it parses.\n\n")
+		b.WriteString("Where the name says *frames*, the program itself is in no registry that the tests use: its commands are sent (Redis Insight's as they were captured from it, memtier's made by hand after its options), and the replies are held to what it parses.\n\n")
 	}
 }
 

@@ -18,7 +18,7 @@ type Check struct {
 }
 
 // Tools are all that are tried.
-func Tools() []Tool { return []Tool{} }
+func Tools() []Tool { return []Tool{redisCLI(), redisBenchmark(), memtier(), redisInsight()} }
 
 // TryTool tries one tool. An error is of the stage; what the tool did is in the report.
 func (s *Stage) TryTool(ctx context.Context, t Tool) (Report, error) {

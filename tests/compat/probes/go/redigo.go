@@ -219,8 +219,9 @@ func (r *redigo) subscribe() (string, error) {
 	if err := s.PSubscribe("__keyspace@0__:" + r.key("event*")); err != nil {
 		return "", err
 	}
-	if m, ok := s.ReceiveWithTimeout(patience).(redis.Subscription); !ok || m.Kind != "psubscribe" || m.Count != 1 {
-		return "", fmt.Errorf("PSUBSCRIBE: %+v", m)
+	first := s.ReceiveWithTimeout(patience)
+	if m, ok := first.(redis.Subscription); !ok || m.Kind != "psubscribe" || m.Count != 1 {
+		return "", fmt.Errorf("PSUBSCRIBE: %v", first)
 	}
 	if err := r.produce(r.key("event1"), "truth"); err != nil {
 		return "", err
