@@ -157,7 +157,12 @@ func javaProbe(name, class string) func(context.Context, string) (Probe, error) 
 		}
 		classes := filepath.Join(top, built, "java", name+"-classes")
 		path := filepath.Join(jars, "*")
-		if err := command(ctx, source, javac, "-nowarn", "-d", classes, "-cp", path, "Conversation.java", class+".java"); err != nil {
+		compile := []string{javac, "-nowarn", "-d", classes, "-cp", path, "Conversation.java", class + ".java"}
+		own, err := filepath.Glob(filepath.Join(source, name, "*.java")) // what differs between versions
+		if err != nil {
+			return Probe{}, err
+		}
+		if err := command(ctx, source, append(compile, own...)...); err != nil {
 			return Probe{}, fmt.Errorf("%w (a JDK is needed, of version 17 or newer)", err)
 		}
 		return Probe{Command: []string{java, "-Xmx512m", "-XX:+UseSerialGC", "-XX:TieredStopAtLevel=1", "-cp", classes + ":" + path, class}, Env: []string{"COMPAT_VERSION=" + string(m[1])}}, nil
