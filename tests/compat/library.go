@@ -87,19 +87,16 @@ func javaLibraries() []Library {
 		{Name: "Jedis 8", Language: "Java", Protocol: "3", Prepare: javaProbe("jedis8", "JedisProbe")},
 		{Name: "Lettuce 6", Language: "Java", Protocol: "3", Prepare: javaProbe("lettuce6", "LettuceProbe")},
 		{Name: "Lettuce 7", Language: "Java", Protocol: "3", Prepare: javaProbe("lettuce7", "LettuceProbe")},
-		{Name: "Redisson 3", Language: "Java", Protocol: "2", Prepare: javaProbe("redisson", "RedissonProbe"), Absent: redissonAbsent},
 	}
 }
-
-var redissonAbsent = map[string]string{}
 
 func rustLibraries() []Library {
 	return []Library{
 		{Name: "redis-rs 1", Language: "Rust", Protocol: "2", Prepare: rustProbe("sync"), Absent: map[string]string{
 			"cache": "the cache is the asynchronous client's: see redis-rs 1 tokio", "cluster": "a feature of the crate that is not built here", "tls": "a feature of the crate that is not built here",
-			"pool": "pools are crates of their own",
+			"pool": "pools are crates of their own", "reconnect": "a connection of the synchronous client is opened anew by who uses it: see redis-rs 1 tokio",
 		}},
-		{Name: "redis-rs 1 tokio", Language: "Rust", Protocol: "3", Prepare: rustProbe("tokio"), Absent: map[string]string{
+		{Name: "redis-rs 1 tokio", Language: "Rust", Protocol: "2", Prepare: rustProbe("tokio"), Absent: map[string]string{
 			"cluster": "a feature of the crate that is not built here", "tls": "a feature of the crate that is not built here",
 		}},
 	}
