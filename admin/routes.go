@@ -9,6 +9,8 @@ import (
 
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/prometheus/client_golang/prometheus/promhttp"
+
+	"github.com/yolean/kafka-cache/core/cache"
 )
 
 func (s *Server) routes(registry *prometheus.Registry, errorLog *log.Logger) http.Handler {
@@ -67,7 +69,14 @@ func readOnly(next http.Handler) http.Handler {
 func livez(w http.ResponseWriter, _ *http.Request) { writeText(w, http.StatusOK, "ok\n") }
 
 func (s *Server) status(w http.ResponseWriter, _ *http.Request) {
-	writeJSON(w, http.StatusOK, s.cache.Status())
+	status := struct {
+		cache.Status
+		Peers any `json:"peers,omitempty"`
+	}{Status: s.cache.Status()}
+	if s.peers != nil {
+		status.Peers = s.peers()
+	}
+	writeJSON(w, http.StatusOK, status)
 }
 
 func writeError(w http.ResponseWriter, code int, text string) {

@@ -25,6 +25,8 @@ type Config struct {
 	// MaxStaleness makes /readyz fail while a partition's last successful fetch is older; 0: an instance that was ready once
 	// stays so through an outage of Kafka.
 	MaxStaleness time.Duration
+	// Peers is what the status says of other instances; nil: nothing.
+	Peers func() any
 	// Logger gets what net/http and the metrics' handler complain of; nil: none.
 	Logger *slog.Logger
 }
@@ -47,6 +49,7 @@ type Server struct {
 	handler      http.Handler
 	http         *http.Server
 	checksums    *checksums
+	peers        func() any
 	stopped      chan struct{} // Shutdown is through
 }
 
@@ -73,7 +76,7 @@ func New(c Config) (*Server, error) {
 		c.Logger = slog.New(slog.DiscardHandler)
 	}
 	errorLog := slog.NewLogLogger(c.Logger.Handler(), slog.LevelWarn)
-	s := &Server{cache: c.Cache, maxStaleness: c.MaxStaleness, checksums: newChecksums(c.Cache), stopped: make(chan struct{})}
+	s := &Server{cache: c.Cache, maxStaleness: c.MaxStaleness, checksums: newChecksums(c.Cache), peers: c.Peers, stopped: make(chan struct{})}
 	s.handler = s.routes(c.Registry, errorLog)
 	s.http = &http.Server{
 		Handler:           s.handler,

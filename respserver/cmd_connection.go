@@ -65,6 +65,7 @@ func runReset(c *conn, _ [][]byte) {
 	c.untrack()
 	c.proto = resp.V2
 	c.replies = replyOn
+	c.fresh, c.feed = 0, nil
 	c.endMulti()
 	c.selectDB(0)
 	c.infoMu.Lock()

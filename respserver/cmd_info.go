@@ -139,10 +139,6 @@ func infoStats(s *Server, _ *conn, b *strings.Builder) {
 		st.misses.Load(), failed, st.protocolErrors.Load(), st.acceptErrors.Load())
 }
 
-func infoReplication(s *Server, _ *conn, b *strings.Builder) {
-	fmt.Fprintf(b, "role:master\r\nconnected_slaves:%d\r\nmaster_failover_state:no-failover\r\nmaster_replid:%s\r\nmaster_repl_offset:0\r\n", instances-1, s.runID)
-}
-
 func infoCommandStats(s *Server, _ *conn, b *strings.Builder) {
 	for _, m := range s.table.all {
 		calls, nanos := m.totals()

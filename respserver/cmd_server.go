@@ -16,7 +16,7 @@ func serverCommands() []*command {
 	return []*command{
 		{name: "info", arity: -1, flags: f, group: g, since: "1.0.0", complexity: "O(1)", summary: "Describes the instance, its topics and their lag.", run: runInfo},
 		{name: "time", arity: 1, flags: f | fast, group: g, since: "2.6.0", complexity: "O(1)", summary: "Returns the instance's time in seconds and microseconds.", run: runTime},
-		{name: "role", arity: 1, flags: f | fast | noscript, group: g, since: "2.8.12", complexity: "O(1)", summary: "Returns master: writes go to the log through any instance.", run: runRole},
+		{name: "role", arity: 1, flags: f | fast | noscript, group: g, since: "2.8.12", complexity: "O(1)", summary: "Returns master, and the connected peers: writes go to the log through any instance.", run: runRole},
 		{name: "config", arity: -2, flags: f | admin | noscript, group: g, since: "2.0.0", summary: "Container of configuration commands.", order: []*command{
 			{name: "get", arity: -3, flags: f | admin | noscript, since: "2.0.0", complexity: "O(N)", summary: "Returns settings in Redis's names.", run: runConfigGet},
 			{name: "set", arity: -4, flags: f | admin | noscript, since: "2.0.0", complexity: "O(1)", summary: "Is answered with an error: nothing is settable while running.", run: fails("ERR CONFIG SET is not supported: the configuration is made of flags, environment and file, at start")},
@@ -52,13 +52,6 @@ func runTime(c *conn, _ [][]byte) {
 	c.out = resp.AppendArray(c.out, 2)
 	c.out = resp.AppendBulkString(c.out, strconv.FormatInt(now.Unix(), 10))
 	c.out = resp.AppendBulkString(c.out, strconv.Itoa(now.Nanosecond()/1000))
-}
-
-func runRole(c *conn, _ [][]byte) {
-	c.out = resp.AppendArray(c.out, 3)
-	c.out = resp.AppendBulkString(c.out, "master")
-	c.out = resp.AppendInt(c.out, 0)
-	c.out = resp.AppendArray(c.out, 0)
 }
 
 // settings are what CONFIG GET knows: what clients ask for, and our limits under Redis's names.

@@ -16,9 +16,6 @@ func waitCommands() []*command {
 	}
 }
 
-// instances is how many there are to be reached: this one.
-const instances = 1
-
 // parseTimeout parses milliseconds as Redis does, and answers the error where it cannot.
 func (c *conn) parseTimeout(arg []byte) (time.Duration, bool) {
 	const most = int64(1<<63-1) / int64(time.Millisecond)
@@ -74,13 +71,23 @@ func runWaitAOF(c *conn, args [][]byte) {
 }
 
 // waitForWrites holds the connection until n instances have applied all that it wrote, or the time is over; 0 is for ever. answer gets how many
-// have then.
+// have then: this one first, and once it has the connected peers that have told so. An instance that has not applied them here counts as none.
 func (c *conn) waitForWrites(n int64, timeout time.Duration, answer func(reached int64)) {
 	a := c.newAwait(timeout)
+	var written []position.Position
+	stop := a.stop
 	c.hold(func() bool {
 		// What is still on its way to Kafka has no position to wait for.
 		if len(c.slots) == 0 && !a.started {
-			a.start(c.written())
+			own := c.written()
+			for _, p := range own {
+				written = append(written, p)
+			}
+			if c.srv.peers != nil && n > 1 && c.exec == nil {
+				w := c.srv.peers.Wait(written, c.wake)
+				a.cancels = append(a.cancels, w.Cancel)
+			}
+			a.start(own)
 		}
 		var reached int64
 		switch ok, err := a.reached(); {
@@ -89,7 +96,10 @@ func (c *conn) waitForWrites(n int64, timeout time.Duration, answer func(reached
 			c.failErr(err)
 			return true
 		case ok:
-			reached = instances
+			reached = 1
+			if c.srv.peers != nil {
+				reached += int64(c.srv.peers.Count(written))
+			}
 		}
 		if reached < n && !a.over() && !(n <= 0 && a.started) {
 			return false
@@ -97,7 +107,7 @@ func (c *conn) waitForWrites(n int64, timeout time.Duration, answer func(reached
 		a.stop()
 		answer(reached)
 		return true
-	}, a.stop)
+	}, stop)
 }
 
 // written are the positions that cover all that the connection wrote, by topic.

@@ -90,7 +90,7 @@ type table struct {
 
 func newTable(allowFlush bool) *table {
 	t := &table{byName: map[string]*command{}, refused: map[string]string{}}
-	for _, family := range [][]*command{connectionCommands(), readCommands(), scanCommands(), writeCommands(), multiCommands(), waitCommands(), kafkaCommands(), serverCommands(),
+	for _, family := range [][]*command{connectionCommands(), readCommands(), scanCommands(), writeCommands(), multiCommands(), waitCommands(), kafkaCommands(), peerCommands(), serverCommands(),
 		clientCommands(), introspectionCommands()} {
 		t.top = append(t.top, family...)
 	}

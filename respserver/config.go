@@ -11,6 +11,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 
 	"github.com/yolean/kafka-cache/core/cache"
+	"github.com/yolean/kafka-cache/respserver/peers"
 	"github.com/yolean/kafka-cache/respserver/resp"
 )
 
@@ -63,6 +64,9 @@ type Config struct {
 	ApplyTimeout time.Duration
 	// AllowFlush allows FLUSHALL and FLUSHDB, which write a tombstone for every key.
 	AllowFlush bool
+
+	// Peers are the other instances, which WAIT counts; without addresses there are none. What names this instance is filled in.
+	Peers peers.Config
 
 	// MaxClients is how many connections there may be, 10,000.
 	MaxClients int

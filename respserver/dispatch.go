@@ -93,6 +93,17 @@ func (c *conn) execute(cmd *command, args [][]byte) {
 		c.track.before(c, cmd, args)
 	}
 	at, slots := len(c.out), len(c.slots)
+	if c.fresh != 0 && cmd.readsStore() {
+		if why := c.stale(c.topic); why != "" {
+			c.fail(why)
+			cmd.failed.Add(1)
+			c.forgetCaching(cmd)
+			if c.replies != replyOn {
+				c.muffle(at, slots)
+			}
+			return
+		}
+	}
 	cmd.run(c, args)
 	c.forgetCaching(cmd)
 	if len(c.out) > at && c.out[at] == '-' && len(c.slots) == slots {

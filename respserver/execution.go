@@ -77,6 +77,11 @@ func (c *conn) runTransaction(m *multi) {
 // errTooLong is the error of an EXEC whose replies are over the output limit.
 var errTooLong = errors.New("respserver: the replies are too long")
 
+// staleError is the error of an EXEC that reads what KAFKA.FRESH does not allow.
+type staleError string
+
+func (e staleError) Error() string { return string(e) }
+
 // length is what has been answered so far.
 func (ex *execution) length() int {
 	return ex.before + len(ex.conn.out)
@@ -114,6 +119,9 @@ func (ex *execution) runAll(queue []queued) error {
 	err := ex.conn.srv.cfg.Cache.Snapshot(ctx, topics, func(all []*cache.Snapshot) error {
 		for _, s := range all {
 			ex.snapshots[s.Topic().Index()] = s
+			if why := ex.conn.stale(s.Topic()); why != "" {
+				return staleError(why)
+			}
 		}
 		defer clear(ex.snapshots)
 		return ex.run(queue[first : last+1])
@@ -213,7 +221,10 @@ func (ex *execution) errorText(err error) string {
 	if errors.As(err, &of) {
 		t = of.Topic
 	}
+	var stale staleError
 	switch {
+	case errors.As(err, &stale):
+		return err.Error() + "; nothing was written"
 	case errors.Is(err, errTooLong):
 		return "ERR the reply would be larger than the limit of " + bytesText(int64(c.srv.cfg.OutputLimit)) + " that is held for one client; nothing was written"
 	case errors.Is(err, cache.ErrSnapshotTooLarge), errors.Is(err, cache.ErrSnapshotExpired):

@@ -15,6 +15,7 @@ import (
 	"time"
 
 	"github.com/yolean/kafka-cache/core/cache"
+	"github.com/yolean/kafka-cache/respserver/peers"
 )
 
 // ErrServerClosed is what Serve returns after Shutdown.
@@ -44,6 +45,7 @@ type Server struct {
 	wasReady atomic.Bool
 	tracking trackingTable
 	repairs  *repairs
+	peers    *peers.Set // nil: none are configured
 
 	workspaces sync.Pool // of *workspace, for connections with something to do
 
@@ -79,11 +81,40 @@ func NewServer(cfg Config) (*Server, error) {
 	s.table = newTable(cfg.AllowFlush)
 	s.tracking.srv = s
 	s.repairs = newRepairs(len(s.topics))
+	if len(cfg.Peers.Addrs) > 0 {
+		p := cfg.Peers
+		p.Instance, p.Identity, p.Cluster, p.Logger = s.runID, cfg.Cache.Identity(), cfg.Cache.ClusterID, s.cfg.Logger
+		for _, t := range s.topics {
+			p.Topics = append(p.Topics, t.Name())
+		}
+		var err error
+		if s.peers, err = peers.New(p); err != nil {
+			return nil, fmt.Errorf("%w: %w", ErrConfig, err)
+		}
+	}
 	s.loadingReplies = make([]loadingReply, len(s.topics))
 	if err := newMetrics(s, cfg.Registerer); err != nil {
 		return nil, fmt.Errorf("respserver: register metrics: %w", err)
 	}
 	return s, nil
+}
+
+// RunPeers asks the other instances what they have applied, for WAIT, until ctx ends. Without it, and without Config.Peers, WAIT counts this one alone.
+func (s *Server) RunPeers(ctx context.Context) error {
+	if s.peers == nil {
+		<-ctx.Done()
+		return nil
+	}
+	return s.peers.Run(ctx)
+}
+
+// Peers is what is known of the other instances; nil where none are configured.
+func (s *Server) Peers() *peers.Report {
+	if s.peers == nil {
+		return nil
+	}
+	r := s.peers.Report()
+	return &r
 }
 
 // now is the time since the server was made: cheaper to read than the wall clock.

@@ -5,6 +5,8 @@ import (
 	"sync/atomic"
 
 	"github.com/prometheus/client_golang/prometheus"
+
+	"github.com/yolean/kafka-cache/respserver/peers"
 )
 
 // stats are the server's counters, for INFO and the metrics alike.
@@ -59,6 +61,7 @@ type collector struct {
 	connections, accepted, rejected, killed, clientsMax *prometheus.Desc
 	protocolErrors, acceptErrors, panics                *prometheus.Desc
 	input, output, buffers, hits, misses                *prometheus.Desc
+	peers, peerAge, peerErrors                          *prometheus.Desc
 }
 
 // newMetrics registers the server's metrics; nil registers none.
@@ -88,13 +91,17 @@ func newMetrics(s *Server, r prometheus.Registerer) error {
 		buffers:        desc("resp_buffer_bytes", "Memory that connections hold."),
 		hits:           desc("key_hits_total", "Keys that were read and had a value."),
 		misses:         desc("key_misses_total", "Keys that were read and had none."),
+		peers:          desc("peers_connected", "Other instances that are connected, which WAIT can count."),
+		peerAge:        desc("peers_position_age_seconds", "Time since the connected peer that was silent for longest told its positions."),
+		peerErrors:     desc("peer_errors_total", "Connections to peers that failed or ended, by reason.", "reason"),
 	})
 }
 
 // Describe is prometheus.Collector's.
 func (m *collector) Describe(ch chan<- *prometheus.Desc) {
 	for _, d := range []*prometheus.Desc{m.duration, m.failed, m.refused, m.connections, m.accepted, m.rejected, m.killed, m.clientsMax, m.protocolErrors,
-		m.acceptErrors, m.panics, m.input, m.output, m.buffers, m.hits, m.misses} {
+		m.acceptErrors, m.panics, m.input, m.output, m.buffers, m.hits, m.misses,
+		m.peers, m.peerAge, m.peerErrors} {
 		ch <- d
 	}
 }
@@ -136,4 +143,18 @@ func (m *collector) Collect(ch chan<- prometheus.Metric) {
 	gauge(m.buffers, s.buffers.Load())
 	counter(m.hits, s.stats.hits.Load())
 	counter(m.misses, s.stats.misses.Load())
+	if s.peers == nil {
+		return
+	}
+	oldest := 0.0
+	all := s.replicas()
+	for _, p := range all {
+		oldest = max(oldest, p.AgeSeconds)
+	}
+	gauge(m.peers, int64(len(all)))
+	ch <- prometheus.MustNewConstMetric(m.peerAge, prometheus.GaugeValue, oldest)
+	failed := s.peers.Errors()
+	for _, reason := range peers.Reasons() {
+		counter(m.peerErrors, failed[reason], reason)
+	}
 }

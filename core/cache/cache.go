@@ -28,9 +28,10 @@ type Cache struct {
 	byName   map[string]*Topic
 	since    time.Time
 
-	draining atomic.Bool
-	ready    atomic.Bool // sticky
-	started  atomic.Bool
+	draining  atomic.Bool
+	clusterID atomic.Pointer[string] // as Kafka said
+	ready     atomic.Bool            // sticky
+	started   atomic.Bool
 
 	tasks     sync.WaitGroup // of background
 	tasksCtx  context.Context
@@ -223,6 +224,14 @@ func (c *Cache) OutsideHeap() int64 {
 
 // Identity is the instance's name.
 func (c *Cache) Identity() string { return c.cfg.Identity }
+
+// ClusterID is the Kafka cluster's id (KIP-78); empty before a broker has been reached.
+func (c *Cache) ClusterID() string {
+	if id := c.clusterID.Load(); id != nil {
+		return *id
+	}
+	return ""
+}
 
 // Topics are the configured topics in their order. The slice is shared: read it only.
 func (c *Cache) Topics() []*Topic { return c.topics }

@@ -32,6 +32,7 @@ func (t *tracker) adopt(from *tracker) (r published) {
 	}
 	t.behind = from.behind
 	from.heir = t
+	r.follow = t.turned()
 	return r
 }
 
@@ -49,10 +50,15 @@ func (t *tracker) absent(believed time.Duration) (gone bool) {
 		woken = t.takeAll()
 	}
 	gone = t.gone
+	var follow followers
+	if woken != nil || gone {
+		follow = t.turned()
+	}
 	t.mu.Unlock()
 	for _, w := range woken {
 		w.done(ErrOtherTopic)
 	}
+	follow.call()
 	return gone
 }
 

@@ -164,6 +164,7 @@ func desc(name, help string, labels ...string) *prometheus.Desc {
 var (
 	descLag        = desc("consumer_lag_records", "The stable end as last asked for, minus the position.", "topic", "partition")
 	descLagSeconds = desc("consumer_lag_seconds", "Time since the position last covered a freshly asked high watermark; 0 while it covers the newest.", "topic", "partition")
+	descAge        = desc("age_seconds", "Time since this instance knew that it had everything that the log had, which KAFKA.FRESH goes by.", "topic", "partition")
 	descLagHigh    = desc("consumer_lag_high_watermark_records", "The high watermark as last asked for, minus the position: above the lag while a transaction is open.", "topic", "partition")
 	descBlocked    = desc("blocked_by_transaction_seconds", "Time for which an open transaction has held back what is above the position; 0 while none does.", "topic", "partition")
 	descSplit      = desc("split_keys", "Keys with records in several partitions, by what the newest of them is.", "topic", "newest")
@@ -195,7 +196,7 @@ var (
 // Describe is prometheus.Collector's.
 func (c *collector) Describe(ch chan<- *prometheus.Desc) {
 	for _, d := range []*prometheus.Desc{
-		descLag, descLagSeconds, descPosition, descEnd, descHigh, descLogStart, descFetchAge, descReady, descState, descKeys, descInfo, descResident,
+		descLag, descLagSeconds, descAge, descPosition, descEnd, descHigh, descLogStart, descFetchAge, descReady, descState, descKeys, descInfo, descResident,
 		descLagHigh, descBlocked, descSplit, descHeld, descTombstones, descAside,
 		descPebbleDisk, descPebbleMemtable, descPebbleCache, descPebbleHits, descPebbleMisses, descPebbleFlushes, descPebbleCompact, descPebbleDebt, descPebbleAmp,
 	} {
@@ -244,6 +245,9 @@ func (c *collector) partition(gauge func(*prometheus.Desc, float64, ...string), 
 	}
 	if p.LagSeconds >= 0 {
 		gauge(descLagSeconds, p.LagSeconds, topic, id)
+	}
+	if p.AgeSeconds >= 0 {
+		gauge(descAge, p.AgeSeconds, topic, id)
 	}
 	if p.FetchAgeSeconds >= 0 {
 		gauge(descFetchAge, p.FetchAgeSeconds, topic, id)

@@ -119,6 +119,7 @@ func (t *Topic) session(ctx context.Context) error {
 		t.metrics.fetchErrors.Inc()
 		return err // it names the topic
 	}
+	t.cache.clusterID.Store(&info.ClusterID)
 	if len(info.Partitions) == 0 {
 		return fmt.Errorf("topic %s has no partitions", t.name)
 	}

@@ -90,6 +90,8 @@ type PartitionStatus struct {
 	// LagSeconds is the time since the position last covered a freshly asked high watermark; 0 while it covers the newest. Before it has covered one it
 	// counts from the checkpoint's, or without one from when the load began.
 	LagSeconds float64 `json:"lagSeconds"`
+	// AgeSeconds is the time since this instance knew that it had everything: see [Topic.Age], which KAFKA.FRESH goes by.
+	AgeSeconds float64 `json:"ageSeconds"`
 	// LeaderEpoch is that of the last record that was read, -1 where it is not known.
 	LeaderEpoch int32 `json:"leaderEpoch"`
 	// FetchAgeSeconds is the time since the last successful fetch.
@@ -167,10 +169,13 @@ func (t *tracker) status(endsInterval time.Duration) (position.TopicID, []Partit
 }
 
 func (p *partition) status(now time.Time, endsInterval time.Duration) PartitionStatus {
-	s := PartitionStatus{Partition: p.id, Position: p.next, End: -1, HighWatermark: -1, LogStart: -1, LagSeconds: -1, LeaderEpoch: p.leaderEpoch, FetchAgeSeconds: -1}
+	s := PartitionStatus{Partition: p.id, Position: p.next, End: -1, HighWatermark: -1, LogStart: -1, LagSeconds: -1, AgeSeconds: -1, LeaderEpoch: p.leaderEpoch, FetchAgeSeconds: -1}
 	if !p.blocked.IsZero() {
 		since := p.blocked
 		s.BlockedSince, s.BlockedSeconds = &since, now.Sub(since).Seconds()
+	}
+	if at, known := p.lastKnown(); known {
+		s.AgeSeconds = max(0, now.Sub(at).Seconds())
 	}
 	if !p.fetchedAt.IsZero() {
 		s.FetchAgeSeconds = now.Sub(p.fetchedAt).Seconds()

@@ -36,6 +36,7 @@ type Topic struct {
 	flights     flights
 	watchers    watchers
 	waits       waits
+	syncs       syncs
 	fetcher     atomic.Pointer[kafka.Fetcher]
 	halted      atomic.Pointer[StoppedError] // the record in front of which it stands
 	invalids    invalids
@@ -164,6 +165,7 @@ func (t *Topic) setState(s State, reason string) {
 
 // startServing lets reads be answered; stopServing makes them ErrNotReady until it is called again.
 func (t *Topic) startServing() {
+	defer t.tracker.turn()
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	if t.serving.Load() || t.closed {
@@ -175,6 +177,7 @@ func (t *Topic) startServing() {
 }
 
 func (t *Topic) stopServing() {
+	defer t.tracker.turn()
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	if t.serving.CompareAndSwap(true, false) {
@@ -189,6 +192,7 @@ func (t *Topic) close() {
 	t.closed = true
 	close(t.readyCh)
 	t.mu.Unlock()
+	t.syncs.close()
 	t.tracker.fail(ErrClosed)
 	t.watchers.close()
 }

@@ -1,8 +1,6 @@
 package cache
 
 import (
-	"container/heap"
-	"fmt"
 	"sync"
 	"time"
 
@@ -32,6 +30,7 @@ type tracker struct {
 	gone    bool
 	// heir has taken over what this tracker knew: what is published here is published there.
 	heir *tracker
+	changes
 }
 
 // partition is one partition's part of a tracker.
@@ -46,6 +45,7 @@ type partition struct {
 	trail       kafka.Trail // anchors and leader epochs of what was applied
 	ends        kafka.Ends  // as last asked for
 	coveredAt   time.Time   // our clock before the request for the newest end that next has covered
+	knownAt     time.Time   // as coveredAt, of ends that came with fetched records as well
 	uncovered   time.Time   // where it has covered none yet: since when, as far as is known
 	fetchedAt   time.Time   // our clock when the last successful fetch was applied
 	heldAt      int64       // the stable end that an open transaction holds back, where blocked is set
@@ -72,23 +72,27 @@ func (t *tracker) reset(id position.TopicID) {
 	t.partitions = map[int32]*partition{}
 	t.behind = -1
 	t.missing, t.gone = time.Time{}, false
+	follow := t.turned()
 	t.mu.Unlock()
 	for _, w := range woken {
 		w.done(ErrOtherTopic)
 	}
+	follow.call()
 }
 
 // forget makes all partitions unread. Who waits goes on waiting.
 func (t *tracker) forget() {
 	t.mu.Lock()
-	defer t.mu.Unlock()
 	for _, p := range t.partitions {
 		p.forget()
 	}
+	follow := t.turned()
+	t.mu.Unlock()
+	follow.call()
 }
 
 func (p *partition) forget() {
-	p.next, p.leaderEpoch, p.coveredAt = unread, position.UnknownEpoch, time.Time{}
+	p.next, p.leaderEpoch, p.coveredAt, p.knownAt = unread, position.UnknownEpoch, time.Time{}, time.Time{}
 	p.logStart, p.trail, p.blocked, p.uncovered = 0, kafka.Trail{}, time.Time{}, time.Time{}
 }
 
@@ -130,7 +134,11 @@ func (t *tracker) get(id int32) *partition {
 // (metadata of a broker that is behind) joins the load when it is discovered again.
 func (t *tracker) begin(ends map[int32]kafka.Ends, start map[int32]begun, forget bool) {
 	t.mu.Lock()
-	defer t.mu.Unlock()
+	defer func() {
+		follow := t.turned()
+		t.mu.Unlock()
+		follow.call()
+	}()
 	for _, p := range t.partitions {
 		p.known, p.caughtUp = false, false
 		if forget {
@@ -181,8 +189,9 @@ func (t *tracker) discovered(ids []int32) {
 
 // published is what moving a position came to.
 type published struct {
-	ready bool // this was the last partition to reach its stable end
-	woken []*waiter
+	ready  bool // this was the last partition to reach its stable end
+	woken  []*waiter
+	follow followers
 }
 
 // wake calls those that waited for the position. It is for who holds no lock.
@@ -190,6 +199,7 @@ func (r published) wake() {
 	for _, w := range r.woken {
 		w.done(nil)
 	}
+	r.follow.call()
 }
 
 // publish moves a partition's position, after the commit that made it true, and wakes who waited for it.
@@ -210,6 +220,7 @@ func (t *tracker) move(b *kafka.Batch, next int64, last bool) (r published) {
 	p := t.get(b.Partition)
 	p.known = true
 	p.logStart = max(p.logStart, b.LogStart)
+	moved := next > p.next
 	if epoch := epochBefore(b, next); next > p.next || epoch != position.UnknownEpoch {
 		p.next, p.leaderEpoch = max(next, p.next), epoch
 	}
@@ -218,6 +229,9 @@ func (t *tracker) move(b *kafka.Batch, next int64, last bool) (r published) {
 		p.fetchedAt = t.now()
 		p.holdBack(b.LastStable, b.HighWatermark, p.fetchedAt)
 		t.missing, t.gone = time.Time{}, false
+		if p.next >= b.HighWatermark && b.AskedAt.After(p.knownAt) {
+			p.knownAt = b.AskedAt
+		}
 		if !p.caughtUp && p.next >= p.target && p.next >= b.LastStable {
 			p.caughtUp = true
 			t.behind--
@@ -226,6 +240,9 @@ func (t *tracker) move(b *kafka.Batch, next int64, last bool) (r published) {
 	}
 	t.coverLocked(p)
 	r.woken = p.waiters.due(p.next)
+	if moved {
+		r.follow = t.advanced()
+	}
 	return r
 }
 
@@ -309,12 +326,19 @@ func (t *tracker) coverLocked(p *partition) {
 	if !p.ends.AskedAt.IsZero() && p.next >= p.ends.HighWatermark && p.ends.AskedAt.After(p.coveredAt) {
 		p.coveredAt = p.ends.AskedAt
 	}
+	if p.coveredAt.After(p.knownAt) {
+		p.knownAt = p.coveredAt
+	}
 }
 
 // position is the whole position as published.
 func (t *tracker) position() position.Position {
 	t.mu.Lock()
 	defer t.mu.Unlock()
+	return t.positionLocked()
+}
+
+func (t *tracker) positionLocked() position.Position {
 	offsets := make([]position.Offset, 0, len(t.partitions))
 	for _, p := range t.partitions {
 		if p.known && p.next != unread {
@@ -359,130 +383,4 @@ func (t *tracker) known() []int32 {
 		}
 	}
 	return ids
-}
-
-// waiter waits for one or several partitions; done is called once, when the last of them is covered.
-type waiter struct {
-	done    func(error)
-	pending int
-	ended   bool // done was called or is about to be, or the wait was cancelled
-	items   []*waiterItem
-}
-
-type waiterItem struct {
-	waiter *waiter
-	next   int64
-	p      *partition
-	index  int // in p.waiters; -1 when it is not there
-}
-
-// wait calls done(nil) when q is covered (at once where it is), done(ErrOtherTopic) where it can never be, or what fail
-// was given. cancel ends the wait without a call, unless done has been called or is just being called.
-func (t *tracker) wait(q position.Position, done func(error)) (cancel func()) {
-	t.mu.Lock()
-	if err := t.err; err != nil {
-		t.mu.Unlock()
-		done(err)
-		return func() {}
-	}
-	if err := t.refuses(q); err != nil {
-		t.mu.Unlock()
-		done(err)
-		return func() {}
-	}
-	w := &waiter{done: done}
-	unknown := false
-	for _, o := range q.Offsets() {
-		if o.Next <= 0 {
-			continue
-		}
-		p := t.get(o.Partition)
-		if p.next >= o.Next {
-			continue
-		}
-		unknown = unknown || !p.known
-		it := &waiterItem{waiter: w, next: o.Next, p: p}
-		heap.Push(&p.waiters, it)
-		w.items = append(w.items, it)
-		w.pending++
-	}
-	if w.pending == 0 {
-		w.ended = true
-		t.mu.Unlock()
-		done(nil)
-		return func() {}
-	}
-	t.mu.Unlock()
-	if unknown && t.onUnknown != nil {
-		t.onUnknown()
-	}
-	return func() { t.cancel(w) }
-}
-
-// refuses says why q can never be covered, or not told yet; nil where it can be waited for.
-func (t *tracker) refuses(q position.Position) error {
-	switch {
-	case q.IsZero():
-		return nil
-	case t.topic.IsZero() && q.Topic() != t.former:
-		return ErrNotReady // which topic this is has not been asked yet
-	case t.topic != q.Topic() || t.gone:
-		return ErrOtherTopic
-	}
-	for _, o := range q.Offsets() {
-		if p := t.partitions[o.Partition]; p != nil && p.trail.Contradicts(o.Next, o.LeaderEpoch) {
-			return fmt.Errorf("%w: partition %d lost the record before offset %d, of leader epoch %d", ErrOtherTopic, o.Partition, o.Next, o.LeaderEpoch)
-		}
-	}
-	return nil
-}
-
-func (t *tracker) cancel(w *waiter) {
-	t.mu.Lock()
-	defer t.mu.Unlock()
-	w.ended = true
-	for _, it := range w.items {
-		if it.index >= 0 && it.index < len(it.p.waiters) && it.p.waiters[it.index] == it {
-			heap.Remove(&it.p.waiters, it.index)
-		}
-		if !it.p.known && it.p.next == unread && len(it.p.waiters) == 0 && t.partitions[it.p.id] == it.p {
-			delete(t.partitions, it.p.id) // only a token had named it
-		}
-	}
-}
-
-// waiterHeap has the waiter of the lowest next offset first.
-type waiterHeap []*waiterItem
-
-// due takes out those whose last missing partition this was.
-func (h *waiterHeap) due(next int64) (woken []*waiter) {
-	for len(*h) > 0 && (*h)[0].next <= next {
-		w := heap.Pop(h).(*waiterItem).waiter
-		if w.pending--; w.pending == 0 && !w.ended {
-			w.ended = true
-			woken = append(woken, w)
-		}
-	}
-	return woken
-}
-
-func (h waiterHeap) Len() int           { return len(h) }
-func (h waiterHeap) Less(i, j int) bool { return h[i].next < h[j].next }
-func (h waiterHeap) Swap(i, j int)      { h[i], h[j] = h[j], h[i]; h[i].index, h[j].index = i, j }
-
-// Push is heap.Interface's.
-func (h *waiterHeap) Push(x any) {
-	it := x.(*waiterItem)
-	it.index = len(*h)
-	*h = append(*h, it)
-}
-
-// Pop is heap.Interface's.
-func (h *waiterHeap) Pop() any {
-	old := *h
-	it := old[len(old)-1]
-	old[len(old)-1] = nil
-	it.index = -1
-	*h = old[:len(old)-1]
-	return it
 }

@@ -103,7 +103,7 @@ func (d *daemon) open() error {
 	if d.resp, err = respserver.NewServer(d.respConfig(m, metrics)); err != nil {
 		return err
 	}
-	if d.admin, err = admin.New(admin.Config{Cache: d.cache, Registry: metrics, MaxStaleness: cfg.ReadyMaxStaleness, Logger: log}); err != nil {
+	if d.admin, err = admin.New(admin.Config{Cache: d.cache, Registry: metrics, MaxStaleness: cfg.ReadyMaxStaleness, Peers: d.peers, Logger: log}); err != nil {
 		return err
 	}
 	if err := d.newGuard(metrics); err != nil {
@@ -158,10 +158,19 @@ func (d *daemon) respConfig(m material, metrics *prometheus.Registry) respserver
 		Logger:       d.log,
 		Registerer:   metrics,
 	}
+	c.Peers = peersConfig(d.cfg)
 	if d.cfg.WriteReply == config.Acknowledged {
 		c.WriteReply = respserver.Acknowledged
 	}
 	return c
+}
+
+// peers is what the status says of other instances.
+func (d *daemon) peers() any {
+	if r := d.resp.Peers(); r != nil {
+		return r
+	}
+	return nil
 }
 
 // newGuard makes the guard where there is a limit.

@@ -11,6 +11,7 @@ import (
 	"github.com/yolean/kafka-cache/core/kafka"
 	"github.com/yolean/kafka-cache/core/store"
 	"github.com/yolean/kafka-cache/respserver/cmd/kafka-cache/internal/config"
+	"github.com/yolean/kafka-cache/respserver/peers"
 )
 
 // material is what the configuration names by file: passwords and certificates.
@@ -55,6 +56,17 @@ func readMaterial(c *config.Config) (m material, err error) {
 		}
 		m.registryPassword = string(password)
 	}
+	peers := peersConfig(c)
+	if peers.Password != nil {
+		if _, err := peers.Password(); err != nil {
+			return m, err
+		}
+	}
+	if peers.TLS != nil {
+		if _, err := peers.TLS(); err != nil {
+			return m, err
+		}
+	}
 	m.registryTLS = &tls.Config{MinVersion: tls.VersionTLS12}
 	if c.SchemaRegistryCA != "" {
 		if m.registryTLS.RootCAs, err = readCertificates("--schema-registry-ca", c.SchemaRegistryCA); err != nil {
@@ -62,6 +74,35 @@ func readMaterial(c *config.Config) (m material, err error) {
 		}
 	}
 	return m, nil
+}
+
+// peersConfig is how other instances are asked. Files are read again for each connection, so that what is renewed is used.
+func peersConfig(c *config.Config) peers.Config {
+	p := peers.Config{Addrs: c.Peers, User: c.PeerUser}
+	if c.PeerPasswordFile != "" {
+		p.Password = func() ([]byte, error) { return readSecret("--peer-password-file", c.PeerPasswordFile) }
+	}
+	if c.PeerTLS {
+		p.TLS = func() (*tls.Config, error) { return peerTLS(c) }
+	}
+	return p
+}
+
+func peerTLS(c *config.Config) (t *tls.Config, err error) {
+	t = &tls.Config{MinVersion: tls.VersionTLS12, ServerName: c.PeerTLSServerName}
+	if c.PeerTLSCA != "" {
+		if t.RootCAs, err = readCertificates("--peer-tls-ca", c.PeerTLSCA); err != nil {
+			return nil, err
+		}
+	}
+	if c.PeerTLSCert != "" {
+		pair, err := tls.LoadX509KeyPair(c.PeerTLSCert, c.PeerTLSKey)
+		if err != nil {
+			return nil, fmt.Errorf("--peer-tls-cert and --peer-tls-key: %w", err)
+		}
+		t.Certificates = []tls.Certificate{pair}
+	}
+	return t, nil
 }
 
 // maxSecret bounds a password file: more is some other file.

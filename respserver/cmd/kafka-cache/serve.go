@@ -67,6 +67,7 @@ func (d *daemon) run(signals <-chan os.Signal) error {
 		}
 		return err
 	}, func(error) { d.shutdownRESP() })
+	addContext(&group, d.resp.RunPeers)
 	group.Add(func() error {
 		d.log.Info("admin listening", "addr", d.adminListener.Addr().String())
 		return d.admin.Serve(d.adminListener)

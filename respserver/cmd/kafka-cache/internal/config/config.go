@@ -52,6 +52,15 @@ type Config struct {
 	RESPIdleTimeout  time.Duration // 0: none
 	RESPAllowFlush   bool
 
+	Peers             []string // host:port or dns:name:port; nil: none
+	PeerUser          string
+	PeerPasswordFile  string // empty: no AUTH
+	PeerTLS           bool
+	PeerTLSCA         string // paths of PEM files
+	PeerTLSCert       string
+	PeerTLSKey        string
+	PeerTLSServerName string // empty: the address's
+
 	AdminAddr         string        // host:port
 	ReadyMaxStaleness time.Duration // 0: none
 

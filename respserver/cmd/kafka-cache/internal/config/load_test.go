@@ -46,6 +46,8 @@ func TestPrecedence(t *testing.T) {
 		"log-level": {"debug", "warn", "error"}, "log-format": {"json", "text", "json"}, "shutdown-grace": {"1s", "2s", "4s"},
 		"shutdown-timeout": {"1s", "2s", "3s"}, "schema-registry": {"https://f", "https://e", "https://g"}, "schema-registry-user": {"f", "e", "g"},
 		"schema-registry-password-file": {"f", "e", "g"}, "schema-registry-ca": {"f", "e", "g"},
+		"peers": {"f:1", "dns:e:1", "g:1"}, "peer-user": {"f", "e", "g"}, "peer-password-file": {"f", "e", "g"}, "peer-tls-ca": {"f", "e", "g"},
+		"peer-tls-cert": {"f", "e", "g"}, "peer-tls-key": {"f", "e", "g"}, "peer-tls-server-name": {"f", "e", "g"},
 	}
 	for i := range options {
 		o := &options[i]
@@ -68,6 +70,14 @@ func TestPrecedence(t *testing.T) {
 			"--kafka-sasl-user=u", "--kafka-sasl-password-file=p", "--resp-tls-cert=c", "--resp-tls-key=k"}
 		if strings.HasPrefix(o.name, "schema-registry") {
 			base = append(base, "--value-encoding=avro", "--schema-registry=https://r", "--schema-registry-user=u", "--schema-registry-password-file=p")
+		}
+		if strings.HasPrefix(o.name, "peer-") {
+			base = append(base, "--peers=p:1", "--peer-tls-cert=c", "--peer-tls-key=k")
+			if o.name != "peer-tls" {
+				base = append(base, "--peer-tls")
+			} else {
+				base = base[:len(base)-2]
+			}
 		}
 		var without []string // of this option, so that the file and the environment can be seen
 		for j := 0; j < len(base); j++ {
@@ -230,8 +240,11 @@ func TestErrors(t *testing.T) {
 		{"topic name", []string{"--topic=a/b"}, nil, "", `--topic: "a/b" is not a legal topic name`},
 		{"topic twice", []string{"--topic=a", "--topic=a"}, nil, "", `--topic: topic "a" is given twice`},
 		{"identity", []string{"--topic=t", "--identity=a b"}, nil, "", "--identity: "},
-		{"later flag", []string{"--topic=t", "--peers=a"}, nil, "", "--peers: not supported by this version yet"},
-		{"later variable", []string{"--topic=t"}, []string{"KCACHE_PEERS=a"}, "", "KCACHE_PEERS: not supported by this version yet"},
+		{"later flag", []string{"--topic=t", "--ready-requires=all"}, nil, "", "--ready-requires: not supported by this version yet"},
+		{"peers", []string{"--topic=t", "--peers=a"}, nil, "", `--peers: "a" is neither host:port nor dns:name:port`},
+		{"peers' TLS", []string{"--topic=t", "--peers=a:1", "--peer-tls-ca=f"}, nil, "", "--peer-tls-ca: needs --peer-tls as well"},
+		{"peers' password", []string{"--topic=t", "--peer-password-file=f"}, nil, "", "--peer-password-file: needs --peers as well"},
+		{"later variable", []string{"--topic=t"}, []string{"KCACHE_READY_REQUIRES=all"}, "", "KCACHE_READY_REQUIRES: not supported by this version yet"},
 		{"dev and bootstrap", []string{"--dev"}, []string{"KCACHE_KAFKA_BOOTSTRAP=k:9092"}, "", "KCACHE_KAFKA_BOOTSTRAP: --dev brings its own broker"},
 		{"dev and topic", []string{"--dev", "--topic=t"}, nil, "", "--topic: --dev has the sample model's topics"},
 		{"dev and topics", []string{"--dev"}, nil, "topics: [{name: t}]", "FILE:1: topics: --dev has"},

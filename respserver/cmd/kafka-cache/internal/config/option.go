@@ -25,7 +25,7 @@ func (o *option) env() string {
 }
 
 // sections in the order of the help.
-var sections = []string{"Kafka", "Topics", "Schema registry", "Writes", "Redis protocol", "Admin", "Storage and memory", "Process"}
+var sections = []string{"Kafka", "Topics", "Schema registry", "Writes", "Redis protocol", "Peers", "Admin", "Storage and memory", "Process"}
 
 var options = []option{
 	{name: "kafka-bootstrap", arg: "HOST:PORT,…", section: "Kafka", def: "kafka:9092",
@@ -143,6 +143,32 @@ var options = []option{
 		help:  "For test suites only: let FLUSHALL and FLUSHDB write a tombstone for every key.",
 		value: func(c *Config) value { return boolean{&c.RESPAllowFlush} }},
 
+	{name: "peers", arg: "ADDR,…", section: "Peers",
+		help: "Other instances, which WAIT counts: host:port, or dns:name:port for every address of a name (a headless Service), which is looked up again every few " +
+			"seconds. This instance may be among them: it is recognised. Repeatable (or a comma-separated list).",
+		value: func(c *Config) value { return peerAddrs{&c.Peers} }},
+	{name: "peer-user", arg: "NAME", section: "Peers", def: "default",
+		help:  "User that the peers are asked as, with --peer-password-file.",
+		value: func(c *Config) value { return text{&c.PeerUser} }},
+	{name: "peer-password-file", arg: "FILE", section: "Peers",
+		help:  "File with the user's password, read again for each connection; a line break at its end is not part of it. Empty: no AUTH is sent.",
+		value: func(c *Config) value { return text{&c.PeerPasswordFile} }},
+	{name: "peer-tls", section: "Peers", def: "false",
+		help:  "Use TLS towards the peers.",
+		value: func(c *Config) value { return boolean{&c.PeerTLS} }},
+	{name: "peer-tls-ca", arg: "FILE", section: "Peers",
+		help:  "Certificates (PEM) to check the peers' with. Empty: the system's. This file and the next two are read again for each connection.",
+		value: func(c *Config) value { return text{&c.PeerTLSCA} }},
+	{name: "peer-tls-cert", arg: "FILE", section: "Peers",
+		help:  "Client certificate (PEM) for mutual TLS.",
+		value: func(c *Config) value { return text{&c.PeerTLSCert} }},
+	{name: "peer-tls-key", arg: "FILE", section: "Peers",
+		help:  "Its key (PEM).",
+		value: func(c *Config) value { return text{&c.PeerTLSKey} }},
+	{name: "peer-tls-server-name", arg: "NAME", section: "Peers",
+		help:  "Name that the peers' certificates must have. Empty: the host of --peers.",
+		value: func(c *Config) value { return text{&c.PeerTLSServerName} }},
+
 	{name: "admin-addr", arg: "HOST:PORT", section: "Admin", def: ":8080", dev: "127.0.0.1:8080",
 		help:  "Where metrics, probes and status are served over HTTP. Port 0 takes a free one, which the log names.",
 		value: func(c *Config) value { return listenAddr{&c.AdminAddr} }},
@@ -185,7 +211,7 @@ var options = []option{
 
 // later are names that a future version has. They are refused as such, wherever they are given.
 var later = map[string]bool{
-	"peers": true, "peer-user": true, "peer-password-file": true, "ready-requires": true,
+	"ready-requires": true,
 }
 
 // fileOnly are names that only the file has, at its top or under topics.

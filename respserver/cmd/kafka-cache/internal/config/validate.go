@@ -157,6 +157,13 @@ func (c *Config) validate() error {
 		{"schema-registry-password-file", c.SchemaRegistryPasswordFile != "", "schema-registry-user", c.SchemaRegistryUser != ""},
 		{"resp-tls-cert", c.RESPTLSCert != "", "resp-tls-key", c.RESPTLSKey != ""},
 		{"resp-tls-key", c.RESPTLSKey != "", "resp-tls-cert", c.RESPTLSCert != ""},
+		{"peer-password-file", c.PeerPasswordFile != "", "peers", len(c.Peers) > 0},
+		{"peer-tls", c.PeerTLS, "peers", len(c.Peers) > 0},
+		{"peer-tls-ca", c.PeerTLSCA != "", "peer-tls", c.PeerTLS},
+		{"peer-tls-cert", c.PeerTLSCert != "", "peer-tls", c.PeerTLS},
+		{"peer-tls-cert", c.PeerTLSCert != "", "peer-tls-key", c.PeerTLSKey != ""},
+		{"peer-tls-key", c.PeerTLSKey != "", "peer-tls-cert", c.PeerTLSCert != ""},
+		{"peer-tls-server-name", c.PeerTLSServerName != "", "peer-tls", c.PeerTLS},
 		{"resp-tls-client-ca", c.RESPTLSClientCA != "", "resp-tls-cert", c.RESPTLSCert != ""},
 	}
 	for _, n := range needs {

@@ -11,6 +11,7 @@ import (
 
 	"github.com/yolean/kafka-cache/core/codec"
 	"github.com/yolean/kafka-cache/core/codec/registry"
+	"github.com/yolean/kafka-cache/respserver/peers"
 )
 
 // value is one kind of option, bound to its field. parse is strict and names what it was given; String is what parse takes.
@@ -219,6 +220,29 @@ func (v registryURLs) parse(s string) error {
 func (v registryURLs) String() string  { return list{v.p}.String() }
 func (v registryURLs) reset()          { *v.p = nil }
 func (v registryURLs) items() []string { return *v.p }
+
+// peerAddrs are addresses of other instances; nothing is none.
+type peerAddrs struct{ p *[]string }
+
+func (v peerAddrs) parse(s string) error {
+	if s == "" {
+		return nil
+	}
+	var added []string
+	if err := (list{&added}).parse(s); err != nil {
+		return err
+	}
+	for _, a := range added {
+		if err := peers.CheckAddr(a); err != nil {
+			return err
+		}
+	}
+	*v.p = append(*v.p, added...)
+	return nil
+}
+func (v peerAddrs) String() string  { return list{v.p}.String() }
+func (v peerAddrs) reset()          { *v.p = nil }
+func (v peerAddrs) items() []string { return *v.p }
 
 type brokers struct{ p *[]string }
 

@@ -1,0 +1,134 @@
+package cache
+
+import (
+	"container/heap"
+	"fmt"
+
+	"github.com/yolean/kafka-cache/core/position"
+)
+
+// waiter waits for one or several partitions; done is called once, when the last of them is covered.
+type waiter struct {
+	done    func(error)
+	pending int
+	ended   bool // done was called or is about to be, or the wait was cancelled
+	items   []*waiterItem
+}
+
+type waiterItem struct {
+	waiter *waiter
+	next   int64
+	p      *partition
+	index  int // in p.waiters; -1 when it is not there
+}
+
+// wait calls done(nil) when q is covered (at once where it is), done(ErrOtherTopic) where it can never be, or what fail
+// was given. cancel ends the wait without a call, unless done has been called or is just being called.
+func (t *tracker) wait(q position.Position, done func(error)) (cancel func()) {
+	t.mu.Lock()
+	if err := t.err; err != nil {
+		t.mu.Unlock()
+		done(err)
+		return func() {}
+	}
+	if err := t.refuses(q); err != nil {
+		t.mu.Unlock()
+		done(err)
+		return func() {}
+	}
+	w := &waiter{done: done}
+	unknown := false
+	for _, o := range q.Offsets() {
+		if o.Next <= 0 {
+			continue
+		}
+		p := t.get(o.Partition)
+		if p.next >= o.Next {
+			continue
+		}
+		unknown = unknown || !p.known
+		it := &waiterItem{waiter: w, next: o.Next, p: p}
+		heap.Push(&p.waiters, it)
+		w.items = append(w.items, it)
+		w.pending++
+	}
+	if w.pending == 0 {
+		w.ended = true
+		t.mu.Unlock()
+		done(nil)
+		return func() {}
+	}
+	t.mu.Unlock()
+	if unknown && t.onUnknown != nil {
+		t.onUnknown()
+	}
+	return func() { t.cancel(w) }
+}
+
+// refuses says why q can never be covered, or not told yet; nil where it can be waited for.
+func (t *tracker) refuses(q position.Position) error {
+	switch {
+	case q.IsZero():
+		return nil
+	case t.topic.IsZero() && q.Topic() != t.former:
+		return ErrNotReady // which topic this is has not been asked yet
+	case t.topic != q.Topic() || t.gone:
+		return ErrOtherTopic
+	}
+	for _, o := range q.Offsets() {
+		if p := t.partitions[o.Partition]; p != nil && p.trail.Contradicts(o.Next, o.LeaderEpoch) {
+			return fmt.Errorf("%w: partition %d lost the record before offset %d, of leader epoch %d", ErrOtherTopic, o.Partition, o.Next, o.LeaderEpoch)
+		}
+	}
+	return nil
+}
+
+func (t *tracker) cancel(w *waiter) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	w.ended = true
+	for _, it := range w.items {
+		if it.index >= 0 && it.index < len(it.p.waiters) && it.p.waiters[it.index] == it {
+			heap.Remove(&it.p.waiters, it.index)
+		}
+		if !it.p.known && it.p.next == unread && len(it.p.waiters) == 0 && t.partitions[it.p.id] == it.p {
+			delete(t.partitions, it.p.id) // only a token had named it
+		}
+	}
+}
+
+// waiterHeap has the waiter of the lowest next offset first.
+type waiterHeap []*waiterItem
+
+// due takes out those whose last missing partition this was.
+func (h *waiterHeap) due(next int64) (woken []*waiter) {
+	for len(*h) > 0 && (*h)[0].next <= next {
+		w := heap.Pop(h).(*waiterItem).waiter
+		if w.pending--; w.pending == 0 && !w.ended {
+			w.ended = true
+			woken = append(woken, w)
+		}
+	}
+	return woken
+}
+
+func (h waiterHeap) Len() int           { return len(h) }
+func (h waiterHeap) Less(i, j int) bool { return h[i].next < h[j].next }
+func (h waiterHeap) Swap(i, j int)      { h[i], h[j] = h[j], h[i]; h[i].index, h[j].index = i, j }
+
+// Push is heap.Interface's.
+func (h *waiterHeap) Push(x any) {
+	it := x.(*waiterItem)
+	it.index = len(*h)
+	*h = append(*h, it)
+}
+
+// Pop is heap.Interface's.
+func (h *waiterHeap) Pop() any {
+	old := *h
+	it := old[len(old)-1]
+	old[len(old)-1] = nil
+	it.index = -1
+	*h = old[:len(old)-1]
+	return it
+}

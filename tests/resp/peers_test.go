@@ -1,0 +1,210 @@
+package resp_test
+
+import (
+	"context"
+	"fmt"
+	"net"
+	"strconv"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/twmb/franz-go/pkg/kgo"
+
+	"github.com/yolean/kafka-cache/core/cache"
+	"github.com/yolean/kafka-cache/core/kafka"
+	"github.com/yolean/kafka-cache/respserver"
+	"github.com/yolean/kafka-cache/respserver/peers"
+)
+
+// pod is one of several instances on one cluster.
+type pod struct {
+	*fixture
+	stop func() // at once, connections and all
+}
+
+// pods starts n instances on the cluster of the first, each with the addresses of all.
+func pods(t *testing.T, n int, change func(*respserver.Config)) []*pod {
+	t.Helper()
+	listeners, addrs := make([]net.Listener, n), make([]string, n)
+	for i := range listeners {
+		l, err := net.Listen("tcp", "127.0.0.1:0")
+		if err != nil {
+			t.Fatal(err)
+		}
+		listeners[i], addrs[i] = l, l.Addr().String()
+	}
+	base := start(t, nil)
+	all := make([]*pod, n)
+	for i, l := range listeners {
+		c, err := cache.Open(context.Background(), cache.Config{
+			Kafka: kafka.Config{Bootstrap: base.cluster.ListenAddrs(), MaxWait: 100 * time.Millisecond}, NoCommit: true, Identity: "pod-" + strconv.Itoa(i),
+			Topics: []cache.TopicConfig{{Name: "a", Writable: true, ValueEncoding: "binary", KeyEncoding: "binary"}, {Name: "b", Writable: true}},
+		})
+		if err != nil {
+			t.Fatal(err)
+		}
+		t.Cleanup(func() { _ = c.Close() })
+		cfg := respserver.Config{Cache: c, Peers: peers.Config{Addrs: addrs, Heartbeat: 300 * time.Millisecond}}
+		if change != nil {
+			change(&cfg)
+		}
+		srv, err := respserver.NewServer(cfg)
+		if err != nil {
+			t.Fatal(err)
+		}
+		ctx, cancel := context.WithCancel(context.Background())
+		asking, serving := make(chan struct{}), make(chan struct{})
+		go func() { defer close(asking); _ = srv.RunPeers(ctx) }()
+		go func() { defer close(serving); _ = srv.Serve(l) }()
+		stop := func() {
+			cancel()
+			<-asking
+			within, cancel := context.WithTimeout(context.Background(), patience)
+			defer cancel()
+			_ = srv.Shutdown(within)
+			<-serving
+		}
+		t.Cleanup(stop)
+		if err := c.WaitReady(context.Background()); err != nil {
+			t.Fatal(err)
+		}
+		all[i] = &pod{&fixture{t, base.cluster, base.client, c, srv, addrs[i]}, stop}
+	}
+	for _, p := range all {
+		p.awaitPeers(n - 1)
+	}
+	return all
+}
+
+func (p *pod) awaitPeers(n int) {
+	p.t.Helper()
+	eventually(p.t, fmt.Sprintf("%d peers connected", n), func() bool { return p.srv.Peers().Connected == n })
+}
+
+func TestWaitCountsPeers(t *testing.T) {
+	all := pods(t, 3, nil)
+	c := all[0].dial()
+	c.ask(":3\r\n", "WAIT", "0", "0") // nothing was written: all of them
+	for i := range 50 {
+		c.ask("+OK\r\n", "SET", "k", strconv.Itoa(i))
+		c.ask(":3\r\n", "WAIT", "3", "10000")
+		for _, other := range all[1:] {
+			other.dial().ask("$"+strconv.Itoa(len(strconv.Itoa(i)))+"\r\n"+strconv.Itoa(i)+"\r\n", "GET", "k")
+		}
+	}
+	c.ask("*2\r\n:1\r\n:3\r\n", "WAITAOF", "1", "3", "10000")
+	if n, err := all[1].goRedis(nil).Wait(context.Background(), 2, time.Second).Result(); err != nil || n < 2 {
+		t.Errorf("go-redis's Wait: %d, %v", n, err)
+	}
+	began := time.Now()
+	c.ask(":3\r\n", "WAIT", "4", "50") // there are no four
+	if time.Since(began) < 50*time.Millisecond {
+		t.Error("WAIT for more than there are did not wait")
+	}
+	info := c.call("INFO", "replication")
+	if !strings.Contains(info, "connected_slaves:2\r\n") || !strings.Contains(info, "slave0:ip=127.0.0.1,port=") || !strings.Contains(info, "slave1:ip=127.0.0.1,port=") {
+		t.Errorf("INFO replication: %q", info)
+	}
+	if role := c.call("ROLE"); !strings.HasPrefix(role, "*3\r\n$6\r\nmaster\r\n:") || strings.Count(role, "$9\r\n127.0.0.1\r\n") != 2 {
+		t.Errorf("ROLE: %q", role)
+	}
+	states := map[string]int{}
+	for _, p := range all[0].srv.Peers().Addresses {
+		states[p.State]++
+	}
+	if states[peers.Self] != 1 || states[peers.Connected] != 2 {
+		t.Errorf("states of peers: %v", states)
+	}
+	all[2].stop()
+	all[0].awaitPeers(1)
+	c.ask(":2\r\n", "WAIT", "0", "0")
+	c.ask("+OK\r\n", "SET", "k", "after")
+	c.ask(":2\r\n", "WAIT", "3", "100")
+}
+
+// Many waits at the same time use the connections that there are.
+func TestManyWaits(t *testing.T) {
+	const waits = 500
+	all := pods(t, 2, nil)
+	connections := all[1].srv.Peers()
+	clients := make([]*peer, waits)
+	for i := range clients {
+		clients[i] = all[0].dial()
+		clients[i].send(frame("SET", "k"+strconv.Itoa(i), "v") + frame("WAIT", "2", "15000"))
+	}
+	for _, c := range clients {
+		c.want("+OK\r\n:2\r\n")
+	}
+	if connections.Connected != 1 {
+		t.Errorf("%d connections to peers", connections.Connected)
+	}
+	if list := all[1].dial().call("CLIENT", "LIST"); strings.Count(list, "name=kafka-cache-peer") != 1 {
+		t.Errorf("the other has these clients: %s", list)
+	}
+}
+
+func TestWaitWithPasswords(t *testing.T) {
+	all := pods(t, 2, func(c *respserver.Config) {
+		c.Password = []byte("secret")
+		c.Peers.Password = func() ([]byte, error) { return []byte("secret"), nil }
+	})
+	c := all[0].dial()
+	c.ask("+OK\r\n", "AUTH", "secret")
+	c.ask("+OK\r\n", "SET", "k", "v")
+	c.ask(":2\r\n", "WAIT", "2", "10000")
+}
+
+func TestSync(t *testing.T) {
+	f := start(t, nil)
+	c := f.dial()
+	for i := range 20 {
+		v := strconv.Itoa(i)
+		if err := f.client.ProduceSync(context.Background(), &kgo.Record{Topic: "a", Key: []byte("k"), Value: []byte(v)}).FirstErr(); err != nil {
+			t.Fatal(err)
+		}
+		c.send(frame("KAFKA.SYNC", "10000") + frame("GET", "k"))
+		if r := c.reply(); !strings.Contains(r, "\r\n1:") {
+			t.Fatalf("KAFKA.SYNC answers %q", r)
+		}
+		c.want("$" + strconv.Itoa(len(v)) + "\r\n" + v + "\r\n")
+	}
+	c.ask("-ERR timeout is negative\r\n", "KAFKA.SYNC", "-1")
+	c.ask("+OK\r\n", "MULTI")
+	c.ask("-ERR KAFKA.SYNC is not supported inside MULTI\r\n", "KAFKA.SYNC", "1")
+}
+
+func TestFresh(t *testing.T) {
+	f := start(t, nil)
+	f.produce("a", "k", "v")
+	c := f.dial()
+	c.ask("+OK\r\n", "KAFKA.FRESH", "20000")
+	c.ask("$1\r\nv\r\n", "GET", "k")
+	c.ask("-ERR value is not an integer or out of range\r\n", "KAFKA.FRESH", "x")
+	c.ask("+OK\r\n", "KAFKA.FRESH", "400")
+	f.cluster.Close() // the broker is gone for good
+	eventually(t, "GET answers STALE", func() bool {
+		return strings.HasPrefix(c.call("GET", "k"), "-STALE topic a: partition ")
+	})
+	for _, args := range [][]string{{"MGET", "k", "l"}, {"EXISTS", "k"}, {"SCAN", "0"}, {"KAFKA.RANGE", "", ""}, {"DBSIZE"}, {"TTL", "k"}, {"KAFKA.META", "k"}, {"OBJECT", "ENCODING", "k"},
+		{"RANDOMKEY"}, {"KEYS", "*"}, {"STRLEN", "k"}, {"MEMORY", "USAGE", "k"}} {
+		if r := c.call(args...); !strings.HasPrefix(r, "-STALE ") || !strings.Contains(r, " ms old here, and 400 ms are allowed") {
+			t.Errorf("%v answers %q", args, r)
+		}
+	}
+	c.ask("+OK\r\n", "MULTI")
+	c.ask("+QUEUED\r\n", "GET", "k")
+	if r := c.call("EXEC"); !strings.HasPrefix(r, "-STALE ") {
+		t.Errorf("EXEC answers %q", r)
+	}
+	if r := c.call("KAFKA.SYNC", "100"); !strings.HasPrefix(r, "-TIMEOUT topic a: ") {
+		t.Errorf("KAFKA.SYNC answers %q", r)
+	}
+	c.ask("+PONG\r\n", "PING")
+	f.dial().ask("$1\r\nv\r\n", "GET", "k") // another connection has no bound
+	c.ask("+OK\r\n", "KAFKA.FRESH", "OFF")
+	c.ask("$1\r\nv\r\n", "GET", "k")
+	c.ask("+OK\r\n", "KAFKA.FRESH", "1")
+	c.ask("+RESET\r\n", "RESET")
+	c.ask("$1\r\nv\r\n", "GET", "k")
+}
