@@ -91,40 +91,36 @@ func (p *liar) end(conns ...net.Conn) {
 	}
 }
 
-// lie copies and replaces, also what lies across two reads.
+// lie copies and replaces, also what lies across two reads: the end of what was read that may be the beginning of a lie waits for what follows. A line's end
+// alone does not wait, or the last reply of all would: it goes out, and is kept as what stood before.
 func lie(dst io.Writer, src io.Reader) {
-	buf, pending := make([]byte, 64<<10), []byte("\n") // before the first reply, so that an integer is known by the line's beginning
-	first := true
+	buf, pending, gone := make([]byte, 64<<10), []byte("\n"), 1 // gone of pending has gone out; at first, what stands for a line before
 	for {
 		n, err := src.Read(buf)
 		pending = append(pending, buf[:n]...)
-		for _, l := range lies {
-			pending = bytes.ReplaceAll(pending, l[0], l[1])
-		}
 		keep := 0
 		for _, l := range lies {
+			pending = bytes.ReplaceAll(pending, l[0], l[1])
 			for k := len(l[0]) - 1; k > keep; k-- {
 				if bytes.HasSuffix(pending, l[0][:k]) {
 					keep = k
 				}
 			}
 		}
-		// A line's end is only held back as the beginning of a lie: the last byte goes out, and stays as what went before.
-		out := pending[:len(pending)-keep]
-		if keep == 1 && bytes.HasSuffix(pending, []byte("\n")) {
-			out = pending
+		out := len(pending) - keep
+		if keep == 1 && pending[out] == '\n' {
+			out = len(pending)
 		}
-		if first && len(out) > 0 {
-			out, first = out[1:], false
+		if out > gone {
+			if _, errWrite := dst.Write(pending[gone:out]); errWrite != nil {
+				return
+			}
 		}
-		if _, errWrite := dst.Write(out); errWrite != nil || err != nil {
+		if err != nil {
 			return
 		}
-		rest := pending[len(pending)-keep:]
-		sentTail := keep == 1 && bytes.HasSuffix(pending, []byte("\n"))
-		pending = append([]byte(nil), rest...)
-		if sentTail {
-			first = true // the kept line's end has gone out
-		}
+		out = max(out, gone)
+		start := min(len(pending)-keep, out)
+		pending, gone = append([]byte(nil), pending[start:]...), out-start
 	}
 }

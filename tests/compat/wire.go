@@ -86,24 +86,6 @@ func (w *wire) reply() (string, error) {
 	return line, fmt.Errorf("%q is no reply", line)
 }
 
-// bulks are the bulk strings in a reply, in their order, however deep.
-func bulks(reply string) (all []string) {
-	for reply != "" {
-		line, rest, _ := strings.Cut(reply, "\r\n")
-		reply = rest
-		if line == "" || (line[0] != '$' && line[0] != '=') {
-			continue
-		}
-		n, err := strconv.Atoi(line[1:])
-		if err != nil || n < 0 || len(rest) < n+2 {
-			continue
-		}
-		all = append(all, rest[:n])
-		reply = rest[n+2:]
-	}
-	return all
-}
-
 // awaitKeys waits until a daemon has all that seed wrote.
 func awaitKeys(ctx context.Context, addr, hello, prefix string) error {
 	w, err := dialWire(ctx, addr)
