@@ -87,6 +87,9 @@ func javaLibraries() []Library {
 		{Name: "Jedis 8", Language: "Java", Protocol: "3", Prepare: javaProbe("jedis8", "JedisProbe")},
 		{Name: "Lettuce 6", Language: "Java", Protocol: "3", Prepare: javaProbe("lettuce6", "LettuceProbe")},
 		{Name: "Lettuce 7", Language: "Java", Protocol: "3", Prepare: javaProbe("lettuce7", "LettuceProbe")},
+		{Name: "Redisson 3", Language: "Java", Protocol: "2", Prepare: javaProbe("redisson", "RedissonProbe"), Absent: map[string]string{
+			"cache": "its local caches are of maps, which are scripts and hashes: refused", "cluster": "not tried", "wait": "not an operation of its own", "tls": "not tried",
+		}},
 	}
 }
 

@@ -47,7 +47,9 @@ final class Conversation {
   static String said(Throwable e) {
     StringBuilder s = new StringBuilder();
     for (Throwable t = e; t != null && s.length() < 1000; t = t.getCause()) {
-      s.append(s.length() == 0 ? "" : ": ").append(t.getClass().getSimpleName()).append(": ").append(t.getMessage());
+      if (t.getMessage() == null || s.indexOf(t.getMessage()) < 0) {
+        s.append(s.length() == 0 ? "" : ": ").append(t.getClass().getSimpleName()).append(": ").append(t.getMessage());
+      }
       for (Throwable more : t.getSuppressed()) s.append(" (").append(more.getMessage()).append(')');
     }
     return s.toString();
