@@ -72,7 +72,7 @@ func pythonLibraries() []Library {
 func nodeLibraries() []Library {
 	return []Library{
 		{Name: "ioredis 5", Language: "Node.js", Protocol: "2", Prepare: nodeProbe("ioredis5"), Absent: map[string]string{"cache": noCache}},
-		{Name: "ioredis 6", Language: "Node.js", Protocol: "2", Prepare: nodeProbe("ioredis6"), Absent: map[string]string{"cache": noCache}},
+		{Name: "ioredis 6", Language: "Node.js", Protocol: "3", Prepare: nodeProbe("ioredis6"), Absent: map[string]string{"cache": noCache}},
 		{Name: "node-redis 4", Language: "Node.js", Protocol: "2", Prepare: nodeProbe("redis4"), Absent: map[string]string{"cache": noCache}},
 		{Name: "node-redis 5", Language: "Node.js", Protocol: "2", Prepare: nodeProbe("redis5"), Absent: map[string]string{"cache": "needs RESP3: see node-redis 5 RESP3"}},
 		{Name: "node-redis 5 RESP3", Language: "Node.js", Protocol: "3", Prepare: nodeProbe("redis5", "COMPAT_RESP=3")},

@@ -52,7 +52,7 @@ func (p Page) libraries(b *strings.Builder) {
 		}
 		b.WriteString("\n")
 	}
-	b.WriteString("\n– : the library has nothing of the kind; the notes say what.\n\n")
+	b.WriteString("\n– : the library has nothing of the kind, or it was not tried; the notes say which.\n\n")
 }
 
 // cell is one of the table. What was not tried and is not known to be absent is no better than what failed.
