@@ -36,6 +36,11 @@ conformance: setup ## every situation in which caches of a log go wrong, on one 
 	@go -C tests build -o ../build/tools/conformance ./conformance/cmd/conformance
 	@build/tools/conformance $(CONFORMANCE_ARGS)
 
+.PHONY: compat
+compat: setup ## every client library and tool against the daemon: docs/compatibility.md; COMPAT_ARGS choose
+	@go -C tests build -o ../build/tools/compat ./compat/cmd/compat
+	@build/tools/compat $(or $(COMPAT_ARGS),-out docs/compatibility.md)
+
 .PHONY: history
 history: setup ## ten minutes of concurrent clients, kills and faults, checked against the log; HISTORY_ARGS choose
 	@go -C tests build -o ../build/tools/history ./history/cmd/history
