@@ -124,10 +124,11 @@ func notBulk(line []byte) error {
 	return expectedDollar(line[0])
 }
 
-// Pending is how many bytes more the frame at hand is known to need, given that have bytes of it have arrived: what is worth making
-// room for once most of it is here.
+// Pending is how many bytes more the frame at hand needs, given that have bytes of it have arrived: what is worth making room for once most of it
+// is here. It is 0 where that is not known, which it is only within the last argument: room for one of a million small ones would be made a million times, and all that
+// is here copied each time.
 func (p *Parser) Pending(have int) int {
-	if p.missing == 0 || p.bulk < 0 {
+	if p.missing != 1 || p.bulk < 0 {
 		return 0
 	}
 	return max(0, p.at+p.bulk+2-have)

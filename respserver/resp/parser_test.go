@@ -199,3 +199,23 @@ func BenchmarkNext(b *testing.B) {
 		_, _, _ = p.Next(f)
 	}
 }
+
+// TestPendingIsOfTheLastArgument: what follows an argument that is not the last is not known.
+func TestPendingIsOfTheLastArgument(t *testing.T) {
+	for in, want := range map[string]int{
+		"*2\r\n$4\r\nab":                0,
+		"*2\r\n$4\r\nabcd\r\n":          0,
+		"*2\r\n$4\r\nabcd\r\n$1":        0,
+		"*2\r\n$4\r\nabcd\r\n$10\r\nab": 10,
+		"*1\r\n$4\r\nab":                4,
+	} {
+		var p Parser
+		p.SetLimits(Limits{Args: 10, Bulk: 100, Authenticated: true})
+		if n, _, err := p.Next([]byte(in)); n != 0 || err != nil {
+			t.Fatalf("%q: %d, %v", in, n, err)
+		}
+		if got := p.Pending(len(in)); got != want {
+			t.Errorf("%q: %d, want %d", in, got, want)
+		}
+	}
+}
