@@ -154,6 +154,10 @@ func (c *conn) describe() string {
 	if c.multiCount.Load() >= 0 {
 		mode += "x"
 	}
+	subscribed := c.subscribed.Load()
+	if subscribed != 0 {
+		mode += "P"
+	}
 	if mode == "" {
 		mode = "N"
 	}
@@ -166,9 +170,9 @@ func (c *conn) describe() string {
 		redir = 0
 	}
 	queued := c.net.size.Load()
-	return fmt.Sprintf("id=%d addr=%s laddr=%s fd=-1 name=%s age=%d idle=%d flags=%s db=%d sub=0 psub=0 ssub=0 multi=%d watch=0 qbuf=%d qbuf-free=0 "+
+	return fmt.Sprintf("id=%d addr=%s laddr=%s fd=-1 name=%s age=%d idle=%d flags=%s db=%d sub=%d psub=%d ssub=0 multi=%d watch=0 qbuf=%d qbuf-free=0 "+
 		"argv-mem=0 multi-mem=%d rbs=%d rbp=%d obl=0 oll=%d omem=%d tot-mem=%d events=r cmd=%s user=%s redir=%d resp=%d lib-name=%s lib-ver=%s",
-		c.id, c.nc.RemoteAddr(), c.nc.LocalAddr(), i.name, int((now - c.created).Seconds()), int((now - time.Duration(c.active.Load())).Seconds()), mode, i.db, c.multiCount.Load(),
+		c.id, c.nc.RemoteAddr(), c.nc.LocalAddr(), i.name, int((now - c.created).Seconds()), int((now - time.Duration(c.active.Load())).Seconds()), mode, i.db, subscribed>>32, subscribed&(1<<32-1), c.multiCount.Load(),
 		c.bufferIn.Load(), c.multiBytes.Load(), c.bufferOut.Load(), c.bufferOut.Load(), min(queued, 1), queued, c.bufferIn.Load()+c.bufferOut.Load()+queued, last, c.user.Load().name, redir, i.proto,
 		i.libName, i.libVer)
 }

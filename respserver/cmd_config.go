@@ -26,6 +26,7 @@ func (s *Server) settings() []setting {
 		{name: "databases", value: strconv.Itoa(len(s.topics))},
 		{name: "maxclients", value: strconv.Itoa(s.cfg.MaxClients)},
 		{name: "maxmemory", value: "0"}, {name: "maxmemory-policy", value: "noeviction"},
+		{name: "notify-keyspace-events", value: "g$KE"},
 		{name: "proto-max-bulk-len", value: strconv.Itoa(s.cfg.MaxBulk)},
 		{name: "protected-mode", value: onOff[!s.cfg.Unprotected]},
 		{name: "slowlog-log-slower-than", value: strconv.FormatInt(s.slow.threshold.Load(), 10), low: -1, high: 1<<63 - 1, set: s.slow.threshold.Store},

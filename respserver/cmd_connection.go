@@ -1,6 +1,8 @@
 package respserver
 
 import (
+	"slices"
+
 	"github.com/yolean/kafka-cache/core/cache"
 	"github.com/yolean/kafka-cache/respserver/resp"
 )
@@ -14,11 +16,11 @@ func connectionCommands() []*command {
 	return []*command{
 		{name: "auth", arity: -2, flags: fast | loadingOK | noAuth | noscript, group: g, since: "1.0.0", complexity: "O(1)", summary: "Authenticates the connection.", run: runAuth},
 		{name: "hello", arity: -1, flags: fast | loadingOK | noAuth | noscript, group: g, since: "6.0.0", complexity: "O(1)", summary: "Handshakes, and chooses the protocol version.", run: runHello},
-		{name: "ping", arity: -1, flags: fast, group: g, since: "1.0.0", complexity: "O(1)", summary: "Returns PONG or its argument; an error until the instance was ready once.", run: runPing},
+		{name: "ping", arity: -1, flags: fast | inSubscriber, group: g, since: "1.0.0", complexity: "O(1)", summary: "Returns PONG or its argument; an error until the instance was ready once.", run: runPing},
 		{name: "echo", arity: 2, flags: fast | loadingOK, group: g, since: "1.0.0", complexity: "O(1)", summary: "Returns its argument.", run: runEcho},
 		{name: "select", arity: 2, flags: fast | loadingOK, group: g, since: "1.0.0", complexity: "O(1)", summary: "Selects a database: the n-th configured topic.", run: runSelect, check: checkSelect},
-		{name: "quit", arity: -1, flags: fast | loadingOK | noAuth | atOnce, group: g, since: "1.0.0", complexity: "O(1)", summary: "Closes the connection.", run: runQuit},
-		{name: "reset", arity: 1, flags: fast | loadingOK | noAuth | atOnce, group: g, since: "6.2.0", complexity: "O(1)", summary: "Resets the connection.", run: runReset},
+		{name: "quit", arity: -1, flags: fast | loadingOK | noAuth | atOnce | inSubscriber, group: g, since: "1.0.0", complexity: "O(1)", summary: "Closes the connection.", run: runQuit},
+		{name: "reset", arity: 1, flags: fast | loadingOK | noAuth | atOnce | inSubscriber, group: g, since: "6.2.0", complexity: "O(1)", summary: "Resets the connection.", run: runReset},
 	}
 }
 
@@ -28,6 +30,10 @@ func runPing(c *conn, args [][]byte) {
 	switch {
 	case len(args) > 2:
 		c.fail("ERR wrong number of arguments for 'ping' command")
+	case c.subscribing():
+		c.out = resp.AppendArray(c.out, 2)
+		c.out = resp.AppendBulkString(c.out, "pong")
+		c.out = resp.AppendBulk(c.out, slices.Concat(args[1:]...))
 	case c.srv.loading():
 		c.fail("LOADING kafka-cache has not caught up with its topics yet")
 	case len(args) == 2:
@@ -73,6 +79,7 @@ func runQuit(c *conn, _ [][]byte) {
 
 func runReset(c *conn, _ [][]byte) {
 	c.untrack()
+	c.unsubscribeAll()
 	c.proto = resp.V2
 	c.replies = replyOn
 	c.fresh, c.feed = 0, nil

@@ -25,10 +25,11 @@ const (
 	blocking
 	noscript
 
-	needsWrites // runs only after the connection's earlier writes are decided, so that it sees them
-	needsTopic  // is answered with -LOADING while its topic is
-	noMulti     // is refused inside MULTI
-	atOnce      // runs inside MULTI rather than being queued
+	needsWrites  // runs only after the connection's earlier writes are decided, so that it sees them
+	needsTopic   // is answered with -LOADING while its topic is
+	inSubscriber // runs where RESP2 has subscriptions
+	noMulti      // is refused inside MULTI
+	atOnce       // runs inside MULTI rather than being queued
 	keepsCaching
 	ofTopic      // says something of the connection's topic, and is not readonly: it needs the right to read it
 	ofEveryTopic // says something of all topics: it needs the right to read each
@@ -93,7 +94,7 @@ type table struct {
 func newTable(allowFlush bool) *table {
 	t := &table{byName: map[string]*command{}, refused: map[string]string{}}
 	for _, family := range [][]*command{connectionCommands(), readCommands(), scanCommands(), writeCommands(), multiCommands(), waitCommands(), kafkaCommands(), peerCommands(), serverCommands(), slowLogCommands(),
-		clientCommands(), aclCommands(), introspectionCommands()} {
+		clientCommands(), aclCommands(), subscribeCommands(), introspectionCommands()} {
 		t.top = append(t.top, family...)
 	}
 	if allowFlush {

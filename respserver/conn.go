@@ -71,23 +71,27 @@ type conn struct {
 	wakeup chan struct{} // made before it first sleeps
 
 	// Read by others.
-	user      atomic.Pointer[account]
-	needsAuth atomic.Bool  // not authenticated
-	since     atomic.Int64 // srv.now since when it needs to
-	active    atomic.Int64 // srv.now of the last bytes
-	wantsTrim atomic.Bool  // it has been idle: large buffers, and a stack that has grown, are to be given back
-	tracked   atomic.Bool  // track is not nil
-	killed    atomic.Pointer[string]
-	lastCmd   atomic.Pointer[command]
-	bufferIn  atomic.Int64
-	bufferOut atomic.Int64
-	created   time.Duration // srv.now when it was accepted
-	infoMu    sync.Mutex
-	info      connInfo
+	user       atomic.Pointer[account]
+	needsAuth  atomic.Bool  // not authenticated
+	since      atomic.Int64 // srv.now since when it needs to
+	active     atomic.Int64 // srv.now of the last bytes
+	wantsTrim  atomic.Bool  // it has been idle: large buffers, and a stack that has grown, are to be given back
+	tracked    atomic.Bool  // track is not nil
+	subscribed atomic.Int64 // channels in the upper half, patterns in the lower one
+	killed     atomic.Pointer[string]
+	lastCmd    atomic.Pointer[command]
+	bufferIn   atomic.Int64
+	bufferOut  atomic.Int64
+	created    time.Duration // srv.now when it was accepted
+	infoMu     sync.Mutex
+	info       connInfo
 
-	track  *tracking
-	pushMu sync.Mutex
-	pushes []byte // out-of-band messages to be sent between replies
+	track    *tracking
+	pushMu   sync.Mutex
+	pushes   []byte // out-of-band messages to be sent between replies
+	messages []byte // of subscriptions, to be sent likewise
+
+	subs *subscriptions // nil: none
 
 	multiCount atomic.Int64 // commands that are queued, -1 outside MULTI
 	multiBytes atomic.Int64

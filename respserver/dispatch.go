@@ -75,6 +75,9 @@ func (c *conn) admit(cmd *command, args [][]byte, t *cache.Topic) (_ *command, w
 			return cmd, why
 		}
 	}
+	if c.subs != nil && c.subscribing() && cmd.flags&inSubscriber == 0 {
+		return cmd, onlyInSubscriber(cmd)
+	}
 	if cmd.flags&needsTopic != 0 && !t.Ready() {
 		return cmd, c.srv.loadingText(t)
 	}

@@ -31,7 +31,7 @@ var free = []string{
 	"client|getname", "client|setname", "client|setinfo", "client|reply", "client|no-evict", "client|no-touch", "client|tracking", "client|caching", "client|trackinginfo",
 	"client|getredir", "client|maint_notifications", "client|help", "config|help", "module|help", "latency|help", "slowlog|help", "acl", "acl|whoami", "acl|cat", "acl|help", "object|help", "memory|help",
 	"cluster", "cluster|slots", "cluster|shards", "cluster|info", "cluster|nodes", "cluster|myid", "cluster|help", "readonly", "readwrite", "kafka.fresh",
-	"command", "command|count", "command|info", "command|docs", "command|list", "command|getkeys", "command|getkeysandflags", "command|help", "lastsave",
+	"command", "command|count", "command|info", "command|docs", "command|list", "command|getkeys", "command|getkeysandflags", "subscribe", "unsubscribe", "psubscribe", "punsubscribe", "pubsub", "pubsub|help", "command|help", "lastsave",
 }
 
 func TestEveryCommandAsksForARight(t *testing.T) {

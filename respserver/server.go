@@ -31,21 +31,22 @@ const (
 
 // Server answers the Redis protocol on any number of listeners. Its methods may be called from any goroutine.
 type Server struct {
-	cfg      Config
-	topics   []*cache.Topic
-	table    *table
-	stats    stats
-	epoch    time.Time
-	runID    string
-	users    atomic.Pointer[userTable]
-	buffers  atomic.Int64 // bytes that connections hold
-	nextID   atomic.Int64
-	draining atomic.Bool
-	wasReady atomic.Bool
-	tracking trackingTable
-	repairs  *repairs
-	slow     slowLog
-	peers    *peers.Set // nil: none are configured
+	cfg           Config
+	topics        []*cache.Topic
+	table         *table
+	stats         stats
+	epoch         time.Time
+	runID         string
+	users         atomic.Pointer[userTable]
+	buffers       atomic.Int64 // bytes that connections hold
+	nextID        atomic.Int64
+	draining      atomic.Bool
+	wasReady      atomic.Bool
+	tracking      trackingTable
+	notifications notifications
+	repairs       *repairs
+	slow          slowLog
+	peers         *peers.Set // nil: none are configured
 
 	workspaces sync.Pool // of *workspace, for connections with something to do
 
@@ -80,7 +81,7 @@ func NewServer(cfg Config) (*Server, error) {
 	s.workspaces.New = newWorkspace
 	s.runID = hex.EncodeToString(id[:])
 	s.table = newTable(cfg.AllowFlush)
-	s.tracking.srv = s
+	s.tracking.srv, s.notifications.srv = s, s
 	s.slow.init()
 	s.repairs = newRepairs(len(s.topics))
 	if len(cfg.Peers.Addrs) > 0 {
@@ -285,6 +286,7 @@ func (s *Server) ended(c *conn) {
 	defer s.goroutine.Done()
 	_ = c.nc.Close()
 	c.untrack()
+	c.unsubscribeAll()
 	s.buffers.Add(-c.accounted)
 	c.net.wait()      // its goroutine fails at once, now that nc is closed
 	if c.kill != "" { // counted before it is not there any more, so that whoever sees the one sees the other
@@ -337,7 +339,7 @@ func (s *Server) cron(stop, done chan struct{}) {
 			switch {
 			case c.needsAuth.Load() && now-time.Duration(c.since.Load()) > s.cfg.AuthTimeout:
 				c.end("auth")
-			case s.cfg.IdleTimeout > 0 && idle > s.cfg.IdleTimeout && !c.waiting():
+			case s.cfg.IdleTimeout > 0 && idle > s.cfg.IdleTimeout && !c.waiting() && c.subscribed.Load() == 0:
 				c.end("idle")
 			case idle > trimAfter && c.trimmedAt != active && trims < trimsAtOnce:
 				c.trimmedAt = active
@@ -390,6 +392,7 @@ func (s *Server) Shutdown(ctx context.Context) error {
 		<-ended
 	}
 	s.tracking.close()
+	s.notifications.close()
 	return err
 }
 

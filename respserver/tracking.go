@@ -191,9 +191,10 @@ func (c *conn) push(message []byte) {
 
 // emitPushes puts what was pushed behind the replies that are known, which it never overtakes. It is called between commands.
 func (c *conn) emitPushes() {
-	if !c.tracked.Load() || c.full() {
+	if !c.tracked.Load() && c.subscribed.Load() == 0 || c.full() {
 		return // what is queued is bounded
 	}
+	c.emitMessages()
 	c.pushMu.Lock()
 	c.out = append(c.out, c.pushes...)
 	c.pushes = c.pushes[:0]

@@ -1,0 +1,167 @@
+package respserver
+
+import (
+	"bytes"
+	"slices"
+
+	"github.com/yolean/kafka-cache/respserver/glob"
+	"github.com/yolean/kafka-cache/respserver/resp"
+)
+
+func subscribeCommands() []*command {
+	const f = loadingOK | noscript | noMulti | inSubscriber
+	const g = "pubsub"
+	return []*command{
+		{name: "subscribe", arity: -2, flags: f, group: g, since: "2.0.0", complexity: "O(N) in the channels", summary: "Listens for messages on channels.", run: runSubscribe},
+		{name: "unsubscribe", arity: -1, flags: f, group: g, since: "2.0.0", complexity: "O(N) in the channels", summary: "Stops listening on channels.", run: runUnsubscribe},
+		{name: "psubscribe", arity: -2, flags: f, group: g, since: "2.0.0", complexity: "O(N) in the patterns", summary: "Listens on channels that match patterns.", run: runPSubscribe},
+		{name: "punsubscribe", arity: -1, flags: f, group: g, since: "2.0.0", complexity: "O(N) in the patterns", summary: "Stops listening on channels that match patterns.", run: runPUnsubscribe},
+		{name: "pubsub", arity: -2, flags: loadingOK, group: g, since: "2.8.0", complexity: "Depends on the subcommand", summary: "A container for subscriptions.", order: []*command{
+			{name: "channels", arity: -2, flags: loadingOK | admin, complexity: "O(N) in the channels", summary: "Lists channels that somebody listens on.", run: runPubSubChannels},
+			{name: "numsub", arity: -2, flags: loadingOK | admin, complexity: "O(N) in the channels", summary: "Counts who listens on channels.", run: runPubSubNumSub},
+			{name: "numpat", arity: 2, flags: loadingOK | admin, complexity: "O(1)", summary: "Counts the patterns that somebody listens on.", run: runPubSubNumPat},
+		}},
+	}
+}
+
+// onlyInSubscriber is Redis's text for what a subscriber of RESP2 may not run.
+func onlyInSubscriber(cmd *command) string {
+	return "ERR Can't execute '" + cmd.name + "': only (P|S)SUBSCRIBE / (P|S)UNSUBSCRIBE / PING / QUIT / RESET are allowed in this context"
+}
+
+// subscribing reports whether the connection is in the mode that subscriptions bring in RESP2.
+func (c *conn) subscribing() bool { return c.subs != nil && c.proto == resp.V2 }
+
+func runSubscribe(c *conn, args [][]byte)    { c.subscribe("subscribe", args[1:], false) }
+func runPSubscribe(c *conn, args [][]byte)   { c.subscribe("psubscribe", args[1:], true) }
+func runUnsubscribe(c *conn, args [][]byte)  { c.unsubscribe("unsubscribe", args[1:], false) }
+func runPUnsubscribe(c *conn, args [][]byte) { c.unsubscribe("punsubscribe", args[1:], true) }
+
+// answerSubscription answers one subscription that was made or ended; name is nil where there was none.
+func (c *conn) answerSubscription(kind string, name []byte) {
+	c.out = resp.AppendPush(c.out, c.proto, 3)
+	c.out = resp.AppendBulkString(c.out, kind)
+	if name == nil {
+		c.out = resp.AppendNull(c.out, c.proto)
+	} else {
+		c.out = resp.AppendBulk(c.out, name)
+	}
+	c.out = resp.AppendInt(c.out, int64(c.subs.count()))
+}
+
+func (c *conn) subscribe(kind string, names [][]byte, patterns bool) {
+	for _, name := range names {
+		if len(name) > channelMost {
+			c.fail("ERR a channel's name is longer than 65536 bytes")
+			return
+		}
+	}
+	if c.subs.count()+len(names) > subscriptionsMax {
+		c.fail("ERR more than 10000 subscriptions of one connection")
+		return
+	}
+	n := &c.srv.notifications
+	n.start()
+	if c.subs == nil {
+		c.subs = &subscriptions{channels: map[string]struct{}{}, patterns: map[string]struct{}{}}
+	}
+	mine, all := c.subs.channels, n.channels
+	if patterns {
+		mine, all = c.subs.patterns, n.patterns
+	}
+	for _, name := range names {
+		mine[string(name)] = struct{}{}
+		n.mu.Lock()
+		if all[string(name)] == nil {
+			all[string(name)] = map[int64]*conn{}
+		}
+		all[string(name)][c.id] = c
+		n.mu.Unlock()
+		c.answerSubscription(kind, name)
+	}
+	c.countSubscriptions()
+}
+
+func (c *conn) unsubscribe(kind string, names [][]byte, patterns bool) {
+	var mine map[string]struct{}
+	if c.subs != nil {
+		if mine = c.subs.channels; patterns {
+			mine = c.subs.patterns
+		}
+	}
+	if len(names) == 0 {
+		for name := range mine {
+			names = append(names, []byte(name))
+		}
+		slices.SortFunc(names, bytes.Compare)
+	}
+	n := &c.srv.notifications
+	if len(names) == 0 {
+		c.answerSubscription(kind, nil)
+	}
+	for _, name := range names {
+		if _, ok := mine[string(name)]; ok {
+			delete(mine, string(name))
+			n.mu.Lock()
+			if patterns {
+				leave(n.patterns, string(name), c)
+			} else {
+				leave(n.channels, string(name), c)
+			}
+			n.mu.Unlock()
+			c.emitMessages() // none of a channel follows the end of its subscription
+		}
+		c.answerSubscription(kind, name)
+	}
+	c.countSubscriptions()
+}
+
+// countSubscriptions publishes how many there are. After the last has ended, what it has been told is still sent.
+func (c *conn) countSubscriptions() {
+	if c.subs == nil {
+		return
+	}
+	c.subscribed.Store(int64(len(c.subs.channels))<<32 | int64(len(c.subs.patterns)))
+	if c.subs.count() == 0 {
+		c.subs = nil
+	}
+}
+
+func runPubSubChannels(c *conn, args [][]byte) {
+	if len(args) > 3 {
+		c.fail("ERR unknown subcommand or wrong number of arguments for 'CHANNELS'. Try PUBSUB HELP.")
+		return
+	}
+	n := &c.srv.notifications
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	var found []string
+	for name := range n.channels {
+		if len(args) == 2 || glob.Match(args[2], []byte(name)) {
+			found = append(found, name)
+		}
+	}
+	slices.Sort(found)
+	c.out = resp.AppendArray(c.out, len(found))
+	for _, name := range found {
+		c.out = resp.AppendBulkString(c.out, name)
+	}
+}
+
+func runPubSubNumSub(c *conn, args [][]byte) {
+	n := &c.srv.notifications
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	c.out = resp.AppendArray(c.out, 2*(len(args)-2))
+	for _, name := range args[2:] {
+		c.out = resp.AppendBulk(c.out, name)
+		c.out = resp.AppendInt(c.out, int64(len(n.channels[string(name)])))
+	}
+}
+
+func runPubSubNumPat(c *conn, _ [][]byte) {
+	n := &c.srv.notifications
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	c.out = resp.AppendInt(c.out, int64(len(n.patterns)))
+}
