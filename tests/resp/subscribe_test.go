@@ -6,6 +6,8 @@ import (
 	"strings"
 	"sync"
 	"testing"
+
+	"github.com/yolean/kafka-cache/respserver"
 )
 
 // message is what a subscriber of RESP2 or RESP3 reads.
@@ -83,7 +85,7 @@ func TestSubscriptionsLikeRedis(t *testing.T) {
 				both(1, "echo", "x")
 				both(1, "unsubscribe")
 			}
-			written(2-2, "del", "q")
+			written(0, "del", "q")
 		}
 	}
 }
@@ -149,17 +151,17 @@ func TestMessagesDoNotOvertakeReplies(t *testing.T) {
 
 // TestASubscriberThatDoesNotRead is closed and does not cost more than its bound; the others are told everything.
 func TestASubscriberThatDoesNotRead(t *testing.T) {
-	f := start(t, nil)
+	f := start(t, func(c *respserver.Config) { c.OutputLimit = 4 << 20 })
 	deaf, good, writer := f.dial(), f.dial(), f.dial()
 	for _, p := range []*peer{deaf, good} {
 		p.call("subscribe", "__keyevent@0__:set")
 	}
 	key := strings.Repeat("k", 60_000)
-	const n = 1500 // 90 MB: past what the kernel holds, and the bound
+	const n = 500 // 30 MB: past what the kernel holds, and both bounds
 	var wg sync.WaitGroup
 	wg.Go(func() {
 		for i := range n {
-			writer.ask("+OK\r\n", "set", key+strconv.Itoa(i), "")
+			writer.call("set", key+strconv.Itoa(i), "") // +OK, or -PENDING on a busy machine
 		}
 	})
 	for i := range n {
