@@ -228,7 +228,7 @@ func TestWhatIsRefusedInsideMulti(t *testing.T) {
 		"set k v nx":             "-ERR SET option NX is not supported: a log has no compare-and-set\r\n",
 		"set k v ex 10":          "-ERR SET option EX is not supported: records do not expire\r\n",
 		"setnx k v":              "-ERR SETNX is not supported: a log has no compare-and-set\r\n",
-		"subscribe k":            "-ERR SUBSCRIBE is not supported: keyspace notifications are not offered yet\r\n",
+		"subscribe k":            "-ERR SUBSCRIBE is not supported inside MULTI\r\n",
 		"kafka.repair":           "-ERR KAFKA.REPAIR is not supported inside MULTI\r\n",
 		"flushall":               "-ERR FLUSHALL is not supported inside MULTI\r\n",
 		"flushdb":                "-ERR FLUSHDB is not supported inside MULTI\r\n",
