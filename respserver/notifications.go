@@ -1,9 +1,8 @@
 package respserver
 
 import (
-	"context"
-	"errors"
 	"strconv"
+	"strings"
 	"sync"
 
 	"github.com/yolean/kafka-cache/core/cache"
@@ -26,59 +25,33 @@ type notifications struct {
 	mu       sync.Mutex
 	channels map[string]map[int64]*conn
 	patterns map[string]map[int64]*conn
-	cancel   context.CancelFunc
-	done     sync.WaitGroup
+	watches  topicWatches
 }
 
 // start makes sure that the topics are watched; it returns when all changes from now on are seen.
 func (n *notifications) start() {
 	n.mu.Lock()
 	defer n.mu.Unlock()
-	if n.cancel != nil {
+	if n.watches.started() {
 		return
 	}
-	ctx, cancel := context.WithCancel(context.Background())
-	n.cancel = cancel
 	n.channels, n.patterns = map[string]map[int64]*conn{}, map[string]map[int64]*conn{}
-	var attached sync.WaitGroup
-	for i, topic := range n.srv.topics {
-		attached.Add(1)
-		n.done.Add(1)
-		go func() {
-			defer n.done.Done()
-			var once sync.Once
-			defer once.Do(attached.Done)
-			err := topic.Watch(ctx, func(e cache.Event) {
-				switch e.Kind {
-				case cache.EventAttached:
-					once.Do(attached.Done)
-				case cache.EventSet:
-					n.changed(i, e.Key, "set")
-				case cache.EventDelete:
-					n.changed(i, e.Key, "del")
-				case cache.EventFlush:
-					n.missed(i)
-				}
-			})
-			if err != nil && ctx.Err() == nil && !errors.Is(err, cache.ErrClosed) {
-				n.srv.cfg.Logger.Warn("watching for subscribers ended", "topic", topic.Name(), "error", err)
-				n.missed(i)
-			}
-		}()
-	}
-	attached.Wait()
+	n.watches.start(n.srv.topics, func(topic int, e cache.Event) {
+		switch e.Kind {
+		case cache.EventSet:
+			n.changed(topic, e.Key, "set")
+		case cache.EventDelete:
+			n.changed(topic, e.Key, "del")
+		case cache.EventFlush:
+			n.missed(topic)
+		}
+	}, func(topic int, err error) {
+		n.srv.cfg.Logger.Warn("watching for subscribers ended", "topic", n.srv.topics[topic].Name(), "error", err)
+		n.missed(topic)
+	})
 }
 
-// close ends the watches and returns when they have ended.
-func (n *notifications) close() {
-	n.mu.Lock()
-	cancel := n.cancel
-	n.mu.Unlock()
-	if cancel != nil {
-		cancel()
-		n.done.Wait()
-	}
-}
+func (n *notifications) close() { n.watches.close(&n.mu) }
 
 // changed tells of a change that was applied, to the key's channel first, as Redis does.
 func (n *notifications) changed(db int, key []byte, event string) {
@@ -94,49 +67,55 @@ func (n *notifications) changed(db int, key []byte, event string) {
 
 // publish tells who subscribed to a channel, then who subscribed to a pattern that it matches.
 func (n *notifications) publish(db int, channel, payload []byte) {
-	for _, c := range n.channels[string(channel)] {
-		if c.mayRead(db) {
-			c.message([]byte("message"), channel, payload)
-		}
-	}
+	tell(db, n.channels[string(channel)], []byte("message"), channel, payload)
 	for pattern, who := range n.patterns {
-		if !glob.Match([]byte(pattern), channel) {
-			continue
-		}
-		for _, c := range who {
-			if c.mayRead(db) {
-				c.message([]byte("pmessage"), []byte(pattern), channel, payload)
-			}
+		if glob.Match([]byte(pattern), channel) {
+			tell(db, who, []byte("pmessage"), []byte(pattern), channel, payload)
 		}
 	}
 }
 
+// tell sends a message to those who may read the database, made once for each protocol that they speak.
+func tell(db int, who map[int64]*conn, parts ...[]byte) {
+	made := map[resp.Version][]byte{}
+	for _, c := range who {
+		if !c.mayRead(db) {
+			continue
+		}
+		c.infoMu.Lock()
+		proto := c.info.proto
+		c.infoMu.Unlock()
+		b, ok := made[proto]
+		if !ok {
+			b = resp.AppendPush(nil, proto, len(parts))
+			for _, p := range parts {
+				b = resp.AppendBulk(b, p)
+			}
+			made[proto] = b
+		}
+		c.message(b)
+	}
+}
+
 // missed closes the connections of all who could have been told of a topic, since changes of it were not told one by one: they subscribe again, and
-// know that they have to look. A subscription to something else is not concerned.
+// know that they have to look. What a pattern could match is not worked out: each concerns every topic.
 func (n *notifications) missed(db int) {
+	at := strconv.Itoa(db) + "__:"
 	n.mu.Lock()
 	defer n.mu.Unlock()
-	of := func(name string, isPattern bool) bool {
-		for _, kind := range []string{"__keyspace@", "__keyevent@"} {
-			prefix := kind + strconv.Itoa(db) + "__:"
-			if len(name) >= len(prefix) && name[:len(prefix)] == prefix {
-				return true
-			}
+	for name, who := range n.channels {
+		if strings.HasPrefix(name, "__keyspace@"+at) || strings.HasPrefix(name, "__keyevent@"+at) {
+			endAll(who)
 		}
-		return isPattern // what else it could match is not worked out
 	}
-	for _, family := range []struct {
-		names   map[string]map[int64]*conn
-		pattern bool
-	}{{n.channels, false}, {n.patterns, true}} {
-		for name, who := range family.names {
-			if !of(name, family.pattern) {
-				continue
-			}
-			for _, c := range who {
-				c.end("notifications")
-			}
-		}
+	for _, who := range n.patterns {
+		endAll(who)
+	}
+}
+
+func endAll(who map[int64]*conn) {
+	for _, c := range who {
+		c.end("notifications")
 	}
 }
 
@@ -151,18 +130,11 @@ func (s *subscriptions) count() int {
 }
 
 // message queues a message for a subscriber and wakes it; who does not read is closed. Any goroutine may call it; it does not block.
-func (c *conn) message(parts ...[]byte) {
-	c.infoMu.Lock()
-	proto := c.info.proto
-	c.infoMu.Unlock()
+func (c *conn) message(b []byte) {
 	c.pushMu.Lock()
-	before := len(c.messages)
-	c.messages = resp.AppendPush(c.messages, proto, len(parts))
-	for _, p := range parts {
-		c.messages = resp.AppendBulk(c.messages, p)
-	}
-	more, queued := len(c.messages)-before, len(c.messages)
-	c.srv.buffers.Add(int64(more))
+	c.messages = append(c.messages, b...)
+	queued := len(c.messages)
+	c.srv.buffers.Add(int64(len(b)))
 	c.pushMu.Unlock()
 	switch {
 	case queued > messageLimit:

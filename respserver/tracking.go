@@ -2,8 +2,6 @@ package respserver
 
 import (
 	"bytes"
-	"context"
-	"errors"
 	"sync"
 
 	"github.com/yolean/kafka-cache/core/cache"
@@ -31,63 +29,39 @@ type tracking struct {
 type trackingTable struct {
 	srv *Server
 
-	mu     sync.Mutex
-	keys   []map[string]map[int64]struct{} // by topic: the ids of connections, of which some may have ended
-	count  int
-	bcast  map[int64]*tracking
-	all    map[int64]*conn
-	cancel context.CancelFunc
-	done   sync.WaitGroup
+	mu    sync.Mutex
+	keys  []map[string]map[int64]struct{} // by topic: the ids of connections, of which some may have ended
+	count int
+	bcast map[int64]*tracking
+	all   map[int64]*conn
+
+	watches topicWatches
 }
 
 // start makes sure that the topics are watched; it returns when all changes from now on are seen.
 func (t *trackingTable) start() {
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	if t.cancel != nil {
+	if t.watches.started() {
 		return
 	}
-	ctx, cancel := context.WithCancel(context.Background())
-	t.cancel = cancel
 	t.bcast, t.all = map[int64]*tracking{}, map[int64]*conn{}
 	t.keys = make([]map[string]map[int64]struct{}, len(t.srv.topics))
-	var attached sync.WaitGroup
-	for i, topic := range t.srv.topics {
+	for i := range t.keys {
 		t.keys[i] = map[string]map[int64]struct{}{}
-		attached.Add(1)
-		t.done.Add(1)
-		go func() {
-			defer t.done.Done()
-			var once sync.Once
-			defer once.Do(attached.Done)
-			err := topic.Watch(ctx, func(e cache.Event) {
-				switch e.Kind {
-				case cache.EventAttached:
-					once.Do(attached.Done)
-				case cache.EventFlush:
-					t.flush(i)
-				default:
-					t.invalidate(i, e.Key)
-				}
-			})
-			if err != nil && ctx.Err() == nil && !errors.Is(err, cache.ErrClosed) {
-				t.srv.cfg.Logger.Warn("watching for client-side caches ended", "topic", topic.Name(), "error", err)
-			}
-		}()
 	}
-	attached.Wait()
+	t.watches.start(t.srv.topics, func(topic int, e cache.Event) {
+		if e.Kind == cache.EventFlush {
+			t.flush(topic)
+		} else {
+			t.invalidate(topic, e.Key)
+		}
+	}, func(topic int, err error) {
+		t.srv.cfg.Logger.Warn("watching for client-side caches ended", "topic", t.srv.topics[topic].Name(), "error", err)
+	})
 }
 
-// close ends the watches and returns when they have ended.
-func (t *trackingTable) close() {
-	t.mu.Lock()
-	cancel := t.cancel
-	t.mu.Unlock()
-	if cancel != nil {
-		cancel()
-		t.done.Wait()
-	}
-}
+func (t *trackingTable) close() { t.watches.close(&t.mu) }
 
 // remember notes that a connection is about to read a key. Past the bound any other key is invalidated in its place.
 func (t *trackingTable) remember(c *conn, topic int, key []byte) {
@@ -194,7 +168,9 @@ func (c *conn) emitPushes() {
 	if !c.tracked.Load() && c.subscribed.Load() == 0 || c.full() {
 		return // what is queued is bounded
 	}
-	c.emitMessages()
+	if c.subscribed.Load() != 0 {
+		c.emitMessages()
+	}
 	c.pushMu.Lock()
 	c.out = append(c.out, c.pushes...)
 	c.pushes = c.pushes[:0]

@@ -79,6 +79,34 @@ func claimsAside(r pebble.Reader, key []byte) (cs claims, err error) {
 	return cs, it.Error()
 }
 
+// eachKeysClaims goes through the claims of an iterator over spaceClaims, key by key in their order, until fn answers false. What it is given is
+// valid during fn.
+func (s *Store) eachKeysClaims(it *pebble.Iterator, fn func(key []byte, of claims) (on bool, err error)) error {
+	var last []byte
+	var of claims
+	for ok := it.First(); ok; ok = it.Next() {
+		if s.gate.isClosed() {
+			return ErrClosed
+		}
+		key, c, err := parseClaim(it)
+		if err != nil {
+			return err
+		}
+		if len(of) > 0 && !bytes.Equal(key, last) {
+			if on, err := fn(last, of); err != nil || !on {
+				return err
+			}
+			of = of[:0]
+		}
+		last, of = append(last[:0], key...), append(of, c)
+	}
+	if err := it.Error(); err != nil || len(of) == 0 {
+		return err
+	}
+	_, err := fn(last, of)
+	return err
+}
+
 // parseClaim is the claim that an iterator over the side table is at, and its key. The key is valid until the iterator moves,
 // the claim is the caller's.
 func parseClaim(it *pebble.Iterator) (key []byte, c claim, err error) {

@@ -198,26 +198,7 @@ func (s *Store) loadClaims() (err error) {
 	defer func() { err = errors.Join(err, it.Close()) }()
 	s.account.mu.Lock()
 	defer s.account.mu.Unlock()
-	var last []byte
-	var of claims
-	for ok := it.First(); ok; ok = it.Next() {
-		key, c, err := parseClaim(it)
-		if err != nil {
-			return err
-		}
-		if len(of) > 0 && !bytes.Equal(key, last) {
-			if err := s.loadKeysClaims(last, of); err != nil {
-				return err
-			}
-			of = of[:0]
-		}
-		c.value = nil
-		last, of = append(last[:0], key...), append(of, c)
-	}
-	if err := it.Error(); err != nil || len(of) == 0 {
-		return err
-	}
-	return s.loadKeysClaims(last, of)
+	return s.eachKeysClaims(it, func(key []byte, of claims) (bool, error) { return true, s.loadKeysClaims(key, of) })
 }
 
 func (s *Store) loadKeysClaims(key []byte, cs claims) error {

@@ -1,7 +1,6 @@
 package store
 
 import (
-	"bytes"
 	"errors"
 	"fmt"
 
@@ -66,39 +65,16 @@ func (s *Store) splitKeys(r *pebble.Snapshot, after []byte, fn func(key []byte, 
 		return err
 	}
 	defer func() { err = errors.Join(err, it.Close()) }()
-	var last []byte
-	var of claims
-	tell := func() (bool, error) {
-		cs, err := withEntry(r, last, of)
+	return s.eachKeysClaims(it, func(key []byte, of claims) (bool, error) {
+		cs, err := withEntry(r, key, of)
 		if err != nil {
 			return false, err
 		}
 		if cs[0].Partition == cs[len(cs)-1].Partition {
 			return true, nil
 		}
-		return fn(last, cs.tell()), nil
-	}
-	for ok := it.First(); ok; ok = it.Next() {
-		if s.gate.isClosed() {
-			return ErrClosed
-		}
-		key, c, err := parseClaim(it)
-		if err != nil {
-			return err
-		}
-		if len(of) > 0 && !bytes.Equal(key, last) {
-			if on, err := tell(); err != nil || !on {
-				return err
-			}
-			of = nil
-		}
-		last, of = append(last[:0], key...), append(of, c)
-	}
-	if err := it.Error(); err != nil || len(of) == 0 {
-		return err
-	}
-	_, err = tell()
-	return err
+		return fn(key, cs.tell()), nil
+	})
 }
 
 // snapshot is Pebble at a moment at which the index has what it has.

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"errors"
 	"fmt"
+	"slices"
 
 	"github.com/cockroachdb/pebble/v2"
 )
@@ -101,7 +102,6 @@ type settling struct {
 	counted []claim // that the account has not
 	hashes  []uint64
 	bytes   int
-	last    []byte // the last key
 }
 
 // settleLoad settles all that is set aside. After an error it can be called again.
@@ -123,30 +123,8 @@ func (s *Store) settleLoad() (err error) {
 	}
 	defer func() { err = errors.Join(err, entries.Close()) }()
 	x := &settling{s: s, entries: entries}
-	var of claims
-	for ok := asides.First(); ok; ok = asides.Next() {
-		if s.gate.isClosed() {
-			return ErrClosed
-		}
-		key, c, err := parseClaim(asides)
-		if err != nil {
-			return err
-		}
-		if len(of) > 0 && !bytes.Equal(key, x.last) {
-			if err := x.settle(x.last, of); err != nil {
-				return err
-			}
-			of = nil
-		}
-		x.last, of = append(x.last[:0], key...), append(of, c)
-	}
-	if err := asides.Error(); err != nil {
+	if err := s.eachKeysClaims(asides, func(key []byte, of claims) (bool, error) { return true, x.settle(key, slices.Clone(of)) }); err != nil {
 		return err
-	}
-	if len(of) > 0 {
-		if err := x.settle(x.last, of); err != nil {
-			return err
-		}
 	}
 	if err := x.commit(); err != nil {
 		return err
