@@ -17,6 +17,7 @@ import (
 	"time"
 
 	"github.com/yolean/kafka-cache/core/position"
+	"github.com/yolean/kafka-cache/respserver/resp"
 )
 
 // peer is one address. Set.mu guards what is not said otherwise.
@@ -246,15 +247,9 @@ func (p *peer) dial(ctx context.Context) (net.Conn, error) {
 }
 
 func appendCommand(b []byte, args ...string) []byte {
-	b = append(b, '*')
-	b = strconv.AppendInt(b, int64(len(args)), 10)
-	b = append(b, '\r', '\n')
+	b = resp.AppendArray(b, len(args))
 	for _, a := range args {
-		b = append(b, '$')
-		b = strconv.AppendInt(b, int64(len(a)), 10)
-		b = append(b, '\r', '\n')
-		b = append(b, a...)
-		b = append(b, '\r', '\n')
+		b = resp.AppendBulkString(b, a)
 	}
 	return b
 }

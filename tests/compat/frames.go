@@ -5,6 +5,8 @@ import (
 	"fmt"
 	"regexp"
 	"strings"
+
+	"github.com/yolean/kafka-cache/tests/internal/wire"
 )
 
 // sent is a command that a tool sends, and what it can parse of the reply. %s is the prefix of keys.
@@ -26,7 +28,7 @@ func replay(all ...sent) func(context.Context, *Stage, string) (string, error) {
 			for _, a := range c.args {
 				args = append(args, strings.ReplaceAll(a, "%s", prefix))
 			}
-			reply, err := w.call(frame(args...))
+			reply, err := w.call(wire.Frame(args...))
 			if err != nil {
 				return "", fmt.Errorf("%s: %w", args[0], err)
 			}

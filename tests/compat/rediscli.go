@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"github.com/yolean/kafka-cache/tests/internal/childproc"
+	"github.com/yolean/kafka-cache/tests/internal/wire"
 )
 
 // toolTime bounds one run of a program.
@@ -150,7 +151,7 @@ func redisCLI() Tool {
 		{name: "`--stat`", args: []string{"--stat", "-i", "0.05"}, until: regexp.MustCompile(`(?m)requests.*\n(\d+ .*\n){3}`), want: []string{"keys", "mem", "clients"}},
 		{name: "`--bigkeys`", args: []string{"--bigkeys"}, want: []string{"Biggest string found", "strings with"}, never: []string{"Error"}},
 		{name: "`--memkeys`", args: []string{"--memkeys"}, want: []string{"Biggest string found", "bytes"}, never: []string{"Error"}},
-		{name: "`--pipe`", args: []string{"--pipe"}, stdin: frame("SET", "truth:tools:pipe1", "1") + frame("SET", "truth:tools:pipe2", "2"), want: []string{"errors: 0, replies: 2"}},
+		{name: "`--pipe`", args: []string{"--pipe"}, stdin: wire.Frame("SET", "truth:tools:pipe1", "1") + wire.Frame("SET", "truth:tools:pipe2", "2"), want: []string{"errors: 0, replies: 2"}},
 		{name: "`--latency`", args: []string{"--latency"}, check: matches(`^\d+ \d+ [0-9.]+ \d+$`)},
 		{name: "`--latency-history`", args: []string{"--latency-history", "-i", "0.1"}, until: regexp.MustCompile(`(?m)^\d+ \d+ [0-9.]+ \d+`), never: []string{"Error"}},
 		{name: "`--latency-dist`", args: []string{"--latency-dist", "-i", "0.1"}, until: regexp.MustCompile(`(?s)From 0 to 100.*\n.*\n`), never: []string{"Error"}},

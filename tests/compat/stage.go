@@ -13,6 +13,7 @@ import (
 	"github.com/twmb/franz-go/pkg/kgo"
 
 	"github.com/yolean/kafka-cache/tests/daemontest"
+	"github.com/yolean/kafka-cache/tests/internal/wire"
 	"github.com/yolean/kafka-cache/tests/kafkatest"
 )
 
@@ -181,7 +182,7 @@ func (s *Stage) seed(ctx context.Context, prefix string) error {
 	for _, d := range []struct {
 		*daemon
 		hello string
-	}{{s.plain, ""}, {s.auth, frame("AUTH", password)}} {
+	}{{s.plain, ""}, {s.auth, wire.Frame("AUTH", password)}} {
 		if err := awaitKeys(ctx, d.addr, d.hello, prefix); err != nil {
 			return err
 		}

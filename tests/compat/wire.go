@@ -7,27 +7,18 @@ import (
 	"io"
 	"net"
 	"strconv"
-	"strings"
 	"time"
+
+	"github.com/yolean/kafka-cache/tests/internal/wire"
 )
 
-// frame is a command as clients send it.
-func frame(args ...string) string {
-	var b strings.Builder
-	fmt.Fprintf(&b, "*%d\r\n", len(args))
-	for _, a := range args {
-		fmt.Fprintf(&b, "$%d\r\n%s\r\n", len(a), a)
-	}
-	return b.String()
-}
-
-// wire is a raw connection.
-type wire struct {
+// rawConn is a connection on which bytes are compared.
+type rawConn struct {
 	nc net.Conn
 	r  *bufio.Reader
 }
 
-func dialWire(ctx context.Context, addr string) (*wire, error) {
+func dialWire(ctx context.Context, addr string) (*rawConn, error) {
 	var d net.Dialer
 	nc, err := d.DialContext(ctx, "tcp", addr)
 	if err != nil {
@@ -37,53 +28,15 @@ func dialWire(ctx context.Context, addr string) (*wire, error) {
 		nc.Close()
 		return nil, err
 	}
-	return &wire{nc, bufio.NewReader(nc)}, nil
+	return &rawConn{nc, bufio.NewReader(nc)}, nil
 }
 
 // call sends bytes and reads one reply.
-func (w *wire) call(sent string) (string, error) {
+func (w *rawConn) call(sent string) (string, error) {
 	if _, err := io.WriteString(w.nc, sent); err != nil {
 		return "", err
 	}
-	return w.reply()
-}
-
-// reply reads one whole reply as it is on the wire.
-func (w *wire) reply() (string, error) {
-	line, err := w.r.ReadString('\n')
-	if err != nil {
-		return line, err
-	}
-	if len(line) < 3 {
-		return line, fmt.Errorf("%q is no reply", line)
-	}
-	n, _ := strconv.Atoi(strings.TrimRight(line[1:], "\r\n"))
-	switch line[0] {
-	case '$', '=':
-		if n < 0 {
-			return line, nil
-		}
-		b := make([]byte, n+2)
-		_, err := io.ReadFull(w.r, b)
-		return line + string(b), err
-	case '%':
-		n *= 2
-		fallthrough
-	case '*', '~', '>':
-		var s strings.Builder
-		s.WriteString(line)
-		for range n {
-			element, err := w.reply()
-			s.WriteString(element)
-			if err != nil {
-				return s.String(), err
-			}
-		}
-		return s.String(), nil
-	case '+', '-', ':', '_', '#', ',', '(':
-		return line, nil
-	}
-	return line, fmt.Errorf("%q is no reply", line)
+	return wire.Reply(w.r)
 }
 
 // awaitKeys waits until a daemon has all that seed wrote.
@@ -105,7 +58,7 @@ func awaitKeys(ctx context.Context, addr, hello, prefix string) error {
 	for db, want := range map[string]string{
 		"0": fmt.Sprintf(":%d\r\n", scanned+2), "1": ":1\r\n", "2": ":1\r\n",
 	} {
-		if reply, err := w.call(frame("SELECT", db)); err != nil || reply != "+OK\r\n" {
+		if reply, err := w.call(wire.Frame("SELECT", db)); err != nil || reply != "+OK\r\n" {
 			return fmt.Errorf("SELECT %s: %q, %w", db, reply, err)
 		}
 		asked := exists
@@ -113,7 +66,7 @@ func awaitKeys(ctx context.Context, addr, hello, prefix string) error {
 			asked = exists[:2]
 		}
 		if err := poll(ctx, "the daemon has what was seeded", func() (bool, error) {
-			reply, err := w.call(frame(asked...))
+			reply, err := w.call(wire.Frame(asked...))
 			return reply == want, err
 		}); err != nil {
 			return err

@@ -7,6 +7,8 @@ import (
 	"net"
 	"strings"
 	"time"
+
+	"github.com/yolean/kafka-cache/tests/internal/wire"
 )
 
 // attack is what each of many connections does until its deadline, or until the daemon closes it.
@@ -17,14 +19,7 @@ type attack struct {
 	once  bool // the connection is not opened again when it has been closed
 }
 
-func frame(args ...string) string {
-	var b strings.Builder
-	fmt.Fprintf(&b, "*%d\r\n", len(args))
-	for _, a := range args {
-		fmt.Fprintf(&b, "$%d\r\n%s\r\n", len(a), a)
-	}
-	return b.String()
-}
+var frame = wire.Frame
 
 // repeat writes s until that fails, and reads nothing.
 func repeat(c net.Conn, s string) {

@@ -5,11 +5,8 @@ import (
 	"bufio"
 	"context"
 	"errors"
-	"fmt"
 	"io"
 	"net"
-	"strconv"
-	"strings"
 	"testing"
 	"time"
 
@@ -22,6 +19,7 @@ import (
 	"github.com/yolean/kafka-cache/core/cache"
 	"github.com/yolean/kafka-cache/core/kafka"
 	"github.com/yolean/kafka-cache/respserver"
+	"github.com/yolean/kafka-cache/tests/internal/wire"
 )
 
 func TestMain(m *testing.M) {
@@ -188,33 +186,11 @@ func (p *peer) ask(want string, args ...string) {
 // reply reads one whole reply as it is on the wire.
 func (p *peer) reply() string {
 	p.t.Helper()
-	line, err := p.r.ReadString('\n')
+	reply, err := wire.Reply(p.r)
 	if err != nil {
-		p.t.Fatalf("read %q: %v", line, err)
+		p.t.Fatalf("read %q: %v", reply, err)
 	}
-	n, _ := strconv.Atoi(strings.TrimRight(line[1:], "\r\n"))
-	switch line[0] {
-	case '$', '=':
-		if n < 0 {
-			return line
-		}
-		b := make([]byte, n+2)
-		if _, err := io.ReadFull(p.r, b); err != nil {
-			p.t.Fatal(err)
-		}
-		return line + string(b)
-	case '%':
-		n *= 2
-		fallthrough
-	case '*', '~', '>':
-		var s strings.Builder
-		s.WriteString(line)
-		for range n {
-			s.WriteString(p.reply())
-		}
-		return s.String()
-	}
-	return line
+	return reply
 }
 
 func (p *peer) call(args ...string) string {
@@ -223,15 +199,7 @@ func (p *peer) call(args ...string) string {
 	return p.reply()
 }
 
-// frame is a command as clients send it.
-func frame(args ...string) string {
-	var b strings.Builder
-	fmt.Fprintf(&b, "*%d\r\n", len(args))
-	for _, a := range args {
-		fmt.Fprintf(&b, "$%d\r\n%s\r\n", len(a), a)
-	}
-	return b.String()
-}
+var frame = wire.Frame
 
 func eventually(t testing.TB, what string, ok func() bool) {
 	t.Helper()

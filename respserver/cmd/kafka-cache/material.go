@@ -88,17 +88,22 @@ func peersConfig(c *config.Config) peers.Config {
 	return p
 }
 
-func peerTLS(c *config.Config) (t *tls.Config, err error) {
-	t = &tls.Config{MinVersion: tls.VersionTLS12, ServerName: c.PeerTLSServerName}
-	if c.PeerTLSCA != "" {
-		if t.RootCAs, err = readCertificates("--peer-tls-ca", c.PeerTLSCA); err != nil {
+func peerTLS(c *config.Config) (*tls.Config, error) {
+	return outgoingTLS("--peer-tls", c.PeerTLSCA, c.PeerTLSCert, c.PeerTLSKey, c.PeerTLSServerName)
+}
+
+// outgoingTLS is what connections to others are made with. The options' names begin with prefix; what is empty was not given.
+func outgoingTLS(prefix, ca, cert, key, serverName string) (t *tls.Config, err error) {
+	t = &tls.Config{MinVersion: tls.VersionTLS12, ServerName: serverName}
+	if ca != "" {
+		if t.RootCAs, err = readCertificates(prefix+"-ca", ca); err != nil {
 			return nil, err
 		}
 	}
-	if c.PeerTLSCert != "" {
-		pair, err := tls.LoadX509KeyPair(c.PeerTLSCert, c.PeerTLSKey)
+	if cert != "" {
+		pair, err := tls.LoadX509KeyPair(cert, key)
 		if err != nil {
-			return nil, fmt.Errorf("--peer-tls-cert and --peer-tls-key: %w", err)
+			return nil, fmt.Errorf("%s-cert and %s-key: %w", prefix, prefix, err)
 		}
 		t.Certificates = []tls.Certificate{pair}
 	}
@@ -153,21 +158,8 @@ func serverTLS(c *config.Config) (*tls.Config, error) {
 	return t, nil
 }
 
-func clientTLS(c *config.Config) (t *tls.Config, err error) {
-	t = &tls.Config{MinVersion: tls.VersionTLS12}
-	if c.KafkaTLSCA != "" {
-		if t.RootCAs, err = readCertificates("--kafka-tls-ca", c.KafkaTLSCA); err != nil {
-			return nil, err
-		}
-	}
-	if c.KafkaTLSCert != "" {
-		pair, err := tls.LoadX509KeyPair(c.KafkaTLSCert, c.KafkaTLSKey)
-		if err != nil {
-			return nil, fmt.Errorf("--kafka-tls-cert and --kafka-tls-key: %w", err)
-		}
-		t.Certificates = []tls.Certificate{pair}
-	}
-	return t, nil
+func clientTLS(c *config.Config) (*tls.Config, error) {
+	return outgoingTLS("--kafka-tls", c.KafkaTLSCA, c.KafkaTLSCert, c.KafkaTLSKey, "")
 }
 
 func readCertificates(option, path string) (*x509.CertPool, error) {
