@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Gets the sources of the Redis whose test suite is run, into build/, from Debian's archive or from GitHub, and tclsh, which runs it. What
+# Gets the sources of the Redis whose test suite is run, into build/, from the archive that apt is set up with or from Redis's own site, and tclsh, which runs it. What
 # comes is held against the checksum of the release; nothing of it is ever committed.
 set -euo pipefail
 cd "$(dirname "$0")/.."
@@ -20,6 +20,14 @@ if [ -f $dir/tests/test_helper.tcl ]; then exit 0; fi
 archive=$(mktemp)
 trap 'rm -f "$archive"' EXIT
 while read -r sum url; do
+	if [ "$url" = apt ]; then
+		# Debian keeps the release beside the packages that were built of it.
+		url=$(apt-get download --print-uris redis-server 2>/dev/null | sed -nE "s|^'([^']*/)[^/']*'.*|\\1redis_$version.orig.tar.gz|p") || url=
+		if [ -z "$url" ]; then
+			echo "redis-source: not from apt, which knows no redis-server here" >&2
+			continue
+		fi
+	fi
 	if curl -fsSL --max-time 120 -o "$archive" "$url" && echo "$sum  $archive" | sha256sum --check --status; then
 		rm -rf "$dir.tmp"
 		mkdir -p "$dir.tmp"
@@ -30,7 +38,7 @@ while read -r sum url; do
 	fi
 	echo "redis-source: not from $url" >&2
 done <<'END'
-4b1dc4ee6d622a09fff9c6777191209750fb5e5a725ef78ea012d6eef4c22982 http://deb.debian.org/debian/pool/main/r/redis/redis_7.0.15.orig.tar.gz
+4b1dc4ee6d622a09fff9c6777191209750fb5e5a725ef78ea012d6eef4c22982 apt
 98066f5363504b26c34dd20fbcc3c957990d764cdf42576c836fc021073f4341 https://download.redis.io/releases/redis-7.0.15.tar.gz
 END
 echo "redis-source: the sources of Redis $version could not be had, so its test suite was NOT run. Put them into $dir and try again." >&2
