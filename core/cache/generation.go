@@ -183,7 +183,11 @@ func (t *Topic) open(info kafka.TopicInfo, disk store.Generation, reason string,
 	if reason != "" {
 		t.rebuilding(reason, "the store is made anew from the log")
 	}
-	st, err := store.Open(t.storeOptions(store.Options{Dir: disk.Dir, Load: true}))
+	o := store.Options{Dir: disk.Dir, Load: true}
+	if served := t.servedGeneration(); served != nil {
+		o.Expect = served.store.Len() // about what the log will come to again
+	}
+	st, err := store.Open(t.storeOptions(o))
 	if err != nil {
 		switch {
 		case errors.Is(err, store.ErrInUse):

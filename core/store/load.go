@@ -36,6 +36,13 @@ func (s *Store) load() error {
 	if err != nil {
 		return fmt.Errorf("load entries: %w", err)
 	}
+	expected, err := s.entriesInTables()
+	if err != nil {
+		return fmt.Errorf("load entries: %w", err)
+	}
+	if err := s.index.expect(expected); err != nil {
+		return fmt.Errorf("load entries: %w", err)
+	}
 	var wg sync.WaitGroup
 	errs := make([]error, len(bounds)-1)
 	for i := range errs {
@@ -55,7 +62,7 @@ func (s *Store) load() error {
 		return fmt.Errorf("load claims: %w", err)
 	}
 	s.remembered.seal(s.opts.now())
-	return nil
+	return s.index.fit()
 }
 
 // dropAll removes what lies there without positions: nothing says how far it is complete, so it counts as nothing.

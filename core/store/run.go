@@ -217,7 +217,7 @@ func (s *Store) endLoadLocked() error {
 	}
 	s.loading = loading{}
 	s.isLoading.Store(false)
-	return nil
+	return s.index.fit()
 }
 
 // loadPlan is commitPlan while the store loads.

@@ -26,6 +26,10 @@ type Options struct {
 	// what the partition says that had it first.
 	Load bool
 
+	// Expect is about how many keys an empty store is to get, where that is known, as of a generation that is built anew: it spares the
+	// index growing. More or fewer may come.
+	Expect int64
+
 	// ReadOnly opens what is in Dir to be read alone: nothing there changes, and what would change it answers [ErrReadOnly]. It
 	// does not go together with Load, and a directory without a store is [ErrCorrupt].
 	ReadOnly bool
@@ -176,6 +180,11 @@ func Open(o Options) (*Store, error) {
 			return nil, errors.Join(fmt.Errorf("open store: %w", openErr(err)), s.release())
 		}
 		s.flusher.Go(s.flushOnTimer)
+	}
+	if len(s.checkpoints.list()) == 0 {
+		if err := s.index.expect(o.Expect); err != nil {
+			return nil, errors.Join(fmt.Errorf("open store: %w", err), s.Close())
+		}
 	}
 	s.isLoading.Store(o.Load || s.loading.unsettled)
 	s.loading.blind = o.Load && (s.loading.unsettled || len(s.checkpoints.list()) == 0)

@@ -21,8 +21,8 @@ const (
 // rebuilds measures the ways in which a log is read again, next to reading it for the first time.
 type rebuilds struct {
 	*bench
-	cold, rebuilt, verified, spread, split readFigures
-	splitRecords                           int
+	cold, beside, rebuilt, verified, spread, split readFigures
+	splitRecords                                   int
 }
 
 // readFigures are of one way to read a log.
@@ -85,6 +85,9 @@ func (r *rebuilds) readAgain(ctx context.Context) error {
 	if err := r.timed(ctx, &r.cold, rebuildTopic, dir, "a cold load", passage{from: `msg="topic state"`, to: "msg=ready topic="}); err != nil {
 		return err
 	}
+	if err := r.readBeside(ctx, dir); err != nil {
+		return err
+	}
 	other := []string{"--key-encoding", "binary"}
 	if err := r.timed(ctx, &r.rebuilt, rebuildTopic, dir, "a rebuild", passage{from: `msg="the store is made anew`, to: "msg=ready topic="}, other...); err != nil {
 		return err
@@ -100,6 +103,34 @@ func (r *rebuilds) readAgain(ctx context.Context) error {
 	return setTopic(ctx, r.kafka.Bootstrap, rebuildTopic, "delete.retention.ms", "86400000")
 }
 
+// readBeside is a cold load while another process holds as much in memory, having loaded it from dir just before: what a rebuild does, but for what
+// the rebuild itself costs. The first use of memory that a system has not given out lately is dear, most of all in a virtual machine whose host
+// takes back what lies idle, and a cold load that follows the end of another process is spared it.
+func (r *rebuilds) readBeside(ctx context.Context, dir string) error {
+	if err := r.awaitQuiet(ctx, "a cold load beside as much"); err != nil {
+		return err
+	}
+	holder, err := r.launchDaemon(rebuildTopic, dir)
+	if err != nil {
+		return err
+	}
+	defer holder.proc.Kill()
+	if _, err := holder.daemonReady(ctx); err != nil {
+		return err
+	}
+	fresh, err := r.tempDir("data")
+	if err != nil {
+		return err
+	}
+	defer os.RemoveAll(fresh)
+	err = r.timedAtOnce(ctx, &r.beside, rebuildTopic, fresh, "a cold load beside as much", passage{from: `msg="topic state"`, to: "msg=ready topic="})
+	if err != nil {
+		return err
+	}
+	_, err = holder.stop()
+	return err
+}
+
 // passage is what begins and ends with a line of the log; the latter says how long it took.
 type passage struct{ from, to string }
 
@@ -107,6 +138,11 @@ func (r *rebuilds) timed(ctx context.Context, f *readFigures, topic, dir, what s
 	if err := r.awaitQuiet(ctx, what); err != nil {
 		return err
 	}
+	return r.timedAtOnce(ctx, f, topic, dir, what, p, args...)
+}
+
+// timedAtOnce is timed without waiting for a machine that is idle.
+func (r *rebuilds) timedAtOnce(ctx context.Context, f *readFigures, topic, dir, what string, p passage, args ...string) error {
 	s, err := r.launchDaemon(topic, dir, args...)
 	if err != nil {
 		return err
@@ -159,7 +195,7 @@ func tookOf(line string) (time.Duration, error) {
 	return 0, fmt.Errorf("no took= in %q", line)
 }
 
-// wantRebuildOver is what a rebuild is to come to next to a cold load.
+// wantRebuildOver is what a rebuild is to come to next to a cold load beside as much. The tenth that it lacks is for the noise of a machine that is shared.
 const wantRebuildOver = 0.9
 
 func (r *rebuilds) section() section {
@@ -176,22 +212,23 @@ func (r *rebuilds) section() section {
 			f.cpuSeconds.scaled(1e6 / float64(records)).show("%.2f")}
 	}
 	cold, spread := rate(r.cold, n), rate(r.spread, n)
-	ratio := rate(r.rebuilt, n).over(cold)
+	ratio := rate(r.rebuilt, n).over(rate(r.beside, n))
 	return section{
 		title: "Reading the log again",
-		text: []string{fmt.Sprintf("With a data directory, from when a daemon begins to read the log until it has: %s records as above. A rebuild is made for another key encoding, beside the former contents, which are served meanwhile. A verification reads the log again "+
+		text: []string{fmt.Sprintf("With a data directory, from when a daemon begins to read the log until it has: %s records as above. A rebuild is made for another key encoding, beside the former contents, which are served meanwhile; a cold load beside as much is the same for memory: another process has just loaded the former contents and holds them. A verification reads the log again "+
 			"from its start against what was loaded from disk. Then the same over %d partitions, and with %s records more so that one of %d keys has records in two of them; base is the row above the line, or the plain %d partitions.",
 			thousands(n), spreadOver, thousands(r.splitRecords-n), splitEvery, spreadOver)},
 		tables: []table{{
 			head: []string{"", "rate, base = 1", "M records/s", "s", "CPU µs a record"},
 			rows: [][]string{
 				row("cold load (base)", r.cold, n, cold),
+				row("cold load beside as much in another process", r.beside, n, cold),
 				row("rebuild beside what is served", r.rebuilt, n, cold),
 				row("verification", r.verified, n, cold),
 				row(fmt.Sprintf("cold load of %d partitions (base of what follows)", spreadOver), r.spread, n, spread),
 				row(fmt.Sprintf("cold load of %d partitions with split keys", spreadOver), r.split, r.splitRecords, spread),
 			},
 		}},
-		targets: []target{{"rebuild next to a cold load", "at least 0.9", ratio.show("%.2f"), ratio.median() >= wantRebuildOver}},
+		targets: []target{{"rebuild next to a cold load beside as much", "at least 0.9", ratio.show("%.2f"), ratio.median() >= wantRebuildOver}},
 	}
 }
