@@ -1,6 +1,7 @@
 package cache
 
 import (
+	"slices"
 	"time"
 
 	"github.com/yolean/kafka-cache/core/position"
@@ -25,6 +26,13 @@ func (t *Topic) Applied() Applied {
 		a.Position, a.Turn, a.Version = t.tracker.applied()
 		// What is served changes before or after the tracker, and each of it is a turn.
 		if turn, _ := t.tracker.counters(); turn == a.Turn && a.Serving == t.Ready() {
+			if confirmAhead {
+				ahead := slices.Clone(a.Position.Offsets())
+				for i := range ahead {
+					ahead[i].Next++
+				}
+				a.Position = position.New(a.Position.Topic(), ahead...)
+			}
 			return a
 		}
 	}

@@ -12,12 +12,13 @@ var (
 	publishBeforeCommit = broken("publish-before-commit")
 	skipTombstones      = broken("skip-tombstones")
 	resumeAhead         = broken("resume-ahead")
+	confirmAhead        = broken("confirm-ahead")
 )
 
 func broken(fault string) bool { return os.Getenv("KAFKACACHE_BROKEN") == fault }
 
 func init() {
-	if !slices.Contains([]string{"", "publish-before-commit", "skip-tombstones", "resume-ahead"}, os.Getenv("KAFKACACHE_BROKEN")) {
+	if !slices.Contains([]string{"", "publish-before-commit", "skip-tombstones", "resume-ahead", "confirm-ahead"}, os.Getenv("KAFKACACHE_BROKEN")) {
 		panic("cache: KAFKACACHE_BROKEN names no fault of this build")
 	}
 }

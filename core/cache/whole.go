@@ -11,4 +11,6 @@ const (
 	skipTombstones = false
 	// resumeAhead resumes a partition one record above its durable position.
 	resumeAhead = false
+	// confirmAhead tells other instances one record more of each partition than is applied.
+	confirmAhead = false
 )

@@ -83,15 +83,33 @@ func reached(next int64) Event {
 	return Event{Kind: Reach, Covers: []Next{{Partition: 1, Offset: next}}, Removed: none}
 }
 
+// counted is a WAIT about the client's event before it.
+func counted(n int) Event {
+	return Event{Kind: Reach, Counted: n, Writes: []int{0}, Removed: none}
+}
+
+func synced(next int64) Event {
+	e := reached(next)
+	e.Sync = true
+	return e
+}
+
+// getFresh is a read that may be so many milliseconds old.
+func getFresh(value string, ms int) Event {
+	e := get(value)
+	e.Fresh = time.Duration(ms) * time.Millisecond
+	return e
+}
+
 func outcome(e Event, o Outcome) Event {
 	e.Outcome = o
 	return e
 }
 
-const a, b = 0, 1
+const a, b, c = 0, 1, 2
 
 func TestCheck(t *testing.T) {
-	for _, c := range []struct {
+	for _, one := range []struct {
 		name  string
 		story *story
 		found string // in the violation; empty: none
@@ -114,6 +132,14 @@ func TestCheck(t *testing.T) {
 		{"a token that does not name the key's partition", newStory("x").add(a, 0, 1, set("x", OK)).add(b, 2, 3, Event{Kind: Reach, Covers: []Next{{Partition: 2, Offset: 99}}}).add(b, 4, 5, get("")), ""},
 		{"a wait that timed out", newStory("x").add(a, 0, 1, set("x", OK)).add(b, 2, 3, Event{Kind: Reach}).then(4, get("")), ""},
 		{"a wait that failed", newStory("x").add(a, 0, 1, set("x", OK)).add(b, 2, 3, outcome(reached(11), Refused)).then(4, get("")), ""},
+		{"a WAIT that counts all", newStory("x").add(a, 0, 1, set("x", OK)).then(3, counted(3)).add(b, 4, 5, get("x")).add(c, 4, 5, get("x")), ""},
+		{"a WAIT that counts two", newStory("x").add(a, 0, 1, set("x", OK)).then(3, counted(2)).add(b, 4, 5, get("")).add(c, 4, 5, get("x")), ""},
+		{"a WAIT that counts two, and the third", newStory("x").add(a, 0, 1, acknowledged("x")).then(3, counted(2)).add(c, 4, 5, get("")).add(b, 6, 7, get("x")), ""},
+		{"a read while a WAIT is answered", newStory("x").add(a, 0, 1, set("x", OK)).then(5, counted(3)).add(b, 4, 6, get("")), ""},
+		{"deleted after a WAIT", newStory("x", "").add(a, 0, 1, set("x", OK)).then(3, counted(3)).add(a, 5, 9, delAt(20)).add(b, 6, 7, get("")), ""},
+		{"KAFKA.SYNC", newStory("x", "y").add(a, 0, 1, set("x", OK)).add(a, 2, 9, set("y", OK)).add(b, 3, 4, synced(11)).then(5, get("x")), ""},
+		{"KAFKA.FRESH", newStory("x").add(a, 0, 2, set("x", OK)).add(b, 9, 10, getFresh("", 7)).add(b, 11, 12, getFresh("x", 7)), ""},
+		{"KAFKA.FRESH before there was anything", newStory("x").add(b, 0, 1, getFresh("", 7)).add(a, 1, 2, set("x", OK)), ""},
 		{"a read that was refused", newStory("x").add(a, 0, 1, set("x", OK)).add(a, 2, 3, outcome(get(""), Refused)), ""},
 
 		{"an acknowledged write is lost", newStory().add(a, 0, 1, set("x", OK)), "acknowledged, and is not in the log"},
@@ -137,6 +163,15 @@ func TestCheck(t *testing.T) {
 		{"behind a token", newStory("x").add(a, 0, 1, set("x", OK)).add(b, 2, 3, reached(11)).add(b, 4, 5, get("")), "no value"},
 		{"behind a token in a pipeline", newStory("x").add(a, 0, 1, set("x", OK)).add(b, 2, 3, reached(11)).then(4, get("")), "promised"},
 		{"WAIT in vain", newStory("x").add(a, 0, 1, acknowledged("x")).then(4, Event{Kind: Reach, Writes: []int{0}}).add(a, 5, 6, get("")), "no value"},
+		{"a WAIT counts all, and a peer has it not", newStory("x").add(a, 0, 1, set("x", OK)).then(3, counted(3)).add(b, 4, 5, get("")), "was shown by B"},
+		{"a WAIT counts all, and a peer goes back", newStory("x", "y").add(a, 0, 1, set("x", OK)).then(3, counted(3)).add(a, 4, 5, set("y", OK)).add(c, 6, 7, get("y")).add(c, 8, 9, get("x")), "shows version 1"},
+		{"a WAIT counts two, and none of the others has it", newStory("x").add(a, 0, 1, set("x", OK)).then(3, counted(2)).add(b, 4, 5, get("")).add(c, 4, 5, get("")), "was shown by B and C"},
+		{"a WAIT counts two, of an older value", newStory("x", "", "y").add(a, 0, 1, set("x", OK)).add(a, 2, 3, delAt(20)).add(a, 4, 5, set("y", OK)).then(7, counted(2)).add(b, 8, 9, get("")).add(c, 8, 9, get("x")), "was shown by B and C"},
+		{"a WAIT counts two, and its own has it not", newStory("x").add(a, 0, 1, acknowledged("x")).then(3, counted(2)).add(a, 4, 5, get("")), "no value"},
+		{"a WAIT counts more than there are", newStory("x").add(a, 0, 1, set("x", OK)).then(3, counted(4)), "there are 3"},
+		{"KAFKA.SYNC passes over a write", newStory("x", "y").add(a, 0, 1, set("x", OK)).add(a, 1, 2, set("y", Pending)).add(b, 3, 4, synced(11)), "knows partition 1 up to 11"},
+		{"KAFKA.SYNC in vain", newStory("x").add(a, 0, 1, set("x", OK)).add(b, 3, 4, synced(11)).then(5, get("")), "no value"},
+		{"KAFKA.FRESH shows what is older", newStory("x").add(a, 0, 2, set("x", OK)).add(b, 10, 11, getFresh("", 7)), "promised"},
 		{"the log has another order than the clients", newStory("y", "x").add(a, 0, 1, set("x", OK)).add(a, 2, 3, set("y", OK)), "SET"},
 		{"a delete counts wrongly", newStory("x", "").add(a, 0, 1, set("x", OK)).add(a, 2, 3, del(0, OK)), "counting 0"},
 		{"a delete counts what was not there", newStory("").add(a, 2, 3, del(1, OK)), "counting 1"},
@@ -148,19 +183,19 @@ func TestCheck(t *testing.T) {
 			return s.add(b, 0, 1, set("x", Pending)).add(a, 2, 3, e).add(a, 4, 5, get(""))
 		}(), "no value"},
 	} {
-		t.Run(c.name, func(t *testing.T) {
-			for i := range c.story.events {
-				for j := range c.story.events[i] {
-					e := &c.story.events[i][j]
+		t.Run(one.name, func(t *testing.T) {
+			for i := range one.story.events {
+				for j := range one.story.events[i] {
+					e := &one.story.events[i][j]
 					e.Command = [...]string{"GET k", "SET k " + e.Value, "KAFKA.WAIT"}[e.Kind]
 				}
 			}
 			dir := t.TempDir()
-			v, err := check(c.story.events, c.story.log, dir, nil)
+			v, err := check(one.story.events, one.story.log, dir, nil)
 			if err != nil {
 				t.Fatal(err)
 			}
-			if c.found == "" {
+			if one.found == "" {
 				if len(v.Violations) > 0 || len(v.Undecided) > 0 {
 					t.Fatalf("found %+v", v)
 				}
@@ -169,8 +204,8 @@ func TestCheck(t *testing.T) {
 			if len(v.Violations) != 1 {
 				t.Fatalf("found %+v, want one violation", v)
 			}
-			if !strings.Contains(v.Violations[0].What, c.found) {
-				t.Errorf("the violation is described without %q:\n%s", c.found, v.Violations[0].What)
+			if !strings.Contains(v.Violations[0].What, one.found) {
+				t.Errorf("the violation is described without %q:\n%s", one.found, v.Violations[0].What)
 			}
 			if page, err := os.ReadFile(v.Violations[0].File); err != nil || !strings.Contains(string(page), "<svg") {
 				t.Errorf("the visualisation is %.100q, %v", page, err)

@@ -5,11 +5,9 @@ import (
 	"fmt"
 	"strings"
 	"time"
-
-	"github.com/yolean/kafka-cache/core/position"
 )
 
-// client runs steps against both instances and records what it sees. It is one goroutine's.
+// client runs steps against all instances and records what it sees. It is one goroutine's.
 type client struct {
 	id        int
 	began     time.Time
@@ -25,7 +23,7 @@ type client struct {
 type session struct {
 	*conn
 	acknowledged bool
-	writes       []int // the client's events that this connection wrote and that were acknowledged, since the last WAIT that was kept
+	writes       []int // the client's events that this connection wrote and that were acknowledged, since the last WAIT that counted all instances
 }
 
 func newClient(id int, began time.Time, instances []*instance) *client {
@@ -69,7 +67,7 @@ func (c *client) run(ctx context.Context, plan *Plan) {
 
 // do runs one step.
 func (c *client) do(st step) {
-	here, there := st.instance, (st.instance+1)%instances
+	here, there := st.instance, st.other
 	switch st.action {
 	case actGet:
 		c.send(here, c.get(st.key, none))
@@ -89,7 +87,13 @@ func (c *client) do(st step) {
 		c.send(here, c.del(st.key), c.lastWrite(nil), c.get(st.key, 0))
 	case actWaitGet:
 		if c.send(here, c.set(st.key)) {
-			c.send(here, c.waitWrites(here, st.wait), c.get(st.key, 0))
+			c.send(here, c.waitWrites(here, 1, st.wait), c.get(st.key, 0))
+		}
+	case actWaitPeersGet:
+		if c.send(here, c.set(st.key), c.waitWrites(here, st.count, st.wait), c.get(st.key, 1)) {
+			for i := range instances - 1 {
+				c.send((here+1+i)%instances, c.get(st.key, none))
+			}
 		}
 	case actTokenGet, actTokenDelGet:
 		write := c.kafkaSet(st.key)
@@ -116,6 +120,10 @@ func (c *client) do(st step) {
 		if c.send(here, c.get(st.key, none), c.position(&token)) && token != "" {
 			c.send(there, c.waitToken(token, st.wait), c.get(st.key, 0), c.get(st.others[0], 0), c.get(st.others[1], 0))
 		}
+	case actSyncGet:
+		c.send(here, c.sync(st.wait), c.get(st.key, 0), c.get(st.others[0], 0), c.get(st.others[1], 0))
+	case actFreshGet:
+		c.send(here, c.fresh(millis(st.fresh)), c.getFresh(st.key, st.fresh, 0), c.getFresh(st.others[0], st.fresh, 0), c.fresh("OFF"))
 	case actCut:
 		c.sendAndCut(here, c.set(st.key))
 	}
@@ -176,60 +184,6 @@ func written(e *Event, r reply) {
 		e.Partition, e.Offset = int32(r.items[0].n), r.items[1].n
 	}
 }
-
-// waitWrites is WAIT, about all that the connection has written.
-func (c *client) waitWrites(instance int, timeout time.Duration) command {
-	s := c.conns[instance]
-	writes := append([]int(nil), s.writes...)
-	return command{args: []string{"WAIT", "1", millis(timeout)}, after: none, event: Event{Kind: Reach, Writes: writes}, answer: func(e *Event, r reply) {
-		if r.n != 1 {
-			e.Writes = nil // it promises nothing
-		} else {
-			s.writes = s.writes[len(writes):]
-		}
-	}}
-}
-
-// waitToken is KAFKA.WAIT.
-func (c *client) waitToken(token string, timeout time.Duration) command {
-	return command{args: []string{"KAFKA.WAIT", token, millis(timeout)}, after: none, event: Event{Kind: Reach}, answer: func(e *Event, r reply) {
-		if r.n == 1 {
-			e.Covers = covers(token)
-		}
-	}}
-}
-
-// position is KAFKA.POSITION: the instance says what it has applied.
-func (c *client) position(token *string) command {
-	return command{args: []string{"KAFKA.POSITION"}, after: none, event: Event{Kind: Reach}, answer: func(e *Event, r reply) {
-		*token, e.Covers = r.text, covers(r.text)
-	}}
-}
-
-// lastWrite is KAFKA.LASTWRITE. It promises nothing about the instance, and tells the offset of a DEL before it.
-func (c *client) lastWrite(token *string) command {
-	return command{args: []string{"KAFKA.LASTWRITE"}, after: none, event: Event{Kind: Reach}, answer: func(e *Event, r reply) {
-		if token != nil {
-			*token = r.text
-		}
-		if before := &c.events[e.Seq-1]; before.Kind == Write && before.Deleted && before.Outcome == OK {
-			before.Covers = covers(r.text)
-		}
-	}}
-}
-
-func covers(token string) (all []Next) {
-	p, err := position.Parse(token)
-	if err != nil {
-		return nil
-	}
-	for _, o := range p.Offsets() {
-		all = append(all, Next{Partition: o.Partition, Offset: o.Next})
-	}
-	return all
-}
-
-func millis(d time.Duration) string { return fmt.Sprint(d.Milliseconds()) }
 
 func (c *client) now() time.Duration { return time.Since(c.began) }
 
@@ -297,6 +251,7 @@ func (c *client) send(instance int, commands ...command) bool {
 		}
 		if e.Kind == Write && (e.Outcome == OK || e.Outcome == Pending) {
 			s.writes = append(s.writes, e.Seq)
+			s.writes = s.writes[max(0, len(s.writes)-mostAwaited):]
 		}
 	}
 	if err != nil {

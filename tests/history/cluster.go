@@ -17,6 +17,7 @@ import (
 type cluster struct {
 	kafka   *kafkatest.Cluster
 	proxies [instances][]*proxy // by broker
+	fronts  [instances]*proxy   // of instances, for their peers: an address that stays, whatever port they listen on
 	client  *kgo.Client
 	admin   *kadm.Client
 }
@@ -28,6 +29,10 @@ func startCluster(ctx context.Context, brokers int) (*cluster, error) {
 		return nil, err
 	}
 	for i := range instances {
+		if c.fronts[i], err = newProxy(""); err != nil {
+			c.close()
+			return nil, err
+		}
 		for b := range brokers {
 			p, err := newProxy(targets[b*instances+i])
 			if err != nil {
@@ -78,6 +83,15 @@ func (c *cluster) bootstrap(instance int) string {
 	}
 	var addrs []string
 	for _, p := range c.proxies[instance] {
+		addrs = append(addrs, p.addr())
+	}
+	return strings.Join(addrs, ",")
+}
+
+// peers is the list of all instances for each other.
+func (c *cluster) peers() string {
+	var addrs []string
+	for _, p := range c.fronts {
 		addrs = append(addrs, p.addr())
 	}
 	return strings.Join(addrs, ",")
@@ -138,6 +152,11 @@ func (c *cluster) close() {
 	}
 	for _, proxies := range c.proxies {
 		for _, p := range proxies {
+			p.close()
+		}
+	}
+	for _, p := range c.fronts {
+		if p != nil {
 			p.close()
 		}
 	}

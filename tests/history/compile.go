@@ -63,13 +63,14 @@ type compiler struct {
 	writes  map[*Event]resolved
 	claims  map[string][]int // how many writes claim each version of a key
 	reaches map[int32]*[most]reaches
+	acks    map[int32]*acks
 	keys    map[string]*keyHistory
 }
 
 // compile makes the histories of all keys, in the order of their names.
 func compile(events [][]Event, log Log) []*keyHistory {
 	c := &compiler{log: log, events: events, byValue: map[string]map[string][]int{}, writes: map[*Event]resolved{}, claims: map[string][]int{},
-		reaches: map[int32]*[most]reaches{}, keys: map[string]*keyHistory{}}
+		reaches: map[int32]*[most]reaches{}, acks: map[int32]*acks{}, keys: map[string]*keyHistory{}}
 	for key, k := range log {
 		versions := map[string][]int{}
 		for i, r := range k.Records {
@@ -89,6 +90,7 @@ func compile(events [][]Event, log Log) []*keyHistory {
 			}
 		}
 	})
+	c.acknowledged()
 	c.each(func(e *Event) {
 		switch e.Kind {
 		case Write:
@@ -101,11 +103,14 @@ func compile(events [][]Event, log Log) []*keyHistory {
 				if c.reaches[n.Partition] == nil {
 					c.reaches[n.Partition] = new([most]reaches)
 				}
-				all := &c.reaches[n.Partition][e.Instance]
-				all.reach = append(all.reach, reach{call: e.Call, ret: e.Return, next: n.Offset, event: e})
+				for _, i := range e.on() {
+					all := &c.reaches[n.Partition][i]
+					all.reach = append(all.reach, reach{call: e.Call, ret: e.Return, next: n.Offset, event: e})
+				}
 			}
 		}
 	})
+	c.judgeWaits()
 	for _, of := range c.reaches {
 		for i := range of {
 			of[i].sort()
@@ -268,6 +273,11 @@ func (c *compiler) read(e *Event) {
 			}
 		}
 	}
+	if e.Fresh > 0 && k != nil {
+		if known, ok := c.acks[k.Partition].before(e.Call - e.Fresh); ok {
+			o.floor = max(o.floor, k.versions(known.next))
+		}
+	}
 	c.add(e, o, int64(e.Return))
 }
 
@@ -301,7 +311,7 @@ func (c *compiler) reached(h *keyHistory) {
 			}
 			recent = append(recent, known{r.ret, v})
 			h.ops = append(h.ops, porcupine.Operation{ClientId: r.event.Client, Call: int64(r.call), Return: int64(r.ret),
-				Input: &op{kind: opReach, instance: r.event.Instance, version: v, removed: none, event: r.event}})
+				Input: &op{kind: opReach, instance: i, version: v, removed: none, event: r.event}})
 			if sure == len(h.log.Records) {
 				break
 			}

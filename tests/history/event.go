@@ -9,7 +9,7 @@ import (
 // Kind is what a command did.
 type Kind uint8
 
-// The kinds of events. All that is told of a position (WAIT, KAFKA.WAIT, KAFKA.POSITION) is a Reach.
+// The kinds of events. All that is told of a position (WAIT, KAFKA.WAIT, KAFKA.SYNC, KAFKA.POSITION) is a Reach.
 const (
 	Read  Kind = iota // a key's value on an instance
 	Write             // a value for a key, or its tombstone
@@ -66,8 +66,25 @@ type Event struct {
 	// write it is the token that followed it, which hints at its offset.
 	Covers []Next
 	Writes []int
+	// Counted is how many instances a WAIT says have the Writes, its own first.
+	Counted int
+	// Sync is true of a KAFKA.SYNC: Covers is then where the log ended at some time after Call.
+	Sync bool
+	// Fresh is the age that KAFKA.FRESH allowed a read; 0: any.
+	Fresh time.Duration
 	// After is the client's event before this read in its pipeline whose promise it must show, or none.
 	After int
+}
+
+// on are the instances that have reached what the event is about.
+func (e *Event) on() (all []int) {
+	if e.Counted < instances {
+		return []int{e.Instance}
+	}
+	for i := range instances {
+		all = append(all, i)
+	}
+	return all
 }
 
 // String is the event as a report shows it.
@@ -83,5 +100,5 @@ func (e *Event) String() string {
 	return sb.String()
 }
 
-// instanceName is A, B, and C for the one that started from nothing in the end.
+// instanceName is A, B and C, and D for the one that started from nothing in the end.
 func instanceName(i int) string { return string(rune('A' + i)) }

@@ -59,24 +59,33 @@ func TestHistory(t *testing.T) {
 	if report.Faults[KillInstance] < 2 || report.Records < 500 {
 		t.Errorf("too little happened: %d kills, %d records", report.Faults[KillInstance], report.Records)
 	}
+	for _, name := range []string{"WAIT counting 2 ok", "WAIT counting 3 ok", "KAFKA.SYNC ok", "KAFKA.FRESH ok"} {
+		if report.Events[name] < 10 {
+			t.Errorf("too little was waited for: %s %d", name, report.Events[name])
+		}
+	}
 }
 
-// TestBrokenBuildIsFound runs a build that publishes positions before the commits that make them true.
+// TestBrokenBuildIsFound runs builds with one fault each: positions are published before the commits that make them true, or told to other
+// instances before they are reached.
 func TestBrokenBuildIsFound(t *testing.T) {
-	dir := workDir(t)
-	binary, err := Build(t.Context(), dir, false, BrokenTag)
+	binary, err := Build(t.Context(), workDir(t), false, BrokenTag)
 	if err != nil {
 		t.Fatal(err)
 	}
-	n := seed(t)
-	t.Logf("HISTORY_SEED=%d repeats the plan", n)
-	report, err := Run(t.Context(), Config{Seed: n, Brokers: 1, Duration: 4 * time.Second, Binary: binary, Broken: "publish-before-commit", Dir: dir, Logf: t.Logf})
-	if err != nil {
-		t.Fatal(err)
-	}
-	if len(report.Violations) == 0 {
-		t.Errorf("a broken build is not found:\n%v", report)
-	} else {
-		t.Logf("found, as it should be: %s", report.Violations[0].What)
+	for _, broken := range []string{"publish-before-commit", "confirm-ahead"} {
+		t.Run(broken, func(t *testing.T) {
+			n := seed(t)
+			t.Logf("HISTORY_SEED=%d repeats the plan", n)
+			report, err := Run(t.Context(), Config{Seed: n, Brokers: 1, Duration: 4 * time.Second, Binary: binary, Broken: broken, Dir: workDir(t), Logf: t.Logf})
+			if err != nil {
+				t.Fatal(err)
+			}
+			if len(report.Violations) == 0 {
+				t.Errorf("a broken build is not found:\n%v", report)
+			} else {
+				t.Logf("found, as it should be, with %d more: %s", len(report.Violations)-1+report.More, report.Violations[0].What)
+			}
+		})
 	}
 }

@@ -21,6 +21,7 @@ type instance struct {
 	binary  string
 	env     []string
 	args    []string
+	front   *proxy // for its peers; nil: it is none's
 	logFile *os.File
 
 	mu     sync.Mutex
@@ -107,6 +108,9 @@ func (in *instance) start(ctx context.Context, acknowledged bool) error {
 			proc.Kill()
 			return context.Cause(ctx)
 		}
+	}
+	if in.front != nil {
+		in.front.aim(l.resp)
 	}
 	in.mu.Lock()
 	in.life = l

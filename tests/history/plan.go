@@ -29,7 +29,7 @@ const (
 	livingKeys  = 4
 	onceEvery   = 6
 	partitions  = 4
-	instances   = 2
+	instances   = 3
 	valueLength = 8 // of what follows the client and the number in a value
 )
 
@@ -46,28 +46,34 @@ const (
 	actSetGet       // SET and GET in one pipeline
 	actDelGet       // DEL, KAFKA.LASTWRITE and GET in one pipeline
 	actWaitGet      // SET; then WAIT and GET in one pipeline
+	actWaitPeersGet // SET and WAIT for several instances in one pipeline; then GET on all the others
 	actTokenGet     // KAFKA.SET here; then KAFKA.WAIT and GET there, in one pipeline
 	actTokenDelGet  // the same of KAFKA.DEL
 	actLastWriteGet // SET and KAFKA.LASTWRITE here; then KAFKA.WAIT and GET there
 	actPosition     // GET and KAFKA.POSITION here; then KAFKA.WAIT there and GETs of several keys
+	actSyncGet      // KAFKA.SYNC, and GETs of several keys, in one pipeline
+	actFreshGet     // KAFKA.FRESH, GETs of several keys, and KAFKA.FRESH OFF, in one pipeline
 	actCut          // a write whose connection is closed before its answer
 	actions
 )
 
 // weights of the actions.
-var weights = [actions]int{actGet: 26, actMeta: 4, actSet: 12, actDel: 5, actKafkaSet: 4, actKafkaDel: 2, actSetGet: 8, actDelGet: 4, actWaitGet: 5,
-	actTokenGet: 10, actTokenDelGet: 4, actLastWriteGet: 5, actPosition: 5, actCut: 1}
+var weights = [actions]int{actGet: 26, actMeta: 4, actSet: 12, actDel: 5, actKafkaSet: 4, actKafkaDel: 2, actSetGet: 8, actDelGet: 4, actWaitGet: 5, actWaitPeersGet: 10,
+	actTokenGet: 10, actTokenDelGet: 4, actLastWriteGet: 5, actPosition: 5, actSyncGet: 5, actFreshGet: 5, actCut: 1}
 
 // writesValue are the actions that write a value.
-var writesValue = [actions]bool{actSet: true, actKafkaSet: true, actSetGet: true, actWaitGet: true, actTokenGet: true, actLastWriteGet: true, actCut: true}
+var writesValue = [actions]bool{actSet: true, actKafkaSet: true, actSetGet: true, actWaitGet: true, actWaitPeersGet: true, actTokenGet: true, actLastWriteGet: true, actCut: true}
 
 // step is one step of a client: what to do with a key, and with others where the action has several.
 type step struct {
 	action   action
-	instance int // the first; the other one is where a token is taken to
+	instance int // the first
+	other    int // where a token is taken to
+	count    int // of instances, of a WAIT for several
 	key      string
 	others   []string
 	wait     time.Duration // of a WAIT
+	fresh    time.Duration // of a KAFKA.FRESH
 	think    time.Duration // before it
 }
 
@@ -99,8 +105,11 @@ func (s *steps) next() step {
 		instance: s.rnd.IntN(instances),
 		key:      s.key(),
 		wait:     time.Duration(50+s.rnd.IntN(1950)) * time.Millisecond,
+		count:    2 + s.rnd.IntN(instances-1),
+		fresh:    time.Duration(100+s.rnd.IntN(1400)) * time.Millisecond,
 		think:    time.Duration(s.rnd.IntN(6000)) * time.Microsecond,
 	}
+	st.other = (st.instance + 1 + s.rnd.IntN(instances-1)) % instances
 	for range 2 {
 		st.others = append(st.others, s.key())
 	}
@@ -137,14 +146,15 @@ const (
 	PauseInstance                      // SIGSTOP for For
 	CutFromBrokers                     // its connections to the brokers are reset
 	IsolateInstance                    // it reaches no broker for For
-	CutClients                         // all its clients' connections are closed by it
+	CutClients                         // all its clients' connections are closed by it, its peers' among them
+	IsolateFromPeers                   // its peers do not reach it for For
 	PauseBroker                        // SIGSTOP for For
 	KillBroker                         // SIGKILL; it is started again on its data after For
 	faultKinds        = iota
-	lastInstanceFault = CutClients
+	lastInstanceFault = IsolateFromPeers
 )
 
-var faultNames = [faultKinds]string{"kill instance", "stop instance", "pause instance", "cut from brokers", "isolate instance", "cut clients", "pause broker", "kill broker"}
+var faultNames = [faultKinds]string{"kill instance", "stop instance", "pause instance", "cut from brokers", "isolate instance", "cut clients", "isolate from peers", "pause broker", "kill broker"}
 
 // String is the fault's name.
 func (k FaultKind) String() string { return faultNames[k] }
@@ -198,10 +208,10 @@ func (f *faults) millis(from, to int) time.Duration {
 
 // instance begins with a kill of each, so that a short run has them too.
 func (f *faults) instance() Fault {
-	kinds := []FaultKind{KillInstance, KillInstance, KillInstance, PauseInstance, PauseInstance, CutFromBrokers, IsolateInstance, CutClients, StopInstance}
+	kinds := []FaultKind{KillInstance, KillInstance, KillInstance, PauseInstance, PauseInstance, CutFromBrokers, IsolateInstance, CutClients, IsolateFromPeers, StopInstance}
 	r := Fault{Kind: kinds[f.rnd.IntN(len(kinds))], Target: f.rnd.IntN(instances), After: f.millis(300, 2000), Acknowledged: f.rnd.IntN(2) == 0}
 	if f.count < instances {
-		r.Kind, r.Target = KillInstance, (int(f.plan.seed)+f.count)&1
+		r.Kind, r.Target = KillInstance, int((f.plan.seed+uint64(f.count))%instances)
 	}
 	f.count++
 	switch r.Kind {
@@ -209,7 +219,7 @@ func (f *faults) instance() Fault {
 		r.For = f.millis(0, 800)
 	case PauseInstance:
 		r.For = f.millis(100, 1500)
-	case IsolateInstance:
+	case IsolateInstance, IsolateFromPeers:
 		r.For = f.millis(200, 3000)
 	}
 	return r

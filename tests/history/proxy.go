@@ -8,11 +8,11 @@ import (
 	"sync"
 )
 
-// proxy passes an instance's connections on to one listener of a broker, until they are cut.
+// proxy passes connections on to one listener, of a broker or of an instance, until they are cut.
 type proxy struct {
 	listener net.Listener
-	target   string
 	mu       sync.Mutex
+	target   string            // empty: nowhere
 	conns    map[net.Conn]bool // both sides of each
 	refusing bool
 	closed   bool
@@ -53,7 +53,13 @@ func (p *proxy) pass(c net.Conn) {
 		return
 	}
 	defer p.remove(c)
-	b, err := net.Dial("tcp", p.target)
+	p.mu.Lock()
+	target := p.target
+	p.mu.Unlock()
+	if target == "" {
+		return
+	}
+	b, err := net.Dial("tcp", target)
 	if err != nil || !p.add(b) {
 		return
 	}
@@ -69,6 +75,13 @@ func (p *proxy) pass(c net.Conn) {
 	copyTo(c, b)
 	<-both
 	<-both
+}
+
+// aim has new connections passed on to target.
+func (p *proxy) aim(target string) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.target = target
 }
 
 // add closes c where connections are refused.

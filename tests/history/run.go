@@ -76,7 +76,7 @@ func Run(ctx context.Context, cfg Config) (*Report, error) {
 		}
 	}()
 	for i := range instances {
-		if err := r.startInstance(ctx, i, i == 1, "--data-dir", filepath.Join(cfg.Dir, "data-"+instanceName(i))); err != nil {
+		if err := r.startInstance(ctx, i, i == 1, "--data-dir", filepath.Join(cfg.Dir, "data-"+instanceName(i)), "--peers", r.cluster.peers()); err != nil {
 			return nil, err
 		}
 	}
@@ -98,6 +98,9 @@ func Run(ctx context.Context, cfg Config) (*Report, error) {
 	for _, of := range events {
 		for i := range of {
 			name, _, _ := strings.Cut(of[i].Command, " ")
+			if of[i].Counted > 0 {
+				name += fmt.Sprintf(" counting %d", of[i].Counted)
+			}
 			report.Events[fmt.Sprintf("%s %v", name, of[i].Outcome)]++
 		}
 	}
@@ -124,6 +127,9 @@ func (r *run) startInstance(ctx context.Context, i int, acknowledged bool, args 
 		"--identity", "history." + instanceName(i), "--value-encoding", "utf-8", "--apply-timeout", "500ms"}, args...)...)
 	if err != nil {
 		return err
+	}
+	if i < instances {
+		in.front = r.cluster.fronts[i]
 	}
 	r.instances = append(r.instances, in)
 	if err := in.start(ctx, acknowledged); err != nil {
@@ -231,6 +237,10 @@ func (r *run) fault(ctx context.Context, f Fault) error {
 			for _, p := range r.cluster.proxies[f.Target] {
 				p.allow()
 			}
+		case IsolateFromPeers:
+			r.cluster.fronts[f.Target].cut(true)
+			sleep(ctx, f.For)
+			r.cluster.fronts[f.Target].allow()
 		case CutClients:
 			return r.cutClients(in)
 		}
@@ -292,7 +302,7 @@ func keysOf(events [][]Event) []string {
 	return slices.Sorted(maps.Keys(named))
 }
 
-// finish waits until all is well, starts an instance from nothing, and reads every key on all three after they have all that was
+// finish waits until all is well, starts an instance from nothing, and reads every key on all of them after they have all that was
 // written. What it did is one more client's history.
 func (r *run) finish(ctx context.Context, keys []string) ([]Event, error) {
 	for _, in := range r.instances {

@@ -32,7 +32,7 @@ func run(ctx context.Context) int {
 	flag.IntVar(&cfg.Brokers, "brokers", 3, "brokers, 1 to 3")
 	flag.DurationVar(&cfg.Duration, "duration", 10*time.Minute, "how long clients and faults go on")
 	flag.StringVar(&cfg.Binary, "binary", "", "a kafka-cache to run instead of one that is built from this tree")
-	flag.StringVar(&cfg.Broken, "broken", "", "build with the tag "+history.BrokenTag+" and this fault, which must be found: publish-before-commit, skip-tombstones or resume-ahead")
+	flag.StringVar(&cfg.Broken, "broken", "", "build with the tag "+history.BrokenTag+" and this fault, which must be found: publish-before-commit, skip-tombstones, resume-ahead or confirm-ahead")
 	race := flag.Bool("race", false, "build kafka-cache with the race detector")
 	out := flag.String("out", "", "directory for data, logs and visualisations; empty: one in build/history, removed where nothing was found")
 	flag.Parse()
