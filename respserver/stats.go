@@ -64,7 +64,7 @@ type collector struct {
 	connections, accepted, rejected, killed, clientsMax *prometheus.Desc
 	protocolErrors, acceptErrors, panics                *prometheus.Desc
 	input, output, buffers, hits, misses, denied        *prometheus.Desc
-	peers, peerAge, peerErrors                          *prometheus.Desc
+	peers, peersDropped, peerAge, peerErrors            *prometheus.Desc
 }
 
 // newMetrics registers the server's metrics; nil registers none.
@@ -96,6 +96,7 @@ func newMetrics(s *Server, r prometheus.Registerer) error {
 		misses:         desc("key_misses_total", "Keys that were read and had none."),
 		denied:         desc("resp_denied_total", "What users were denied: auth (a log-in that failed), command, key (a topic that the user may not access).", "reason"),
 		peers:          desc("peers_connected", "Other instances that are connected, which WAIT can count."),
+		peersDropped:   desc("peers_dropped", "Addresses of peers beyond the 1,024 that are asked, which WAIT cannot count."),
 		peerAge:        desc("peers_position_age_seconds", "Time since the connected peer that was silent for longest told its positions."),
 		peerErrors:     desc("peer_errors_total", "Connections to peers that failed or ended, by reason.", "reason"),
 	})
@@ -105,7 +106,7 @@ func newMetrics(s *Server, r prometheus.Registerer) error {
 func (m *collector) Describe(ch chan<- *prometheus.Desc) {
 	for _, d := range []*prometheus.Desc{m.duration, m.failed, m.refused, m.connections, m.accepted, m.rejected, m.killed, m.clientsMax, m.protocolErrors,
 		m.acceptErrors, m.panics, m.input, m.output, m.buffers, m.hits, m.misses, m.denied,
-		m.peers, m.peerAge, m.peerErrors} {
+		m.peers, m.peersDropped, m.peerAge, m.peerErrors} {
 		ch <- d
 	}
 }
@@ -154,11 +155,14 @@ func (m *collector) Collect(ch chan<- prometheus.Metric) {
 		return
 	}
 	oldest := 0.0
-	all := s.replicas()
-	for _, p := range all {
-		oldest = max(oldest, p.AgeSeconds)
+	report := s.peers.Report()
+	for _, p := range report.Addresses {
+		if p.State == peers.Connected {
+			oldest = max(oldest, p.AgeSeconds)
+		}
 	}
-	gauge(m.peers, int64(len(all)))
+	gauge(m.peers, int64(report.Connected))
+	gauge(m.peersDropped, int64(report.Dropped))
 	ch <- prometheus.MustNewConstMetric(m.peerAge, prometheus.GaugeValue, oldest)
 	failed := s.peers.Errors()
 	for _, reason := range peers.Reasons() {

@@ -4,16 +4,12 @@ import (
 	"bufio"
 	"context"
 	"crypto/tls"
-	"crypto/x509"
 	"errors"
 	"fmt"
 	"io"
 	"math/rand/v2"
 	"net"
-	"os"
-	"slices"
 	"strconv"
-	"strings"
 	"time"
 
 	"github.com/yolean/kafka-cache/core/position"
@@ -23,8 +19,8 @@ import (
 // peer is one address. Set.mu guards what is not said otherwise.
 type peer struct {
 	set              *Set
-	addr, serverName string // which do not change, nor does of
-	of               string // the name whose lookup gave it; empty: it is configured
+	addr, serverName string // which do not change, nor does named
+	named            bool   // a look-up gave it; otherwise it is configured
 	nudge            chan struct{}
 	stop             chan struct{} // closed when it is to be left
 	leaving          bool
@@ -113,15 +109,17 @@ func (p *peer) run(ctx context.Context) {
 			return
 		}
 		var refused *refusal
+		if time.Since(began) > backoffMax { // it was up: it may be back soon
+			backoff = backoffMin
+		}
 		wait := backoff/2 + rand.N(backoff)
 		if errors.As(err, &refused) {
 			wait = refused.again/2 + rand.N(refused.again)
-		} else if time.Since(began) > backoffMax {
-			backoff = backoffMin
 		}
 		backoff = min(2*backoff, backoffMax)
 		select {
 		case <-ctx.Done():
+		case <-p.nudge:
 		case <-time.After(wait):
 		}
 	}
@@ -132,6 +130,7 @@ func (p *peer) disconnected(err error, ended bool) (left bool) {
 	s := p.set
 	s.mu.Lock()
 	defer s.mu.Unlock()
+	was, instance := p.state, p.instance
 	state, reason, text := Unreachable, reasonOf(err), err.Error()
 	var refused *refusal
 	if errors.As(err, &refused) {
@@ -156,64 +155,18 @@ func (p *peer) disconnected(err error, ended bool) (left bool) {
 		p.problem, p.reason = "", ""
 	}
 	p.told, p.queues, p.pending = nil, nil, nil
-	return left
-}
-
-// Reasons why a peer cannot be asked.
-const (
-	reasonAuth     = "auth"
-	reasonTLS      = "tls"
-	reasonDNS      = "dns"
-	reasonCluster  = "cluster"
-	reasonConnect  = "connect"
-	reasonTimeout  = "timeout"
-	reasonProtocol = "protocol"
-	reasonRefused  = "refused"
-	reasonClosed   = "closed"
-	reasonConfig   = "configuration"
-)
-
-// Reasons are all of them, so that each can exist as 0.
-func Reasons() []string {
-	return []string{reasonAuth, reasonTLS, reasonDNS, reasonCluster, reasonConnect, reasonTimeout, reasonProtocol, reasonRefused, reasonClosed, reasonConfig}
-}
-
-type stage struct {
-	reason string
-	err    error
-}
-
-func (e *stage) Error() string { return e.err.Error() }
-func (e *stage) Unwrap() error { return e.err }
-
-func reasonOf(err error) string {
-	var (
-		at      *stage
-		said    replyError
-		dns     *net.DNSError
-		unknown x509.UnknownAuthorityError
-		host    x509.HostnameError
-		netErr  net.Error
-	)
-	switch {
-	case errors.As(err, &said):
-		word, _, _ := strings.Cut(string(said), " ")
-		if slices.Contains([]string{"NOAUTH", "WRONGPASS", "NOPERM"}, word) || strings.Contains(string(said), "AUTH ") {
-			return reasonAuth
-		}
-		return reasonRefused
-	case errors.As(err, &dns):
-		return reasonDNS
-	case errors.As(err, &at):
-		return at.reason
-	case errors.As(err, &unknown), errors.As(err, &host):
-		return reasonTLS
-	case errors.Is(err, errReply):
-		return reasonProtocol
-	case errors.As(err, &netErr) && netErr.Timeout(), errors.Is(err, os.ErrDeadlineExceeded):
-		return reasonTimeout
+	select {
+	case <-p.nudge: // of a wait that found it connected: it is no reason to hurry back
+	default:
 	}
-	return reasonClosed
+	if was == Connected { // another address of it was left aside
+		for _, other := range s.peers {
+			if other.state == Duplicate && other.instance == instance {
+				other.hurry()
+			}
+		}
+	}
+	return left
 }
 
 // dial connects, and speaks TLS where that is configured.
@@ -299,7 +252,7 @@ func (p *peer) converse(ctx context.Context, conn net.Conn, r reader) error {
 		failed <- func() error {
 			quiet, eager := 0, 0 // under way, in this order
 			ask := func(hurried bool) error {
-				_ = conn.SetDeadline(time.Now().Add(3 * s.cfg.Heartbeat))
+				_ = conn.SetWriteDeadline(time.Now().Add(3 * s.cfg.Heartbeat))
 				if hurried {
 					eager++
 				} else {
@@ -346,7 +299,8 @@ func (p *peer) converse(ctx context.Context, conn net.Conn, r reader) error {
 	}()
 	err := func() error {
 		for first := true; ; first = false {
-			a, err := r.applied()
+			_ = conn.SetReadDeadline(time.Now().Add(3 * s.cfg.Heartbeat)) // there is a question under way, and a quiet one is answered in one
+			a, err := r.applied(s.cfg.Topics)
 			if err != nil {
 				return err
 			}
@@ -409,9 +363,6 @@ func (p *peer) heard(a applied, first bool) error {
 	p.instance, p.identity, p.toldAt = a.instance, a.identity, time.Now()
 	anew := false
 	for i, t := range a.topics {
-		if !slices.Contains(s.cfg.Topics, t.name) {
-			continue
-		}
 		at := parsed[i]
 		if !t.serving {
 			at = position.Position{}

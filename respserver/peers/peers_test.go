@@ -206,6 +206,7 @@ func TestHostilePeers(t *testing.T) {
 		"token":          {ok("*5\r\n:1\r\n" + bulk("x") + bulk("x") + bulk("c") + "*1\r\n*4\r\n" + bulk("a") + ":1\r\n:1\r\n" + bulk("nonsense")), reasonProtocol, Unreachable},
 		"backwards":      {ok(tell("x", "c", 1, 1, at(9)) + tell("x", "c", 1, 1, at(3))), reasonProtocol, Unreachable},
 		"not asked":      {ok(strings.Repeat(tell("x", "c", 1, 1, at(9)), 1000)), reasonProtocol, Unreachable},
+		"a topic twice":  {ok("*5\r\n:1\r\n" + bulk("x") + bulk("x") + bulk("c") + "*2\r\n" + strings.Repeat("*4\r\n"+bulk("a")+":1\r\n:1\r\n"+bulk(at(9).String()), 2)), reasonProtocol, Unreachable},
 		"changing":       {ok(tell("x", "c", 1, 1, at(9)) + tell("y", "c", 1, 1, at(9))), reasonProtocol, Unreachable},
 		"other cluster":  {ok(tell("x", "d", 1, 1, at(9))), reasonCluster, Unreachable},
 		"itself":         {ok(tell("me", "c", 1, 1, at(9))), "", Self},
@@ -246,28 +247,78 @@ func TestOneInstanceAtTwoAddressesIsCountedOnce(t *testing.T) {
 	}
 }
 
-func TestNamesAreLookedUpAgain(t *testing.T) {
-	addr := fake(t, honest("other", "c", func() (int, int, position.Position) { return 1, 1, at(7) }))
-	_, port, _ := net.SplitHostPort(addr)
-	var mode atomic.Int32
-	s := run(t, func(c *Config) {
-		c.Lookup = func(context.Context, string) ([]string, error) {
-			switch mode.Load() {
-			case 0:
-				return nil, &net.DNSError{Err: "no such host", IsNotFound: true}
-			case 1:
-				return []string{"127.0.0.1"}, nil
+// A peer that falls silent is told to be unreachable three heartbeats after it last said anything, also where waits have it asked meanwhile.
+func TestASilentPeerIsLeftInTime(t *testing.T) {
+	var silent atomic.Bool
+	addr := fake(t, func(w io.Writer, r *bufio.Reader) {
+		for q := question(r); q != ""; q = question(r) {
+			switch {
+			case silent.Load():
+			case strings.HasPrefix(q, "KAFKA.APPLIED"):
+				time.Sleep(2 * time.Millisecond)
+				_, _ = io.WriteString(w, tell("other", "c", 1, 1, at(7)))
+			default:
+				_, _ = io.WriteString(w, "+OK\r\n")
 			}
-			return nil, &net.DNSError{Err: "server misbehaving", IsTemporary: true}
 		}
-	}, "dns:pods:"+port)
-	eventually(t, "the failed look-up is told", func() bool { return len(s.Report().Lookups) == 1 })
-	mode.Store(1)
+	})
+	const heartbeat = 300 * time.Millisecond
+	s := run(t, func(c *Config) { c.Heartbeat = heartbeat }, addr)
 	eventually(t, "it is connected", func() bool { return s.Report().Connected == 1 })
-	mode.Store(2)
-	eventually(t, "the failed look-up is told", func() bool { return len(s.Report().Lookups) == 1 })
-	if s.Report().Connected != 1 {
-		t.Error("a failed look-up ended a connection")
+	silent.Store(true)
+	began := time.Now()
+	for s.Report().Connected == 1 { // late, and then all the time, somebody comes to wait
+		if time.Since(began) > 2*heartbeat {
+			s.Wait([]position.Position{at(100)}, func() {}).Cancel()
+		}
+		time.Sleep(time.Millisecond)
+		if time.Since(began) > 4*heartbeat {
+			t.Fatalf("it counts as connected after %v of silence", time.Since(began))
+		}
+	}
+	if p := s.Report().Addresses[0]; p.Reason != reasonTimeout {
+		t.Errorf("the reason is %q: %s", p.Reason, p.Error)
+	}
+}
+
+// Where one of an instance's two addresses fails, the other takes its place before it would have been asked again.
+func TestADuplicateTakesOver(t *testing.T) {
+	var dead [2]atomic.Bool
+	var open [2]atomic.Pointer[net.Conn]
+	addrs := make([]string, 2)
+	for i := range addrs {
+		answer := honest("other", "c", func() (int, int, position.Position) { return 1, 1, at(7) })
+		addrs[i] = fake(t, func(w io.Writer, r *bufio.Reader) {
+			if dead[i].Load() {
+				return
+			}
+			c := w.(net.Conn)
+			open[i].Store(&c)
+			answer(w, r)
+		})
+	}
+	s := run(t, nil, addrs...)
+	state := func(addr string) string {
+		for _, p := range s.Report().Addresses {
+			if p.Addr == addr {
+				return p.State
+			}
+		}
+		return ""
+	}
+	eventually(t, "one is connected and one a duplicate", func() bool {
+		return state(addrs[0]) == Connected && state(addrs[1]) == Duplicate || state(addrs[1]) == Connected && state(addrs[0]) == Duplicate
+	})
+	first := 0
+	if state(addrs[1]) == Connected {
+		first = 1
+	}
+	dead[first].Store(true)
+	_ = (*open[first].Load()).Close()
+	began := time.Now()
+	eventually(t, "the other is connected", func() bool { return state(addrs[1-first]) == Connected })
+	if took := time.Since(began); took > backoffMax/2 {
+		t.Errorf("that took %v", took)
 	}
 }
 
@@ -318,6 +369,6 @@ func FuzzReply(f *testing.F) {
 	f.Add(tell("x", "c", 1, 1, at(9)))
 	f.Add("*5\r\n:1\r\n$-1\r\n")
 	f.Fuzz(func(_ *testing.T, s string) {
-		_, _ = reader{bufio.NewReader(strings.NewReader(s))}.applied() // must not panic, nor grow beyond what came
+		_, _ = reader{bufio.NewReader(strings.NewReader(s))}.applied([]string{"a"}) // must not panic, nor grow beyond what came
 	})
 }

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"slices"
 	"strconv"
 	"strings"
 )
@@ -13,7 +14,7 @@ import (
 const (
 	maxLine   = 1 << 10
 	maxName   = 512     // of an instance, a cluster, a topic
-	maxToken  = 2 << 20 // 65,536 partitions
+	maxToken  = 2 << 20 // 65,536 partitions; of topics that this instance has not, nothing is kept
 	maxTopics = 4096
 )
 
@@ -80,20 +81,33 @@ func (r reader) number(kind byte, least, most int64) (int64, error) {
 }
 
 func (r reader) bulk(most int64) (string, error) {
-	n, err := r.number('$', 0, most)
-	if err != nil {
-		return "", err
-	}
 	// What is announced is not believed: the buffer grows as bytes come.
 	var b strings.Builder
-	if _, err := io.CopyN(&b, r.Reader, n+2); err != nil {
+	if err := r.copyBulk(&b, most); err != nil {
 		return "", err
 	}
-	s := b.String()
-	if s[n:] != "\r\n" {
-		return "", fmt.Errorf("%w: a string does not end where it said", errReply)
+	return b.String(), nil
+}
+
+// skip reads a bulk and keeps nothing of it.
+func (r reader) skip(most int64) error { return r.copyBulk(io.Discard, most) }
+
+func (r reader) copyBulk(to io.Writer, most int64) error {
+	n, err := r.number('$', 0, most)
+	if err != nil {
+		return err
 	}
-	return s[:n], nil
+	if _, err := io.CopyN(to, r.Reader, n); err != nil {
+		return err
+	}
+	var end [2]byte
+	if _, err := io.ReadFull(r.Reader, end[:]); err != nil {
+		return err
+	}
+	if end != [2]byte{'\r', '\n'} {
+		return fmt.Errorf("%w: a string does not end where it said", errReply)
+	}
+	return nil
 }
 
 // status is a reply that is one line.
@@ -105,8 +119,8 @@ func (r reader) status() error {
 	return err
 }
 
-// applied reads an answer to KAFKA.APPLIED.
-func (r reader) applied() (a applied, err error) {
+// applied reads an answer to KAFKA.APPLIED, and of it what is about these topics.
+func (r reader) applied(topics []string) (a applied, err error) {
 	if _, err := r.number('*', 5, 5); err != nil {
 		return a, err
 	}
@@ -137,6 +151,15 @@ func (r reader) applied() (a applied, err error) {
 		t.serving = serving == 1
 		if t.turn, err = r.number(':', 0, 1<<62); err != nil {
 			return a, err
+		}
+		if !slices.Contains(topics, t.name) {
+			if err := r.skip(maxToken); err != nil {
+				return a, err
+			}
+			continue
+		}
+		if slices.ContainsFunc(a.topics, func(before appliedTopic) bool { return before.name == t.name }) {
+			return a, fmt.Errorf("%w: it names topic %.64q twice", errReply, t.name)
 		}
 		if t.token, err = r.bulk(maxToken); err != nil {
 			return a, err

@@ -3,7 +3,6 @@ package peers
 import (
 	"cmp"
 	"context"
-	"errors"
 	"fmt"
 	"maps"
 	"math/rand/v2"
@@ -21,30 +20,33 @@ type Lookup func(ctx context.Context, host string) ([]string, error)
 // Set is the other instances. Make one with [New]; its methods may be called from any goroutine.
 type Set struct {
 	cfg     Config
-	names   []source // that are looked up
+	names   []name // that are looked up
 	fixed   []source
 	running sync.WaitGroup
 
 	mu      sync.Mutex
 	peers   map[string]*peer // by address
 	waits   map[*Wait]struct{}
-	lookups map[string]string // what is wrong with a name, by Config's text
+	dropped int               // addresses beyond the most that are asked
 	errors  map[string]uint64 // connections that failed or ended, by reason
 }
 
 // New checks the configuration. It starts nothing.
 func New(c Config) (*Set, error) {
-	s := &Set{cfg: c.withDefaults(), peers: map[string]*peer{}, waits: map[*Wait]struct{}{}, lookups: map[string]string{}, errors: map[string]uint64{}}
+	s := &Set{cfg: c.withDefaults(), peers: map[string]*peer{}, waits: map[*Wait]struct{}{}, errors: map[string]uint64{}}
 	for _, text := range c.Addrs {
 		a, dns, err := parseAddr(text)
 		switch {
 		case err != nil:
 			return nil, fmt.Errorf("peers: %w", err)
 		case dns:
-			s.names = append(s.names, a)
+			s.names = append(s.names, name{source: a})
 		default:
 			s.fixed = append(s.fixed, a)
 		}
+	}
+	if len(s.fixed) > maxPeers {
+		return nil, fmt.Errorf("peers: %d addresses, and at most %d can be asked", len(s.fixed), maxPeers)
 	}
 	return s, nil
 }
@@ -52,9 +54,11 @@ func New(c Config) (*Set, error) {
 // Run keeps connections to all peers until ctx ends, and returns when all have ended.
 func (s *Set) Run(ctx context.Context) error {
 	defer s.running.Wait()
+	s.mu.Lock()
 	for _, a := range s.fixed {
-		s.add(ctx, net.JoinHostPort(a.host, a.port), a.host)
+		s.addLocked(ctx, net.JoinHostPort(a.host, a.port), a.host, false)
 	}
+	s.mu.Unlock()
 	tick := time.NewTimer(0)
 	defer tick.Stop()
 	for {
@@ -66,64 +70,6 @@ func (s *Set) Run(ctx context.Context) error {
 		s.resolve(ctx)
 		tick.Reset(s.cfg.Refresh*3/4 + rand.N(s.cfg.Refresh/2))
 	}
-}
-
-// resolve looks names up. Where that fails the addresses that were known stay; one that has gone is left when its connection ends.
-func (s *Set) resolve(ctx context.Context) {
-	for _, name := range s.names {
-		within, cancel := context.WithTimeout(ctx, s.cfg.Refresh)
-		hosts, err := s.cfg.Lookup(within, name.host)
-		cancel()
-		var dns *net.DNSError
-		if errors.As(err, &dns) && dns.IsNotFound {
-			hosts = nil // a headless Service without pods
-		}
-		why := ""
-		if err != nil {
-			why = err.Error()
-		}
-		s.mu.Lock()
-		if s.lookups[name.text] != why && why != "" {
-			s.cfg.Logger.Warn("look up peers", "name", name.text, "error", why)
-		}
-		s.lookups[name.text] = why
-		s.mu.Unlock()
-		if err != nil && hosts == nil && (dns == nil || !dns.IsNotFound) {
-			continue
-		}
-		now := map[string]bool{}
-		for _, h := range hosts {
-			now[net.JoinHostPort(h, name.port)] = true
-		}
-		for addr := range now {
-			s.add(ctx, addr, name.host)
-		}
-		s.mu.Lock()
-		for addr, p := range s.peers {
-			if p.of == name.text {
-				p.setLeaving(!now[addr])
-			}
-		}
-		s.mu.Unlock()
-	}
-}
-
-// add begins with an address, where it is not known.
-func (s *Set) add(ctx context.Context, addr, serverName string) {
-	of := ""
-	for _, n := range s.names {
-		if n.host == serverName {
-			of = n.text
-		}
-	}
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	if p := s.peers[addr]; p != nil || len(s.peers) >= maxPeers || ctx.Err() != nil {
-		return
-	}
-	p := &peer{set: s, addr: addr, serverName: serverName, of: of, state: Connecting, since: time.Now(), nudge: make(chan struct{}, 1), stop: make(chan struct{})}
-	s.peers[addr] = p
-	s.running.Go(func() { p.run(ctx) })
 }
 
 // States of a peer.
@@ -153,19 +99,21 @@ type Status struct {
 
 // Report is what the status page shows of peers.
 type Report struct {
-	Connected int               `json:"connected"`
-	Addresses []Status          `json:"addresses"`
-	Lookups   map[string]string `json:"lookups,omitempty"` // what is wrong with names, by name
+	Connected int      `json:"connected"`
+	Addresses []Status `json:"addresses"`
+	// Dropped is how many addresses names have beyond the 1,024 that are asked.
+	Dropped int               `json:"dropped,omitempty"`
+	Lookups map[string]string `json:"lookups,omitempty"` // what is wrong with names, by name
 }
 
 // Report is what is known of all peers, by address.
 func (s *Set) Report() Report {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	r := Report{Addresses: []Status{}, Lookups: map[string]string{}}
-	for name, why := range s.lookups {
-		if why != "" {
-			r.Lookups[name] = why
+	r := Report{Addresses: []Status{}, Dropped: s.dropped, Lookups: map[string]string{}}
+	for i := range s.names {
+		if why := s.names[i].problem; why != "" {
+			r.Lookups[s.names[i].text] = why
 		}
 	}
 	for _, p := range s.peers {
