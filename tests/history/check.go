@@ -46,8 +46,8 @@ const (
 )
 
 // check has porcupine look at every key. Visualisations of violations go to dir; annotations are drawn beside them.
-func check(events [][]Event, log Log, dir string, annotations []porcupine.Annotation) (*Verdict, error) {
-	histories := compile(events, log)
+func check(events [][]Event, log Log, deposed []span, dir string, annotations []porcupine.Annotation) (*Verdict, error) {
+	histories := compile(events, log, deposed)
 	v := &Verdict{Keys: len(histories)}
 	results := make([]porcupine.CheckResult, len(histories))
 	var wg sync.WaitGroup

@@ -9,8 +9,9 @@ import (
 
 // story is a history of one client an event, made by hand. Times are in milliseconds.
 type story struct {
-	log    Log
-	events [][]Event
+	log     Log
+	events  [][]Event
+	deposed []span
 }
 
 func newStory(records ...string) *story {
@@ -140,6 +141,11 @@ func TestCheck(t *testing.T) {
 		{"KAFKA.SYNC", newStory("x", "y").add(a, 0, 1, set("x", OK)).add(a, 2, 9, set("y", OK)).add(b, 3, 4, synced(11)).then(5, get("x")), ""},
 		{"KAFKA.FRESH", newStory("x").add(a, 0, 2, set("x", OK)).add(b, 9, 10, getFresh("", 7)).add(b, 11, 12, getFresh("x", 7)), ""},
 		{"KAFKA.FRESH before there was anything", newStory("x").add(b, 0, 1, getFresh("", 7)).add(a, 1, 2, set("x", OK)), ""},
+		{"KAFKA.SYNC and KAFKA.FRESH of a leader that does not know that it is none", func() *story {
+			s := newStory("x", "y").add(a, 0, 1, set("x", OK)).add(a, 2, 3, set("y", OK)).add(b, 5, 6, synced(11)).add(b, 12, 14, getFresh("x", 5))
+			s.deposed = []span{{1 * time.Millisecond, 13 * time.Millisecond}}
+			return s
+		}(), ""},
 		{"a read that was refused", newStory("x").add(a, 0, 1, set("x", OK)).add(a, 2, 3, outcome(get(""), Refused)), ""},
 
 		{"an acknowledged write is lost", newStory().add(a, 0, 1, set("x", OK)), "acknowledged, and is not in the log"},
@@ -191,7 +197,7 @@ func TestCheck(t *testing.T) {
 				}
 			}
 			dir := t.TempDir()
-			v, err := check(one.story.events, one.story.log, dir, nil)
+			v, err := check(one.story.events, one.story.log, one.story.deposed, dir, nil)
 			if err != nil {
 				t.Fatal(err)
 			}

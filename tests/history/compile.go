@@ -64,13 +64,14 @@ type compiler struct {
 	claims  map[string][]int // how many writes claim each version of a key
 	reaches map[int32]*[most]reaches
 	acks    map[int32]*acks
+	deposed []span
 	keys    map[string]*keyHistory
 }
 
 // compile makes the histories of all keys, in the order of their names.
-func compile(events [][]Event, log Log) []*keyHistory {
+func compile(events [][]Event, log Log, deposed []span) []*keyHistory {
 	c := &compiler{log: log, events: events, byValue: map[string]map[string][]int{}, writes: map[*Event]resolved{}, claims: map[string][]int{},
-		reaches: map[int32]*[most]reaches{}, acks: map[int32]*acks{}, keys: map[string]*keyHistory{}}
+		reaches: map[int32]*[most]reaches{}, acks: map[int32]*acks{}, deposed: deposed, keys: map[string]*keyHistory{}}
 	for key, k := range log {
 		versions := map[string][]int{}
 		for i, r := range k.Records {
@@ -273,7 +274,7 @@ func (c *compiler) read(e *Event) {
 			}
 		}
 	}
-	if e.Fresh > 0 && k != nil {
+	if e.Fresh > 0 && k != nil && !c.deceived(e) {
 		if known, ok := c.acks[k.Partition].before(e.Call - e.Fresh); ok {
 			o.floor = max(o.floor, k.versions(known.next))
 		}

@@ -57,12 +57,24 @@ func (c *compiler) acknowledged() {
 	}
 }
 
+// span is a time, from the run's beginning.
+type span struct{ from, to time.Duration }
+
+// deposedFor is how long a broker that was paused may take until it knows that it leads nothing any more.
+const deposedFor = 2 * time.Second
+
+// deceived reports whether where the log ends may have been told by a broker that did not know yet that another one leads.
+func (c *compiler) deceived(e *Event) bool {
+	return slices.ContainsFunc(c.deposed, func(s span) bool { return e.Return >= s.from && e.Call-e.Fresh <= s.to })
+}
+
 // judgeWaits makes impossible what no order of one key's operations shows to be wrong.
 func (c *compiler) judgeWaits() {
 	shown := c.shownBy()
 	c.each(func(e *Event) {
 		switch {
 		case e.Outcome != OK:
+		case e.Sync && c.deceived(e): // the position that it tells is held to as every other
 		case e.Sync:
 			c.judgeSync(e)
 		case e.Counted > 1:

@@ -51,6 +51,7 @@ type run struct {
 
 	mu          sync.Mutex
 	annotations []porcupine.Annotation
+	deposed     []span
 	faults      map[FaultKind]int
 	troubles    []string
 }
@@ -108,7 +109,7 @@ func Run(ctx context.Context, cfg Config) (*Report, error) {
 		report.Records += len(k.Records)
 	}
 	checked := time.Now()
-	verdict, err := check(events, log, cfg.Dir, r.annotations)
+	verdict, err := check(events, log, r.deposed, cfg.Dir, r.annotations)
 	if err != nil {
 		return nil, err
 	}
@@ -185,6 +186,9 @@ func (r *run) faultsOf(ctx context.Context, list *faults) {
 		tag := "brokers"
 		if f.Kind <= lastInstanceFault {
 			tag = "instance " + instanceName(f.Target)
+		}
+		if f.Kind == PauseBroker && r.Brokers > 1 {
+			r.deposed = append(r.deposed, span{from, to + deposedFor})
 		}
 		r.annotations = append(r.annotations, porcupine.Annotation{Tag: tag, Start: int64(from), End: int64(to), Description: f.Kind.String(), Details: f.String()})
 		r.mu.Unlock()
