@@ -44,6 +44,7 @@ func reasonOf(err error) string {
 		unknown x509.UnknownAuthorityError
 		host    x509.HostnameError
 		netErr  net.Error
+		op      *net.OpError
 	)
 	switch {
 	case errors.As(err, &said):
@@ -56,7 +57,7 @@ func reasonOf(err error) string {
 		return reasonDNS
 	case errors.As(err, &at):
 		return at.reason
-	case errors.As(err, &unknown), errors.As(err, &host):
+	case errors.As(err, &unknown), errors.As(err, &host), errors.As(err, &op) && op.Op == "remote error": // a TLS alert, which may come after the handshake
 		return reasonTLS
 	case errors.Is(err, errReply):
 		return reasonProtocol

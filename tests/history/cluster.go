@@ -3,7 +3,6 @@ package history
 import (
 	"context"
 	"fmt"
-	"net"
 	"strings"
 	"time"
 
@@ -24,7 +23,7 @@ type cluster struct {
 
 func startCluster(ctx context.Context, brokers int) (*cluster, error) {
 	c := &cluster{}
-	targets, err := freeAddrs(brokers * instances)
+	targets, err := kafkatest.FreeAddrs(brokers * instances)
 	if err != nil {
 		return nil, err
 	}
@@ -61,19 +60,6 @@ func startCluster(ctx context.Context, brokers int) (*cluster, error) {
 	}
 	c.admin = kadm.NewClient(c.client)
 	return c, nil
-}
-
-// freeAddrs finds ports on loopback that nothing listens on, for listeners that a broker opens soon.
-func freeAddrs(n int) (addrs []string, err error) {
-	for range n {
-		l, err := net.Listen("tcp", "127.0.0.1:0")
-		if err != nil {
-			return nil, fmt.Errorf("find a free port: %w", err)
-		}
-		defer l.Close() // all at once, so that no two are the same
-		addrs = append(addrs, l.Addr().String())
-	}
-	return addrs, nil
 }
 
 // bootstrap is the bootstrap list of an instance; one that has no proxies reaches the brokers directly.

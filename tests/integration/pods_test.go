@@ -1,7 +1,6 @@
 package integration
 
 import (
-	"net"
 	"strings"
 	"syscall"
 	"testing"
@@ -18,18 +17,7 @@ import (
 func TestWaitAcrossInstances(t *testing.T) {
 	c := kafkatest.Shared(t)
 	topic := c.NewTopic(t, 3, nil)
-	addrs := make([]string, 3)
-	for i := range addrs {
-		l, err := net.Listen("tcp", "127.0.0.1:0")
-		if err != nil {
-			t.Fatal(err)
-		}
-		addrs[i] = l.Addr().String()
-		defer l.Close()
-		if err := l.Close(); err != nil {
-			t.Fatal(err)
-		}
-	}
+	addrs := freeAddrs(t, 3)
 	run := func(i int) *daemontest.Daemon {
 		d := serve(t, c, topic, "--identity", "test."+topic+"."+string(rune('0'+i)), "--resp-addr", addrs[i], "--read-only=false", "--peers", strings.Join(addrs, ","))
 		d.WaitReady()
@@ -73,8 +61,15 @@ func TestWaitAcrossInstances(t *testing.T) {
 	if err := syscall.Kill(pods[1].PID(), syscall.SIGSTOP); err != nil {
 		t.Fatal(err)
 	}
+	stopped := time.Now()
 	write("stopped", 3, 200*time.Millisecond, 2, pods[0], pods[2])
+	if took := time.Since(stopped); took > 2*time.Second {
+		t.Errorf("WAIT for 200 ms while a peer is stopped took %v", took)
+	}
 	peers(pods[0], 1) // it has not answered for long
+	if took := time.Since(stopped); took < 2*time.Second || took > 5*time.Second {
+		t.Errorf("a peer that is stopped is left after %v, and not after 3 s", took)
+	}
 	if err := syscall.Kill(pods[1].PID(), syscall.SIGCONT); err != nil {
 		t.Fatal(err)
 	}

@@ -18,6 +18,17 @@ var ports struct {
 	taken map[int]bool
 }
 
+// FreeAddrs finds addresses on loopback for servers that keep theirs across restarts: nothing listens there, the system does not give them to
+// outgoing connections, and this process has not handed them out before.
+func FreeAddrs(n int) ([]string, error) {
+	found, err := freePorts(n)
+	addrs := make([]string, len(found))
+	for i, p := range found {
+		addrs[i] = fmt.Sprintf("127.0.0.1:%d", p)
+	}
+	return addrs, err
+}
+
 // freePorts finds n ports on loopback that nothing listens on and that this
 // process has not handed out before.
 func freePorts(n int) ([]int, error) {
