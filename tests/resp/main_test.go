@@ -42,7 +42,13 @@ type fixture struct {
 // start waits for the three topics, and not for more, which follow them.
 func start(t testing.TB, change func(*respserver.Config), more ...cache.TopicConfig) *fixture {
 	t.Helper()
-	cluster, err := kfake.NewCluster(kfake.NumBrokers(1), kfake.SeedTopics(3, "a"), kfake.SeedTopics(1, "b", "c"))
+	return startOn(t, "kfake", change, more...)
+}
+
+// startOn is start on a cluster of that id.
+func startOn(t testing.TB, id string, change func(*respserver.Config), more ...cache.TopicConfig) *fixture {
+	t.Helper()
+	cluster, err := kfake.NewCluster(kfake.ClusterID(id), kfake.NumBrokers(1), kfake.SeedTopics(3, "a"), kfake.SeedTopics(1, "b", "c"))
 	if err != nil {
 		t.Fatal(err)
 	}

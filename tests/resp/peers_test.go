@@ -123,6 +123,101 @@ func TestWaitCountsPeers(t *testing.T) {
 	c.ask(":2\r\n", "WAIT", "3", "100")
 }
 
+// INFO, ROLE, WAIT and the status say the same of peers, in each state.
+func TestInfoAndRoleAgree(t *testing.T) {
+	all := pods(t, 3, nil)
+	c := all[0].dial()
+	agree := func(n int) {
+		t.Helper()
+		var info, role string
+		eventually(t, "what peers have told is as far as this instance is", func() bool {
+			info, role = c.call("INFO", "replication"), c.call("ROLE")
+			return strings.Count(info, ",offset="+masterOffset(info)+",") == n
+		})
+		want := fmt.Sprintf("*3\r\n$6\r\nmaster\r\n:%s\r\n*%d\r\n", masterOffset(info), n)
+		connected := 0
+		for _, p := range all[0].srv.Peers().Addresses {
+			if p.State != peers.Connected {
+				continue
+			}
+			host, port, _ := net.SplitHostPort(p.Addr)
+			if line := fmt.Sprintf("slave%d:ip=%s,port=%s,state=online,offset=%s,lag=", connected, host, port, masterOffset(info)); !strings.Contains(info, line) {
+				t.Errorf("INFO lacks %q: %q", line, info)
+			}
+			want += fmt.Sprintf("*3\r\n$%d\r\n%s\r\n$%d\r\n%s\r\n$%d\r\n%s\r\n", len(host), host, len(port), port, len(masterOffset(info)), masterOffset(info))
+			connected++
+		}
+		if role != want {
+			t.Errorf("ROLE answers %q, want %q", role, want)
+		}
+		if connected != n || !strings.Contains(info, fmt.Sprintf("\r\nconnected_slaves:%d\r\n", n)) || strings.Contains(info, fmt.Sprintf("slave%d:", n)) {
+			t.Errorf("%d are connected, want %d: %q", connected, n, info)
+		}
+		c.ask(fmt.Sprintf(":%d\r\n", n+1), "WAIT", "0", "0")
+	}
+	agree(2)
+	c.ask("+OK\r\n", "SET", "k", "v")
+	c.ask("+OK\r\n", "SELECT", "1")
+	c.ask("+OK\r\n", "SET", "k", `"v"`)
+	c.ask(":3\r\n", "WAIT", "3", "10000")
+	agree(2)
+	all[1].stop()
+	all[0].awaitPeers(1)
+	agree(1)
+	c.ask("+OK\r\n", "SET", "k", `"w"`)
+	c.ask(":2\r\n", "WAIT", "2", "10000")
+	agree(1)
+	all[2].stop()
+	all[0].awaitPeers(0)
+	agree(0)
+}
+
+func masterOffset(info string) string {
+	_, rest, _ := strings.Cut(info, "master_repl_offset:")
+	n, _, _ := strings.Cut(rest, "\r\n")
+	return n
+}
+
+// Instances of another cluster that has topics of the same names count for nothing, also where it was given the same id, and their tokens are
+// refused at once.
+func TestPeersOfAnotherCluster(t *testing.T) {
+	for id, state := range map[string]string{"another": peers.Unreachable, "kfake": peers.Connected} {
+		t.Run(id, func(t *testing.T) {
+			other := startOn(t, id, nil)
+			far := other.dial()
+			for range 10 {
+				far.ask("+OK\r\n", "SET", "k", "far")
+			}
+			f := start(t, func(c *respserver.Config) {
+				c.Peers = peers.Config{Addrs: []string{other.addr}, Heartbeat: 300 * time.Millisecond}
+			})
+			asks := f.srv
+			ctx, cancel := context.WithCancel(context.Background())
+			asking := make(chan struct{})
+			go func() { defer close(asking); _ = asks.RunPeers(ctx) }()
+			t.Cleanup(func() { cancel(); <-asking })
+			eventually(t, "the peer is "+state, func() bool {
+				p := asks.Peers().Addresses
+				return len(p) == 1 && p[0].State == state && (p[0].Reason == "cluster") == (state == peers.Unreachable)
+			})
+			c := f.dial()
+			c.ask("+OK\r\n", "SET", "k", "near")
+			c.ask(":1\r\n", "WAIT", "2", "100")
+			c.ask(":1\r\n", "WAIT", "0", "0")
+			token := bulkOf(far.call("KAFKA.LASTWRITE"))
+			began := time.Now()
+			if r := c.call("KAFKA.WAIT", token, "0"); !strings.HasPrefix(r, "-") || !strings.Contains(r, "another topic") {
+				t.Errorf("KAFKA.WAIT with the other's token: %q", r)
+			}
+			if took := time.Since(began); took > patience/2 {
+				t.Errorf("that took %v", took)
+			}
+		})
+	}
+}
+
+func bulkOf(reply string) string { return strings.Split(reply, "\r\n")[1] }
+
 // Many waits at the same time use the connections that there are.
 func TestManyWaits(t *testing.T) {
 	const waits = 500
