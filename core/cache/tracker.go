@@ -229,7 +229,9 @@ func (t *tracker) move(b *kafka.Batch, next int64, last bool) (r published) {
 		p.fetchedAt = t.now()
 		p.holdBack(b.LastStable, b.HighWatermark, p.fetchedAt)
 		t.missing, t.gone = time.Time{}, false
-		if p.next >= b.HighWatermark && b.AskedAt.After(p.knownAt) {
+		// A new leader does not know the high watermark at first: what it says with records may be below what was acknowledged, until it has answered a
+		// question for its end (KIP-207).
+		if p.next >= b.HighWatermark && b.Leader == p.ends.LeaderEpoch && b.Leader != position.UnknownEpoch && b.AskedAt.After(p.knownAt) {
 			p.knownAt = b.AskedAt
 		}
 		if !p.caughtUp && p.next >= p.target && p.next >= b.LastStable {

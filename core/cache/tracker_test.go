@@ -250,6 +250,48 @@ func TestLagSeconds(t *testing.T) {
 	}
 }
 
+// A leader that has just been elected may say that the log ends below what was acknowledged: how old this instance is is not counted from that.
+func TestAgeUnderANewLeader(t *testing.T) {
+	tr := loading(10)
+	now := time.Now()
+	tr.now = func() time.Time { return now }
+	fetched := func(epoch int32, end int64) {
+		b := batch(0, end)
+		b.Leader, b.AskedAt = epoch, now
+		tr.publish(b, 10, true)
+	}
+	asked := func(epoch int32, end int64) {
+		tr.asked(map[int32]kafka.Ends{0: {LastStable: end, HighWatermark: end, LeaderEpoch: epoch, AskedAt: now}})
+	}
+	want := func(what string, want time.Duration) {
+		t.Helper()
+		if age, _, known := tr.age(); !known || age != want {
+			t.Errorf("%s: %v old, known %t; want %v", what, age, known, want)
+		}
+	}
+	asked(3, 10)
+	fetched(3, 10)
+	want("at the end", 0)
+	now = now.Add(time.Second)
+	fetched(3, 10)
+	want("fetched again", 0)
+	now = now.Add(time.Second)
+	fetched(4, 10) // 11 may be acknowledged
+	want("a new leader, whose end was not asked for", time.Second)
+	asked(4, 11)
+	want("its end is further", time.Second)
+	asked(4, 10)
+	want("its end is here", 0)
+	now = now.Add(time.Second)
+	fetched(4, 10)
+	want("fetched from it", 0)
+	now = now.Add(time.Second)
+	fetched(3, 10)
+	want("one from before it", time.Second)
+	fetched(position.UnknownEpoch, 10)
+	want("one that nothing is known of", time.Second)
+}
+
 func TestWatch(t *testing.T) {
 	c := &Cache{cfg: Config{Kafka: kafka.Config{}}.withDefaults()}
 	c.metrics = newMetrics(c)

@@ -103,7 +103,7 @@ func (l *loop) finish(r *response, p *partition) {
 // bounds is nil where the leader did not answer at all.
 func (l *loop) bounds(ids []int32, bound int64) (offsets map[int32]int64, err error) {
 	err = l.ask(func(b *sarama.Broker) (d time.Duration, err error) {
-		offsets, d, err = listOffsets(b, l.f.config.Topic, ids, sarama.ReadUncommitted, bound)
+		offsets, _, d, err = listOffsets(b, l.f.config.Topic, ids, sarama.ReadUncommitted, bound)
 		return d, err
 	})
 	return offsets, err

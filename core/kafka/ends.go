@@ -16,6 +16,7 @@ type Ends struct {
 	LogStart      int64     // its first offset
 	LastStable    int64     // the end of what read_committed can reach: one past its last offset (KIP-98)
 	HighWatermark int64     // the end of what is replicated: one past its last offset
+	LeaderEpoch   int32     // of the leader that said so; position.UnknownEpoch where it did not tell
 	AskedAt       time.Time // this machine's clock before the request
 }
 
@@ -59,7 +60,7 @@ func (c *Client) OffsetsAt(ctx context.Context, topic string, partitions []int32
 	var mu sync.Mutex
 	err = c.eachLeader(ctx, topic, partitions, func(addr string, ids []int32) error {
 		return c.ask(ctx, addr, func(b *sarama.Broker) (time.Duration, error) {
-			got, d, err := listOffsets(b, topic, ids, sarama.ReadUncommitted, stamp)
+			got, _, d, err := listOffsets(b, topic, ids, sarama.ReadUncommitted, stamp)
 			mu.Lock()
 			defer mu.Unlock()
 			maps.Copy(offsets, got)
@@ -110,6 +111,7 @@ func (c *Client) eachLeader(ctx context.Context, topic string, partitions []int3
 func (c *Client) endsOf(ctx context.Context, addr, topic string, ids []int32) (map[int32]Ends, error) {
 	asked := time.Now()
 	var bounds [3]map[int32]int64
+	var epochs map[int32]int32
 	var errs []error
 	for i, q := range []struct {
 		isolation sarama.IsolationLevel
@@ -120,7 +122,7 @@ func (c *Client) endsOf(ctx context.Context, addr, topic string, ids []int32) (m
 		{sarama.ReadUncommitted, sarama.OffsetNewest}, // last, so that it is at least the stable end
 	} {
 		err := c.ask(ctx, addr, func(b *sarama.Broker) (d time.Duration, err error) {
-			bounds[i], d, err = listOffsets(b, topic, ids, q.isolation, q.bound)
+			bounds[i], epochs, d, err = listOffsets(b, topic, ids, q.isolation, q.bound)
 			return d, err
 		})
 		if err != nil {
@@ -136,15 +138,15 @@ func (c *Client) endsOf(ctx context.Context, addr, topic string, ids []int32) (m
 		stable, ok1 := bounds[1][id]
 		high, ok2 := bounds[2][id]
 		if ok0 && ok1 && ok2 {
-			ends[id] = Ends{LogStart: start, LastStable: stable, HighWatermark: high, AskedAt: asked}
+			ends[id] = Ends{LogStart: start, LastStable: stable, HighWatermark: high, LeaderEpoch: epochs[id], AskedAt: asked}
 		}
 	}
 	return ends, errors.Join(errs...)
 }
 
-// listOffsets asks the leader on b for one bound of each partition. It returns what came without an error beside the
-// joined errors of the others.
-func listOffsets(b *sarama.Broker, topic string, ids []int32, isolation sarama.IsolationLevel, bound int64) (map[int32]int64, time.Duration, error) {
+// listOffsets asks the leader on b for one bound of each partition. It returns what came without an error, with the leader epochs that were told with it,
+// beside the joined errors of the others.
+func listOffsets(b *sarama.Broker, topic string, ids []int32, isolation sarama.IsolationLevel, bound int64) (offsets map[int32]int64, epochs map[int32]int32, throttled time.Duration, err error) {
 	req := sarama.NewOffsetRequest(protocolVersion)
 	req.IsolationLevel = isolation
 	for _, id := range ids {
@@ -152,9 +154,9 @@ func listOffsets(b *sarama.Broker, topic string, ids []int32, isolation sarama.I
 	}
 	res, err := b.GetAvailableOffsets(req)
 	if err != nil {
-		return nil, 0, err
+		return nil, nil, 0, err
 	}
-	offsets := make(map[int32]int64, len(ids))
+	offsets, epochs = make(map[int32]int64, len(ids)), make(map[int32]int32, len(ids))
 	var errs []error
 	for _, id := range ids {
 		switch block := res.GetBlock(topic, id); {
@@ -163,8 +165,8 @@ func listOffsets(b *sarama.Broker, topic string, ids []int32, isolation sarama.I
 		case block.Err != sarama.ErrNoError:
 			errs = append(errs, fmt.Errorf("partition %d: %w", id, classify(block.Err)))
 		default:
-			offsets[id] = block.Offset
+			offsets[id], epochs[id] = block.Offset, block.LeaderEpoch
 		}
 	}
-	return offsets, time.Duration(res.ThrottleTimeMs) * time.Millisecond, errors.Join(errs...)
+	return offsets, epochs, time.Duration(res.ThrottleTimeMs) * time.Millisecond, errors.Join(errs...)
 }

@@ -408,7 +408,7 @@ func (l *loop) decode(r *response, p *partition, block *sarama.FetchResponseBloc
 	b := Batch{
 		Partition: p.id, Records: is.records, Next: is.next, LeaderEpoch: is.epochAt(is.next - 1), Epochs: is.epochs,
 		LogStart: block.LogStartOffset, LastStable: block.LastStableOffset, HighWatermark: block.HighWaterMarkOffset,
-		Last: true, AskedAt: asked,
+		Leader: p.epoch, Last: true, AskedAt: asked,
 	}
 	if n := len(is.records); n > 0 {
 		b.Anchor, b.HasAnchor = anchorOf(&is.records[n-1], is.epochAt(is.records[n-1].Offset)), true

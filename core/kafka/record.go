@@ -36,6 +36,8 @@ type Batch struct {
 	// LogStart, LastStable and HighWatermark are the log's bounds in the response that the batch came in: its first
 	// offset, the end of what read_committed can reach (KIP-98), and the end of what is replicated.
 	LogStart, LastStable, HighWatermark int64
+	// Leader is the epoch of the leader that answered; position.UnknownEpoch where that is not known.
+	Leader int32
 	// Last says that the response has nothing more of this partition: Next == LastStable then means that the stable end
 	// was reached.
 	Last bool
