@@ -218,6 +218,32 @@ func TestPeersOfAnotherCluster(t *testing.T) {
 
 func bulkOf(reply string) string { return strings.Split(reply, "\r\n")[1] }
 
+// WAIT is about what a transaction wrote too, in all its topics, and about what came before it.
+func TestWaitForATransaction(t *testing.T) {
+	all := pods(t, 3, nil)
+	c := all[0].dial()
+	for i := range 20 {
+		v := strconv.Itoa(i)
+		c.ask("+OK\r\n", "SELECT", "0")
+		c.ask("+OK\r\n", "MULTI")
+		c.ask("+QUEUED\r\n", "SET", "k", v)
+		c.ask("+QUEUED\r\n", "SELECT", "1")
+		c.ask("+QUEUED\r\n", "SET", "k", v)
+		c.ask("+QUEUED\r\n", "WAIT", "3", "0") // at once, within it
+		c.send(frame("EXEC") + frame("WAIT", "3", "10000"))
+		if r := c.reply(); !strings.HasPrefix(r, "*4\r\n+OK\r\n+OK\r\n+OK\r\n:") {
+			t.Fatalf("EXEC answers %q", r)
+		}
+		c.want(":3\r\n")
+		for _, other := range all[1:] {
+			d := other.dial()
+			d.ask("$"+strconv.Itoa(len(v))+"\r\n"+v+"\r\n", "GET", "k")
+			d.ask("+OK\r\n", "SELECT", "1")
+			d.ask("$"+strconv.Itoa(len(v))+"\r\n"+v+"\r\n", "GET", "k")
+		}
+	}
+}
+
 // Many waits at the same time use the connections that there are.
 func TestManyWaits(t *testing.T) {
 	const waits = 500
