@@ -62,9 +62,9 @@ func (a *await) reached() (bool, error) {
 	return true, a.err
 }
 
-// over reports whether the wait is to be given up. Within EXEC nothing waits.
+// over reports whether the wait is to be given up, as on a time-out. Within EXEC nothing waits.
 func (a *await) over() bool {
-	return a.expired.Load() || a.conn.srv.draining.Load() || a.conn.exec != nil
+	return a.expired.Load() || a.conn.srv.draining.Load() || a.conn.exec != nil || a.conn.blocked.Load() > blockedFor
 }
 
 func (a *await) stop() {
@@ -91,10 +91,19 @@ func (c *conn) hold(ready func() bool, unblock func()) {
 	c.runCount--
 	c.endRun()
 	start, silent := c.srv.now(), c.replies == replyOff || c.replies == replySkipped
+	if cmd.flags&blocking != 0 {
+		c.blocked.Store(blockedFor)
+	}
 	c.block, c.unblock = func() bool {
 		at := len(c.out)
 		if !ready() {
 			return false
+		}
+		if c.blocked.Swap(notBlocked) == endsAsError {
+			c.out = c.out[:at]
+			c.fail("UNBLOCKED client unblocked via CLIENT UNBLOCK")
+			cmd.failed.Add(1)
+			c.feed = nil // what KAFKA.APPLIED would have told is to be told again
 		}
 		if silent {
 			c.out = c.out[:at]

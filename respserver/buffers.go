@@ -45,14 +45,14 @@ func (c *conn) held() int64 {
 }
 
 // relieve closes the connection that holds the most, where the limit of all is reached and that is not the one which asks for more: who holds
-// little does not pay for who holds much. It reports whether it did.
+// little does not pay for who holds much. CLIENT NO-EVICT exempts from that, though not from paying for itself. It reports whether it did.
 func (s *Server) relieve(asks *conn, more int64) bool {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	var largest *conn
 	most := asks.held() + more
 	for _, c := range s.conns {
-		if h := c.held(); c != asks && h > most && c.alive() {
+		if h := c.held(); c != asks && h > most && c.alive() && !c.exempt() {
 			largest, most = c, h
 		}
 	}
@@ -61,6 +61,13 @@ func (s *Server) relieve(asks *conn, more int64) bool {
 	}
 	largest.end("buffers")
 	return true
+}
+
+// exempt reports whether CLIENT NO-EVICT is on.
+func (c *conn) exempt() bool {
+	c.infoMu.Lock()
+	defer c.infoMu.Unlock()
+	return c.info.noEvict
 }
 
 // trim gives back what a large batch has made the buffers grow to, and the workspace where there is nothing in it.

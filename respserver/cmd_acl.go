@@ -14,7 +14,11 @@ func aclCommands() []*command {
 	const f, g = loadingOK | noscript, "server"
 	const configured = " is not supported: users are made of the configuration, at start"
 	refused := func(name string, arity int, why string) *command {
-		return &command{name: name, arity: arity, flags: f | admin, since: "6.0.0", complexity: "O(1)", summary: "Is answered with an error:" + strings.TrimPrefix(why, " is not supported:") + ".",
+		since := "6.0.0"
+		if name == "dryrun" {
+			since = "7.0.0"
+		}
+		return &command{name: name, arity: arity, flags: f | admin, since: since, complexity: "O(1)", summary: "Is answered with an error:" + strings.TrimPrefix(why, " is not supported:") + ".",
 			run: func(c *conn, _ [][]byte) { c.fail("ERR ACL " + strings.ToUpper(name) + why) }}
 	}
 	return []*command{

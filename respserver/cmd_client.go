@@ -17,7 +17,7 @@ func clientCommands() []*command {
 	const f = loadingOK | noscript
 	return []*command{
 		{name: "client", arity: -2, group: "connection", since: "2.4.0", flags: f, summary: "Container of commands about connections.", order: []*command{
-			{name: "id", arity: 2, flags: f | fast, since: "5.0.0", complexity: "O(1)", summary: "Returns the connection's id.", run: func(c *conn, _ [][]byte) { c.out = resp.AppendInt(c.out, c.id) }},
+			{name: "id", arity: 2, flags: f, since: "5.0.0", complexity: "O(1)", summary: "Returns the connection's id.", run: func(c *conn, _ [][]byte) { c.out = resp.AppendInt(c.out, c.id) }},
 			{name: "info", arity: 2, flags: f, since: "6.2.0", complexity: "O(1)", summary: "Describes the connection.", run: func(c *conn, _ [][]byte) {
 				c.described()
 				c.out = resp.AppendVerbatim(c.out, c.proto, c.describe()+"\n")
@@ -28,7 +28,10 @@ func clientCommands() []*command {
 			{name: "setname", arity: 3, flags: f, since: "2.6.9", complexity: "O(1)", summary: "Names the connection.", run: runClientSetName},
 			{name: "setinfo", arity: 4, flags: f, since: "7.2.0", complexity: "O(1)", summary: "Notes the client library's name or version.", run: runClientSetInfo},
 			{name: "reply", arity: 3, flags: f, since: "3.2.0", complexity: "O(1)", summary: "Switches replies off and on.", run: runClientReply, check: checkClientReply},
-			{name: "no-evict", arity: 3, flags: f, since: "7.0.0", complexity: "O(1)", summary: "Notes that the connection is not to be evicted; none is.", run: runClientNoEvict},
+			{name: "unblock", arity: -3, flags: f | admin, since: "5.0.0", complexity: "O(1)", summary: "Ends what another connection waits in, as on a time-out or with an error.", run: runClientUnblock},
+			{name: "pause", arity: -3, flags: f | admin, since: "2.9.50", complexity: "O(1)", summary: "Holds back all commands that come, or those that write, for so many milliseconds.", run: runClientPause},
+			{name: "unpause", arity: 2, flags: f | admin, since: "6.2.0", complexity: "O(N)", summary: "Ends a pause.", run: runClientUnpause},
+			{name: "no-evict", arity: 3, flags: f | admin, since: "7.0.0", complexity: "O(1)", summary: "Exempts the connection from being closed for the buffers of all connections.", run: runClientNoEvict},
 			{name: "no-touch", arity: 3, flags: f, since: "7.2.0", complexity: "O(1)", summary: "Notes that reads do not count as use; none do.", run: runClientNoTouch},
 			{name: "tracking", arity: -3, flags: f, since: "6.0.0", complexity: "O(1)", summary: "Switches invalidation messages for keys that were read on and off.", run: runClientTracking},
 			{name: "caching", arity: 3, flags: f | keepsCaching, since: "6.0.0", complexity: "O(1)", summary: "Says whether the next command's keys are tracked.", run: runClientCaching},
@@ -138,25 +141,15 @@ func (c *conn) describe() string {
 	i := c.info
 	c.infoMu.Unlock()
 	now := c.srv.now()
-	mode := ""
-	if i.blocked {
-		mode += "b"
-	}
-	if i.noEvict {
-		mode += "e"
-	}
-	if i.noTouch {
-		mode += "T"
-	}
-	if c.tracked.Load() {
-		mode += "t"
-	}
-	if c.multiCount.Load() >= 0 {
-		mode += "x"
-	}
 	subscribed := c.subscribed.Load()
-	if subscribed != 0 {
-		mode += "P"
+	mode := ""
+	for _, f := range []struct {
+		is     bool
+		letter string
+	}{{subscribed != 0, "P"}, {c.multiCount.Load() >= 0, "x"}, {i.blocked, "b"}, {c.tracked.Load(), "t"}, {i.noEvict, "e"}, {i.noTouch, "T"}} { // in Redis's order
+		if f.is {
+			mode += f.letter
+		}
 	}
 	if mode == "" {
 		mode = "N"
@@ -187,136 +180,6 @@ func (s *Server) clients() []*conn {
 	s.mu.Unlock()
 	slices.SortFunc(all, func(a, b *conn) int { return int(a.id - b.id) })
 	return all
-}
-
-func runClientList(c *conn, args [][]byte) {
-	var ids map[int64]bool
-	none := false
-	switch {
-	case len(args) == 4 && is(args[2], "type"):
-		switch {
-		case is(args[3], "normal"):
-		case is(args[3], "master"), is(args[3], "replica"), is(args[3], "slave"), is(args[3], "pubsub"):
-			none = true
-		default:
-			c.fail("ERR Unknown client type '" + clip(args[3], 128) + "'")
-			return
-		}
-	case len(args) > 3 && is(args[2], "id"):
-		ids = map[int64]bool{}
-		for _, a := range args[3:] {
-			id, ok := parseInt(a)
-			if !ok || id < 1 {
-				c.fail("ERR Invalid client ID")
-				return
-			}
-			ids[id] = true
-		}
-	case len(args) != 2:
-		c.fail(syntax)
-		return
-	}
-	c.described()
-	var b strings.Builder
-	for _, o := range c.srv.clients() {
-		if !none && (ids == nil || ids[o.id]) {
-			b.WriteString(o.describe())
-			b.WriteByte('\n')
-		}
-	}
-	c.out = resp.AppendVerbatim(c.out, c.proto, b.String())
-}
-
-func runClientKill(c *conn, args [][]byte) {
-	match := func(*conn) bool { return true }
-	and := func(f func(o *conn) bool) {
-		before := match
-		match = func(o *conn) bool { return before(o) && f(o) }
-	}
-	skipMe, old := true, len(args) == 3
-	if old {
-		addr := string(args[2])
-		skipMe = false
-		and(func(o *conn) bool { return o.nc.RemoteAddr().String() == addr })
-	}
-	for i := 3; i < len(args); i += 2 {
-		if len(args)%2 != 0 {
-			c.fail(syntax)
-			return
-		}
-		option, v := args[i-1], args[i]
-		switch {
-		case is(option, "id"):
-			id, ok := parseInt(v)
-			if !ok || id < 1 {
-				c.fail("ERR client-id should be greater than 0")
-				return
-			}
-			and(func(o *conn) bool { return o.id == id })
-		case is(option, "addr"):
-			addr := string(v)
-			and(func(o *conn) bool { return o.nc.RemoteAddr().String() == addr })
-		case is(option, "laddr"):
-			addr := string(v)
-			and(func(o *conn) bool { return o.nc.LocalAddr().String() == addr })
-		case is(option, "type"):
-			switch {
-			case is(v, "normal"):
-			case is(v, "master"), is(v, "replica"), is(v, "slave"), is(v, "pubsub"):
-				and(func(*conn) bool { return false })
-			default:
-				c.fail("ERR Unknown client type '" + clip(v, 128) + "'")
-				return
-			}
-		case is(option, "user"):
-			name := string(v)
-			if c.srv.users.Load().byName[name] == nil {
-				c.fail("ERR No such user '" + clip(v, 128) + "'")
-				return
-			}
-			and(func(o *conn) bool { return !o.needsAuth.Load() && o.user.Load().name == name })
-		case is(option, "maxage"):
-			age, ok := parseInt(v)
-			if !ok {
-				c.fail(notInteger)
-				return
-			}
-			and(func(o *conn) bool { return int64((c.srv.now() - o.created).Seconds()) >= age })
-		case is(option, "skipme"):
-			switch {
-			case is(v, "yes"):
-				skipMe = true
-			case is(v, "no"):
-				skipMe = false
-			default:
-				c.fail(syntax)
-				return
-			}
-		default:
-			c.fail(syntax)
-			return
-		}
-	}
-	n := int64(0)
-	for _, o := range c.srv.clients() {
-		switch {
-		case !match(o), o == c && skipMe:
-		case o == c:
-			n++
-			c.closing, c.kill = "killed", "client_kill" // after the reply
-		default:
-			n++
-			o.end("client_kill")
-		}
-	}
-	switch {
-	case !old:
-		c.out = resp.AppendInt(c.out, n)
-	case n == 0:
-		c.fail("ERR No such client")
-	default:
-		c.ok()
-	}
 }
 
 // port is a local port, for INFO.

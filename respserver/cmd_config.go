@@ -24,6 +24,7 @@ func (s *Server) settings() []setting {
 		{name: "appendonly", value: "no"}, {name: "save"},
 		{name: "client-query-buffer-limit", value: strconv.Itoa(s.cfg.QueryLimit)},
 		{name: "databases", value: strconv.Itoa(len(s.topics))},
+		{name: "latency-monitor-threshold", value: strconv.FormatInt(s.latency.threshold.Load(), 10), low: 0, high: 1<<63 - 1, set: s.latency.threshold.Store},
 		{name: "maxclients", value: strconv.Itoa(s.cfg.MaxClients)},
 		{name: "maxmemory", value: "0"}, {name: "maxmemory-policy", value: "noeviction"},
 		{name: "notify-keyspace-events", value: "g$KE"},

@@ -4,7 +4,6 @@ import (
 	"fmt"
 	"os"
 	"runtime"
-	"runtime/metrics"
 	"strings"
 	"time"
 
@@ -60,34 +59,17 @@ func infoClients(s *Server, _ *conn, b *strings.Builder) {
 	s.tracking.mu.Lock()
 	tracking := len(s.tracking.all)
 	s.tracking.mu.Unlock()
-	fmt.Fprintf(b, "connected_clients:%d\r\ncluster_connections:0\r\nmaxclients:%d\r\nblocked_clients:%d\r\ntracking_clients:%d\r\nclients_in_timeout_table:0\r\n",
-		s.connected(), s.cfg.MaxClients, s.stats.blocked.Load(), tracking)
+	paused, left := s.paused.left(s.now())
+	fmt.Fprintf(b, "connected_clients:%d\r\ncluster_connections:0\r\nmaxclients:%d\r\nblocked_clients:%d\r\ntracking_clients:%d\r\nclients_in_timeout_table:0\r\n"+
+		"paused_actions:%s\r\npaused_timeout_milliseconds:%d\r\n",
+		s.connected(), s.cfg.MaxClients, s.stats.blocked.Load(), tracking, paused, left.Milliseconds())
 }
 
 func infoMemory(s *Server, _ *conn, b *strings.Builder) {
-	samples := []metrics.Sample{{Name: "/memory/classes/heap/objects:bytes"}, {Name: "/memory/classes/total:bytes"}, {Name: "/memory/classes/heap/released:bytes"}}
-	metrics.Read(samples)
-	heap, mapped := samples[0].Value.Uint64(), samples[1].Value.Uint64()-samples[2].Value.Uint64()
-	rss := residentBytes()
-	if rss == 0 {
-		rss = mapped
-	}
-	fmt.Fprintf(b, "used_memory:%d\r\nused_memory_human:%s\r\nused_memory_rss:%d\r\nused_memory_rss_human:%s\r\ngo_heap_objects_bytes:%d\r\ngo_mapped_bytes:%d\r\n"+
+	m := readMemoryUse()
+	fmt.Fprintf(b, "used_memory:%d\r\nused_memory_human:%s\r\nused_memory_rss:%d\r\nused_memory_rss_human:%s\r\nused_memory_peak:%d\r\nused_memory_peak_human:%s\r\ngo_heap_objects_bytes:%d\r\ngo_mapped_bytes:%d\r\n"+
 		"clients_buffers_bytes:%d\r\nmaxmemory:0\r\nmaxmemory_human:0B\r\nmaxmemory_policy:noeviction\r\n",
-		rss, bytesText(int64(rss)), rss, bytesText(int64(rss)), heap, mapped, s.buffers.Load())
-}
-
-// residentBytes is what the process holds of the machine's memory, the resident index included; 0 where the system does not say.
-func residentBytes() uint64 {
-	b, err := os.ReadFile("/proc/self/statm")
-	if err != nil {
-		return 0
-	}
-	var size, resident uint64
-	if _, err := fmt.Sscan(string(b), &size, &resident); err != nil {
-		return 0
-	}
-	return resident * uint64(os.Getpagesize())
+		m.resident, bytesText(int64(m.resident)), m.resident, bytesText(int64(m.resident)), m.peak, bytesText(int64(m.peak)), m.heap, m.mapped, s.buffers.Load())
 }
 
 func infoPersistence(s *Server, _ *conn, b *strings.Builder) {

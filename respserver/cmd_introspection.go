@@ -31,27 +31,40 @@ var flagNames = []struct {
 
 func (m *command) flagNames() (names []string) {
 	for _, f := range flagNames {
-		if m.flags&f.flag != 0 {
+		if m.flags&f.flag != 0 && (len(m.order) == 0 || m.run != nil) { // a container itself does nothing
 			names = append(names, f.name)
 		}
 	}
 	return names
 }
 
+// alsoOf are categories beside those that the flags and the group say, by the name of a command or a container.
+var alsoOf = map[string][]string{
+	"keys": {"@dangerous"}, "info": {"@dangerous"}, "lastsave": {"@admin", "@dangerous"}, "role": {"@admin", "@dangerous"}, "dbsize": {"@keyspace"},
+	"wait": {"@connection"}, "waitaof": {"@connection"}, "readonly": {"@connection"}, "readwrite": {"@connection"}, "command": {"@connection"},
+}
+
 // categories are the ACL categories that Redis would put the command in.
 func (m *command) categories() (names []string) {
+	if len(m.order) > 0 && m.run == nil {
+		return []string{"@slow"}
+	}
 	switch {
 	case m.flags&write != 0:
 		names = append(names, "@write")
 	case m.first > 0 || m.flags&needsWrites != 0:
 		names = append(names, "@read")
 	}
+	family, _, _ := strings.Cut(m.name, "|")
+	names = append(names, alsoOf[family]...)
 	switch m.group {
 	case "generic":
-		names = append(names, "@keyspace")
+		if m.flags&blocking == 0 { // as WAIT, which is about a connection's writes
+			names = append(names, "@keyspace")
+		}
 	case "transactions":
 		names = append(names, "@transaction")
-	case "string", "connection":
+	case "string", "connection", "bitmap", "pubsub":
 		names = append(names, "@"+m.group)
 	}
 	if m.flags&admin != 0 {
@@ -152,6 +165,9 @@ func (m *command) appendDocs(dst []byte, v resp.Version) []byte {
 		pairs = append(pairs, [2]string{"complexity", m.complexity})
 	}
 	n := len(pairs)
+	if len(m.arguments) > 0 {
+		n++
+	}
 	if len(m.order) > 0 {
 		n++
 	}
@@ -159,6 +175,10 @@ func (m *command) appendDocs(dst []byte, v resp.Version) []byte {
 	for _, kv := range pairs {
 		dst = resp.AppendBulkString(dst, kv[0])
 		dst = resp.AppendBulkString(dst, kv[1])
+	}
+	if len(m.arguments) > 0 {
+		dst = resp.AppendBulkString(dst, "arguments")
+		dst = appendArguments(dst, v, m.arguments)
 	}
 	if len(m.order) > 0 {
 		dst = resp.AppendBulkString(dst, "subcommands")

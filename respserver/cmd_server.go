@@ -21,19 +21,11 @@ func serverCommands() []*command {
 		{name: "role", arity: 1, flags: f | fast | noscript, group: g, since: "2.8.12", complexity: "O(1)", summary: "Returns master, and the connected peers: writes go to the log through any instance.", run: runRole},
 		{name: "config", arity: -2, flags: f | admin | noscript, group: g, since: "2.0.0", summary: "Container of configuration commands.", order: []*command{
 			{name: "get", arity: -3, flags: f | admin | noscript, since: "2.0.0", complexity: "O(N)", summary: "Returns settings in Redis's names.", run: runConfigGet},
-			{name: "set", arity: -4, flags: f | admin | noscript, since: "2.0.0", complexity: "O(1)", summary: "Sets what can be set while running: the slow log's bounds.", run: runConfigSet},
+			{name: "set", arity: -4, flags: f | admin | noscript, since: "2.0.0", complexity: "O(1)", summary: "Sets what can be set while running: the bounds of the slow log and of latency samples.", run: runConfigSet},
 			{name: "resetstat", arity: 2, flags: f | admin | noscript, since: "2.0.0", complexity: "O(1)", summary: "Is answered with an error: counters only grow, as Prometheus asks for.", run: fails("ERR CONFIG RESETSTAT is not supported: counters only grow, as Prometheus asks for")},
-		}},
-		{name: "memory", arity: -2, flags: reads, group: g, since: "4.0.0", summary: "Container of memory commands.", order: []*command{
-			{name: "usage", arity: -3, flags: reads, first: 2, last: 2, step: 1, since: "4.0.0", complexity: "O(1)", summary: "Estimates what a key and its value take.", run: runMemoryUsage},
 		}},
 		{name: "module", arity: -2, flags: f | admin | noscript, group: g, since: "4.0.0", summary: "Container of module commands.", order: []*command{
 			{name: "list", arity: 2, flags: f | admin | noscript, complexity: "O(1)", summary: "Returns nothing: there are no modules.", run: func(c *conn, _ [][]byte) { c.out = resp.AppendArray(c.out, 0) }},
-		}},
-		{name: "latency", arity: -2, flags: f | admin | noscript, group: g, since: "2.8.13", summary: "Container of latency commands.", order: []*command{
-			{name: "latest", arity: 2, flags: f | admin | noscript, complexity: "O(1)", summary: "Returns nothing: latencies are in the metrics.", run: func(c *conn, _ [][]byte) { c.out = resp.AppendArray(c.out, 0) }},
-			{name: "history", arity: 3, flags: f | admin | noscript, complexity: "O(1)", summary: "Returns nothing: no events are sampled.", run: func(c *conn, _ [][]byte) { c.out = resp.AppendArray(c.out, 0) }},
-			{name: "reset", arity: -2, flags: f | admin | noscript, complexity: "O(1)", summary: "Returns 0: no events are sampled.", run: func(c *conn, _ [][]byte) { c.out = resp.AppendInt(c.out, 0) }},
 		}},
 		{name: "cluster", arity: -2, flags: f, group: "cluster", since: "3.0.0", summary: "Container of cluster commands: there is no cluster mode.", order: []*command{
 			{name: "slots", arity: 2, flags: f, complexity: "O(1)", summary: "Is answered with an error.", run: fails(noCluster)},
@@ -52,34 +44,6 @@ func runTime(c *conn, _ [][]byte) {
 	c.out = resp.AppendArray(c.out, 2)
 	c.out = resp.AppendBulkString(c.out, strconv.FormatInt(now.Unix(), 10))
 	c.out = resp.AppendBulkString(c.out, strconv.Itoa(now.Nanosecond()/1000))
-}
-
-// entryOverhead is what the resident index takes for an entry beside its bytes: a slot of the table at its usual load and the
-// entry's own header.
-const entryOverhead = 40
-
-func runMemoryUsage(c *conn, args [][]byte) {
-	for i := 3; i < len(args); i += 2 {
-		if !is(args[i], "samples") || i+1 == len(args) {
-			c.fail(syntax)
-			return
-		}
-		switch n, ok := parseInt(args[i+1]); {
-		case !ok:
-			c.fail(notInteger)
-			return
-		case n < 0:
-			c.fail(syntax)
-			return
-		}
-	}
-	switch n, ok, answered := c.length(args[2]); {
-	case answered:
-	case ok:
-		c.out = resp.AppendInt(c.out, int64(len(args[2])+n+entryOverhead))
-	default:
-		c.out = resp.AppendNull(c.out, c.proto)
-	}
 }
 
 // bytesText is a size for people.

@@ -46,13 +46,17 @@ func runWait(c *conn, args [][]byte) {
 
 func runWaitAOF(c *conn, args [][]byte) {
 	local, ok := parseInt(args[1])
-	n, ok2 := parseInt(args[2])
 	switch {
-	case !ok || !ok2:
+	case !ok:
 		c.fail(notInteger)
 		return
 	case local < 0 || local > 1:
 		c.fail("ERR value is out of range, must be between 0 and 1")
+		return
+	}
+	n, ok := parseInt(args[2])
+	if !ok || n < 0 {
+		c.fail("ERR value is out of range, must be positive")
 		return
 	}
 	timeout, ok := c.parseTimeout(args[3])

@@ -48,6 +48,7 @@ type command struct {
 	summary    string
 	run        func(c *conn, args [][]byte)
 	check      func(c *conn, t *cache.Topic, args [][]byte) string // why it is not queued inside MULTI, where that can be said without running it; nil: nothing is
+	arguments  []*argument
 	subs       map[string]*command
 	order      []*command // subs as they were given
 
@@ -93,7 +94,7 @@ type table struct {
 
 func newTable(allowFlush bool) *table {
 	t := &table{byName: map[string]*command{}, refused: map[string]string{}}
-	for _, family := range [][]*command{connectionCommands(), readCommands(), scanCommands(), writeCommands(), multiCommands(), waitCommands(), kafkaCommands(), peerCommands(), serverCommands(), slowLogCommands(),
+	for _, family := range [][]*command{connectionCommands(), readCommands(), scanCommands(), writeCommands(), multiCommands(), waitCommands(), kafkaCommands(), peerCommands(), serverCommands(), memoryCommands(), slowLogCommands(), latencyCommands(),
 		clientCommands(), aclCommands(), subscribeCommands(), introspectionCommands()} {
 		t.top = append(t.top, family...)
 	}
@@ -106,7 +107,11 @@ func newTable(allowFlush bool) *table {
 	for _, c := range t.top {
 		t.byName[c.name] = c
 		delete(t.refused, c.name)
+		c.arguments = parseSyntax(signatures[c.name])
 		t.all = append(t.all, c)
+		for _, sub := range c.order {
+			sub.arguments = parseSyntax(signatures[c.name+"|"+sub.name])
+		}
 		if len(c.order) > 0 {
 			c.order = append(c.order, helpFor(c))
 		}
@@ -132,7 +137,7 @@ func newTable(allowFlush bool) *table {
 func helpFor(container *command) *command {
 	lines := []string{strings.ToUpper(container.name) + " <subcommand> [<arg> [value] [opt] ...]. Subcommands are:"}
 	for _, sub := range container.order {
-		lines = append(lines, strings.ToUpper(sub.name), "    "+sub.summary)
+		lines = append(lines, strings.TrimSpace(strings.ToUpper(sub.name)+" "+signature(sub.arguments)), "    "+sub.summary)
 	}
 	lines = append(lines, "HELP", "    Print this help.")
 	return &command{

@@ -172,10 +172,22 @@ func TestEveryCommandIsDescribed(t *testing.T) {
 		if (m.first > 0) != (m.step > 0) {
 			t.Errorf("%s: keys %d, step %d", m.name, m.first, m.step)
 		}
+		own := 1 // words of its name
+		if strings.Contains(m.name, "|") {
+			own = 2
+		}
+		if takes := len(m.order) == 0 && m.arity != own; takes != (len(m.arguments) > 0) && m.name != "quit" {
+			t.Errorf("%s: arity %d, arguments %q", m.name, m.arity, signature(m.arguments))
+		}
 		if f.srv.table.refused[m.name] != "" {
 			t.Errorf("%s is offered and refused", m.name)
 		}
 		seen[m.name] = true
+	}
+	for name := range signatures {
+		if !seen[name] {
+			t.Errorf("there are arguments of %s, which is not offered", name)
+		}
 	}
 	p := f.dial()
 	p.ask(fmt.Sprintf(":%d\r\n", len(f.srv.table.top)), "command", "count")

@@ -80,6 +80,7 @@ type conn struct {
 	subscribed atomic.Int64 // channels in the upper half, patterns in the lower one
 	killed     atomic.Pointer[string]
 	lastCmd    atomic.Pointer[command]
+	blocked    atomic.Int32 // whether CLIENT UNBLOCK may end the command that waits, and how it has
 	bufferIn   atomic.Int64
 	bufferOut  atomic.Int64
 	created    time.Duration // srv.now when it was accepted
@@ -268,6 +269,9 @@ func (c *conn) process() (again bool) {
 		queues := c.multi != nil && (cmd == nil || cmd.flags&atOnce == 0)
 		if cmd != nil && !queues && (cmd.flags&needsWrites != 0 || cmd.flags&atOnce != 0 && c.multi != nil && c.multi.endsWith(cmd)) && !c.settled() {
 			return false // the frame is parsed again
+		}
+		if cmd != nil && c.srv.paused.mode.Load() != pauseNothing && c.postponed(cmd, args) {
+			return false
 		}
 		c.r += n
 		mark, open = len(c.out), len(c.slots)

@@ -52,8 +52,8 @@ func is(arg []byte, word string) bool {
 	return true
 }
 
-// admit finds the subcommand that is meant, and says why the command cannot run; empty where it can.
-func (c *conn) admit(cmd *command, args [][]byte, t *cache.Topic) (_ *command, why string) {
+// resolve finds the subcommand that is meant, and says what is wrong with how it was sent; empty where nothing is.
+func (c *conn) resolve(cmd *command, args [][]byte) (_ *command, why string) {
 	if cmd.subs != nil && len(args) > 1 {
 		var lower [32]byte
 		var sub *command
@@ -70,6 +70,15 @@ func (c *conn) admit(cmd *command, args [][]byte, t *cache.Topic) (_ *command, w
 		return cmd, "ERR wrong number of arguments for '" + cmd.name + "' command"
 	case !c.authenticated && cmd.flags&noAuth == 0:
 		return cmd, "NOAUTH Authentication required."
+	}
+	return cmd, ""
+}
+
+// admit is resolve, and says why else the command cannot run.
+func (c *conn) admit(cmd *command, args [][]byte, t *cache.Topic) (_ *command, why string) {
+	switch cmd, why = c.resolve(cmd, args); {
+	case why != "":
+		return cmd, why
 	case !c.user.Load().full:
 		if why := c.forbidden(cmd, t.Index()); why != "" {
 			return cmd, why

@@ -28,8 +28,8 @@ func someUsers(c *Config) {
 // looked at: it belongs here, or carries a flag by which rights.go asks for one.
 var free = []string{
 	"auth", "hello", "ping", "echo", "select", "quit", "reset", "multi", "exec", "discard", "unwatch", "wait", "waitaof", "info", "time", "role", "client", "client|id", "client|info",
-	"client|getname", "client|setname", "client|setinfo", "client|reply", "client|no-evict", "client|no-touch", "client|tracking", "client|caching", "client|trackinginfo",
-	"client|getredir", "client|maint_notifications", "client|help", "config|help", "module|help", "latency|help", "slowlog|help", "acl", "acl|whoami", "acl|cat", "acl|help", "object|help", "memory|help",
+	"client|getname", "client|setname", "client|setinfo", "client|reply", "client|no-touch", "client|tracking", "client|caching", "client|trackinginfo",
+	"client|getredir", "client|maint_notifications", "client|help", "config|help", "module|help", "latency|help", "slowlog|help", "acl", "acl|whoami", "acl|cat", "acl|help", "object|help", "memory|help", "memory|doctor", "memory|malloc-stats",
 	"cluster", "cluster|slots", "cluster|shards", "cluster|info", "cluster|nodes", "cluster|myid", "cluster|help", "readonly", "readwrite", "kafka.fresh",
 	"command", "command|count", "command|info", "command|docs", "command|list", "command|getkeys", "command|getkeysandflags", "subscribe", "unsubscribe", "psubscribe", "punsubscribe", "pubsub", "pubsub|help", "command|help", "lastsave",
 }

@@ -206,6 +206,16 @@ func TestWaitTimesOut(t *testing.T) {
 	p.ask("-ERR timeout is negative\r\n", "wait", "1", "-1")
 	p.ask("-ERR timeout is not an integer or out of range\r\n", "wait", "1", "x")
 	p.ask("-ERR value is not an integer or out of range\r\n", "wait", "x", "1")
+	// WAITAOF is younger than the redis-server that is compared with; these are its texts.
+	for _, c := range []struct{ want, local, replicas, timeout string }{
+		{"*2\r\n:1\r\n:1\r\n", "1", "0", "0"}, {"*2\r\n:1\r\n:1\r\n", "0", "1", "0"}, {"*2\r\n:1\r\n:1\r\n", "1", "2", "1"},
+		{"-ERR value is not an integer or out of range\r\n", "x", "x", "x"}, {"-ERR value is out of range, must be between 0 and 1\r\n", "2", "x", "x"},
+		{"-ERR value is out of range, must be between 0 and 1\r\n", "-1", "0", "0"}, {"-ERR value is out of range, must be positive\r\n", "0", "x", "0"},
+		{"-ERR value is out of range, must be positive\r\n", "0", "-1", "x"}, {"-ERR timeout is not an integer or out of range\r\n", "0", "0", "x"},
+		{"-ERR timeout is negative\r\n", "1", "0", "-1"},
+	} {
+		p.ask(c.want, "waitaof", c.local, c.replicas, c.timeout)
+	}
 }
 
 func TestNothingRunsAfterQuit(t *testing.T) {

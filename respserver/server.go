@@ -46,6 +46,8 @@ type Server struct {
 	notifications notifications
 	repairs       *repairs
 	slow          slowLog
+	latency       latencyLog
+	paused        pausing
 	peers         *peers.Set // nil: none are configured
 
 	workspaces sync.Pool // of *workspace, for connections with something to do
@@ -147,13 +149,13 @@ func (s *Server) Serve(l net.Listener) error {
 		}
 		s.stats.acceptErrors.Add(1)
 		s.cfg.Logger.Warn("accept", "error", err, "retry in", backOff)
-		s.pause(backOff)
+		s.backOff(backOff)
 		backOff = min(2*backOff, acceptBackOffs)
 	}
 }
 
-// pause waits, but not beyond Shutdown.
-func (s *Server) pause(d time.Duration) {
+// backOff waits, but not beyond Shutdown.
+func (s *Server) backOff(d time.Duration) {
 	t := time.NewTimer(d)
 	defer t.Stop()
 	s.mu.Lock()
@@ -337,7 +339,7 @@ func (s *Server) cron(stop, done chan struct{}) {
 			active := c.active.Load()
 			idle := now - time.Duration(active)
 			switch {
-			case c.needsAuth.Load() && now-time.Duration(c.since.Load()) > s.cfg.AuthTimeout:
+			case c.needsAuth.Load() && now-time.Duration(c.since.Load()) > s.cfg.AuthTimeout && !c.waiting(): // in CLIENT PAUSE it cannot
 				c.end("auth")
 			case s.cfg.IdleTimeout > 0 && idle > s.cfg.IdleTimeout && !c.waiting() && c.subscribed.Load() == 0:
 				c.end("idle")
@@ -368,6 +370,7 @@ func (s *Server) Shutdown(ctx context.Context) error {
 	}
 	stop, cron := s.cronStop, s.cronDone
 	s.mu.Unlock()
+	s.unpause(false)
 	if stop != nil && !already {
 		close(stop)
 	}

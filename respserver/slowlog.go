@@ -98,6 +98,7 @@ func (l *slowLog) reset() {
 
 // noteSlow logs a command that was timed by itself.
 func (c *conn) noteSlow(cmd *command, args [][]byte, took time.Duration) {
+	c.srv.latency.observe(cmd, took)
 	if l := &c.srv.slow; l.slow(took) {
 		l.add(c, loggable(cmd, args), took)
 	}
@@ -105,6 +106,7 @@ func (c *conn) noteSlow(cmd *command, args [][]byte, took time.Duration) {
 
 // noteSlowRun logs a run of n equal commands that took each on average. What they were sent with is gone.
 func (c *conn) noteSlowRun(cmd *command, n int, each time.Duration) {
+	c.srv.latency.observe(cmd, each)
 	if l := &c.srv.slow; l.slow(each) {
 		args := strings.Split(cmd.name, "|")
 		if n > 1 {

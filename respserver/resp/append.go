@@ -114,6 +114,17 @@ func AppendBool(dst []byte, v Version, b bool) []byte {
 	return redcon.AppendInt(dst, 0)
 }
 
+// AppendDouble appends a floating-point number; RESP2 has it as a bulk string.
+func AppendDouble(dst []byte, v Version, f float64) []byte {
+	text := strconv.AppendFloat(nil, f, 'g', 17, 64)
+	if v != V3 {
+		return AppendBulk(dst, text)
+	}
+	dst = append(dst, ',')
+	dst = append(dst, text...)
+	return append(dst, '\r', '\n')
+}
+
 // AppendVerbatim appends text for people: a bulk string in RESP2.
 func AppendVerbatim(dst []byte, v Version, s string) []byte {
 	if v != V3 {

@@ -74,12 +74,32 @@ func TestTheSameBytesAsRedis(t *testing.T) {
 		{"client", "kill", "skipme", "x"}, {"client", "kill", "user", "nobody"}, {"client", "kill", "addr", "1.2.3.4:5", "skipme", "no"},
 		{"client", "list", "type", "x"}, {"client", "list", "type", "pubsub"}, {"client", "list", "id", "x"}, {"client", "list", "nonsense"}, {"client", "list", "id", "999999"},
 		{"client", "getredir"}, {"client", "caching", "yes"}, {"client", "tracking"}, {"client", "tracking", "x"}, {"client", "trackinginfo"},
-		{"wait", "x", "0"}, {"wait", "1", "-1"}, {"wait", "1", "x"}, {"wait", "1"},
+		{"client", "kill", "laddr", "1.2.3.4:5", "id", "99"}, {"client", "kill", "id", "1", "id", "x"}, {"client", "kill", "type", "master"}, {"client", "kill", "type", "pubsub", "skipme", "no"},
+		{"client", "list", "type", "master"}, {"client", "list", "type"}, {"client", "list", "id"}, {"client", "list", "type", "normal", "x"}, {"client", "info", "x"},
+		{"client", "unblock"}, {"client", "unblock", "x"}, {"client", "unblock", "999999"}, {"client", "unblock", "999999", "timeout"}, {"client", "unblock", "999999", "ERROR"},
+		{"client", "unblock", "999999", "x"}, {"client", "unblock", "x", "error"}, {"client", "unblock", "1", "error", "x"},
+		{"client", "pause"}, {"client", "pause", "x"}, {"client", "pause", "-1"}, {"client", "pause", "1.5"}, {"client", "pause", "99999999999999999999"}, {"client", "pause", "1", "x"},
+		{"client", "pause", "1", "write", "x"}, {"client", "pause", "0"}, {"client", "pause", "60000", "WRITE"}, {"get", "r"}, {"set", "r"}, {"ping"}, {"client", "unpause"},
+		{"client", "unpause", "x"}, {"client", "pause", "20"}, {"get", "r"}, {"client", "pause", "20", "all"}, {"multi"}, {"get", "r"}, {"exec"},
+		{"client", "pause", "20", "write"}, {"set", "r", "Hello, world"}, {"client", "pause", "20", "write"}, {"multi"}, {"set", "r", "Hello, world"}, {"exec"},
+		{"memory", "doctor", "x"}, {"memory", "stats", "x"}, {"memory", "purge"}, {"memory", "purge", "x"}, {"memory", "malloc-stats", "x"},
+		{"latency", "history"}, {"latency", "history", "x"}, {"latency", "latest", "x"}, {"latency", "reset"}, {"latency", "reset", "x", "y"}, {"latency", "doctor", "x"},
+		{"latency", "histogram", "nonsense"}, {"latency", "histogram", "nonsense", "geoadd"}, {"latency", "nonsense"}, {"latency"},
+		{"config", "get", "latency-monitor-threshold"}, {"config", "set", "latency-monitor-threshold", "x"}, {"config", "set", "latency-monitor-threshold", "-1"},
+		{"config", "set", "latency-monitor-threshold", "100000"}, {"config", "get", "latency-monitor-threshold"}, {"latency", "latest"}, {"config", "set", "latency-monitor-threshold", "0"},
+		{"role", "x"}, {"wait", "x", "0"}, {"wait", "1", "-1"}, {"wait", "1", "x"}, {"wait", "1"},
 		{"auth", "x"}, {"auth", "default", "x"}, {"auth", "me", "x"}, {"auth"}, {"auth", "a", "b", "c"}, {"hello", "4"}, {"hello", "x"}, {"hello", "3", "nonsense"}, {"hello", "3", "auth", "x"},
 		{"hello", "2", "setname", "a b"}, {"hello", "3", "auth", "me", "x"},
 		{"config", "get", "nonsense"}, {"config", "get", "appendonly"}, {"config", "get", "SAVE"}, {"config", "get", "databases"}, {"config", "get", "proto-max-bulk-len"},
 		{"command", "info", "nonsense"}, {"command", "getkeys", "get", "k"}, {"command", "getkeys", "mset", "a", "1", "b", "2"}, {"command", "getkeys", "ping"}, {"command", "getkeys", "nonsense", "a"},
-		{"command", "getkeys", "get"}, {"command", "getkeys"}, {"command", "list", "nonsense"}, {"command", "list", "filterby", "pattern", "xyz*"}, {"command", "docs", "nonsense"}, {"command", "count", "x"},
+		{"command", "getkeys", "get"}, {"command", "getkeys"}, {"command", "getkeysandflags", "get", "k"}, {"command", "getkeysandflags", "del", "k", "l"}, {"command", "getkeysandflags", "mset", "a", "1"},
+		{"command", "getkeysandflags", "mset", "a", "1", "b", "2"}, {"command", "getkeysandflags", "exists", "a", "b"}, {"command", "getkeysandflags", "strlen", "a"}, {"command", "getkeysandflags", "ping"},
+		{"command", "getkeysandflags", "nonsense", "a"}, {"command", "getkeysandflags", "get"}, {"command", "getkeysandflags"}, {"command", "getkeysandflags", "memory", "usage", "k"},
+		{"command", "getkeysandflags", "object", "encoding", "k"}, {"command", "getkeys", "object", "freq", "k"}, {"command", "getkeys", "object", "x", "k"}, {"command", "getkeys", "getex", "k"},
+		{"command", "getkeys", "getrange", "k", "1", "2"}, {"command", "getkeys", "touch", "k", "l"}, {"command", "getkeys", "scan", "0"}, {"command", "getkeys", "keys", "x"},
+		{"command", "list", "filterby", "module", "x"}, {"command", "list", "filterby", "aclcat", "nonsense"},
+		{"command", "list", "filterby"}, {"command", "list", "filterby", "pattern"}, {"command", "list", "filterby", "nonsense", "x"}, {"command", "list", "filterby", "pattern", "x", "y"},
+		{"command", "info", "client|nonsense"}, {"command", "docs", "client|nonsense"}, {"command", "list", "nonsense"}, {"command", "list", "filterby", "pattern", "xyz*"}, {"command", "docs", "nonsense"}, {"command", "count", "x"},
 		{"cluster", "slots"}, {"cluster", "info"}, {"cluster", "shards"}, {"readonly"}, {"role", "x"}, {"time", "x"}, {"module", "list"}, {"slowlog", "len"}, {"latency", "latest"},
 		{"memory", "usage", "none"}, {"memory", "usage", "r", "samples", "x"}, {"memory", "usage", "r", "x", "1"}, {"memory", "usage"}, {"info", "nonsense"},
 		{"reset"}, {"get", "r"}, {"quit"},
@@ -234,4 +254,63 @@ func scan(t *testing.T, p *peer, pattern, count string) []string {
 	}
 	t.Fatal("SCAN does not end")
 	return nil
+}
+
+// TestBlockedClientsLikeRedis: what ends the wait of another client, and what a pause holds back.
+func TestBlockedClientsLikeRedis(t *testing.T) {
+	redisAddr := startRedis(t)
+	f := start(t, nil)
+	for _, c := range []struct {
+		name   string
+		before [][]string
+		waits  []string
+		ends   []string // by another client; "id" stands for the id of the one that waits
+		own    bool     // WAIT counts this instance, so that Redis's number is one less
+	}{
+		{"unblock", nil, []string{"wait", "7", "0"}, []string{"client", "unblock", "id"}, true},
+		{"unblock timeout", nil, []string{"wait", "7", "0"}, []string{"client", "unblock", "id", "timeout"}, true},
+		{"unblock error", nil, []string{"wait", "7", "0"}, []string{"client", "unblock", "id", "error"}, false},
+		{"write", [][]string{{"client", "pause", "60000", "write"}}, []string{"set", "k", "v"}, []string{"client", "unpause"}, false},
+		{"write in multi", [][]string{{"client", "pause", "60000", "write"}, {"multi"}}, []string{"set", "k", "v"}, []string{"client", "unpause"}, false},
+		{"exec", [][]string{{"multi"}, {"set", "k", "v"}, {"client", "pause", "60000", "write"}, {"exec"}}, []string{"del", "k"}, []string{"client", "unpause"}, false},
+		{"unlink", [][]string{{"client", "pause", "60000", "write"}}, []string{"unlink", "k"}, []string{"client", "unpause"}, false},
+		{"kill", nil, []string{"wait", "7", "0"}, []string{"client", "kill", "id", "id"}, false},
+	} {
+		var all [2]string
+		for i, addr := range []string{redisAddr, f.addr} {
+			waiting, p := dial(t, addr), dial(t, addr)
+			id := strings.Trim(waiting.call("client", "id"), ":\r\n")
+			var b strings.Builder
+			for _, args := range c.before {
+				b.WriteString(waiting.call(args...))
+			}
+			waiting.send(frame(c.waits...))
+			eventually(t, "a blocked client", func() bool { return strings.Contains(p.call("info", "clients"), "\r\nblocked_clients:1\r\n") })
+			line := p.call("client", "list", "id", id)
+			_, flags, _ := strings.Cut(line, " flags=")
+			flags, _, _ = strings.Cut(flags, " ")
+			b.WriteString(flags + "|")
+			args := slices.Clone(c.ends)
+			for j, a := range args {
+				if a == "id" && j > 0 && args[j-1] != "kill" {
+					args[j] = id
+				}
+			}
+			b.WriteString(p.call(args...))
+			if c.ends[1] == "kill" {
+				rest, err := io.ReadAll(waiting.r)
+				fmt.Fprintf(&b, "%q %v", rest, err)
+			} else {
+				b.WriteString(waiting.reply())
+			}
+			all[i] = b.String()
+			_, _ = waiting.nc.Close(), p.nc.Close()
+		}
+		if c.own {
+			all[0] = strings.TrimSuffix(all[0], ":0\r\n") + ":1\r\n"
+		}
+		if all[0] != all[1] {
+			t.Errorf("%s:\n theirs %q\n ours   %q", c.name, all[0], all[1])
+		}
+	}
 }

@@ -1,0 +1,102 @@
+package respserver
+
+import (
+	"fmt"
+	"strings"
+	"testing"
+	"time"
+)
+
+func TestLatency(t *testing.T) {
+	f := start(t, nil)
+	p := f.dial()
+	l, echo, info := &f.srv.latency, f.srv.table.byName["echo"], f.srv.table.byName["info"]
+	l.observe(info, time.Hour) // nothing is sampled unless it is asked for
+	p.ask("*0\r\n", "latency", "latest")
+	if s := p.text("latency", "doctor"); !strings.Contains(s, "latency-monitor-threshold") {
+		t.Error(s)
+	}
+	p.ask("+OK\r\n", "config", "set", "latency-monitor-threshold", "100")
+	if s := p.text("latency", "doctor"); s != "Nothing took 100 ms or longer.\n" {
+		t.Error(s)
+	}
+	l.observe(info, 99*time.Millisecond)
+	p.ask("*0\r\n", "latency", "latest")
+	// In one second the longest counts.
+	l.observe(info, 200*time.Millisecond)
+	l.observe(info, 300*time.Millisecond)
+	l.observe(info, 150*time.Millisecond)
+	l.observe(echo, 500*time.Millisecond)
+	e := l.of("command")
+	if len(e.samples) > 2 || e.most != 300*time.Millisecond {
+		t.Fatalf("%+v", e)
+	}
+	last := e.samples[len(e.samples)-1]
+	fast := l.of("fast-command").samples[0]
+	p.ask(fmt.Sprintf("*2\r\n*4\r\n$7\r\ncommand\r\n:%d\r\n:%d\r\n:300\r\n*4\r\n$12\r\nfast-command\r\n:%d\r\n:500\r\n:500\r\n", last.second, last.took.Milliseconds(), fast.second), "latency", "latest")
+	p.ask(fmt.Sprintf("*1\r\n*2\r\n:%d\r\n:500\r\n", fast.second), "latency", "history", "fast-command")
+	if s := p.text("latency", "doctor"); strings.Count(s, "\n") != 2 || !strings.Contains(s, "fast-command: ") || !strings.Contains(s, "500 ms at most") {
+		t.Error(s)
+	}
+	p.ask(":1\r\n", "latency", "reset", "command", "none")
+	p.ask("*0\r\n", "latency", "history", "command")
+	p.ask(":1\r\n", "latency", "reset")
+	for range 2 * latencyKept { // each in a second of its own
+		l.observe(info, time.Second)
+		l.mu.Lock()
+		for i := range l.events["command"].samples {
+			l.events["command"].samples[i].second--
+		}
+		l.mu.Unlock()
+	}
+	if n := len(l.of("command").samples); n != latencyKept {
+		t.Errorf("%d samples are kept", n)
+	}
+}
+
+func TestLatencyHistogram(t *testing.T) {
+	f := start(t, nil)
+	p := f.dial()
+	for _, d := range []time.Duration{500, 1500, 1500, 3 * time.Microsecond, 70 * time.Millisecond, time.Hour} {
+		f.srv.table.byName["get"].observe(int(d)%stripes, 1, d)
+	}
+	want := "$3\r\nget\r\n%2\r\n$5\r\ncalls\r\n:6\r\n$14\r\nhistogram_usec\r\n%5\r\n:1\r\n:1\r\n:2\r\n:3\r\n:4\r\n:4\r\n:131072\r\n:5\r\n:134217728\r\n:6\r\n"
+	p.send(frame("hello", "3"))
+	p.bulkUntil("modules\r\n*0\r\n")
+	p.ask("%1\r\n"+want, "latency", "histogram", "nothing", "get", "GET", "config")
+	p.ask("%0\r\n", "latency", "histogram", "set")
+	// A container stands for its subcommands.
+	p.send(frame("client", "id"))
+	p.want(":1\r\n")
+	p.send(frame("latency", "histogram", "client"))
+	p.want("%1\r\n$9\r\nclient|id\r\n")
+}
+
+// bulkUntil reads up to and with the text.
+func (p *peer) bulkUntil(end string) {
+	p.t.Helper()
+	var b strings.Builder
+	for !strings.HasSuffix(b.String(), end) {
+		c, err := p.r.ReadByte()
+		if err != nil {
+			p.t.Fatal(err)
+		}
+		b.WriteByte(c)
+	}
+}
+
+func TestMemory(t *testing.T) {
+	f := start(t, nil)
+	p := f.dial()
+	if s := p.text("memory", "doctor"); !strings.Contains(s, "The process holds ") || !strings.Contains(s, " of 2.00G") {
+		t.Error(s)
+	}
+	p.ask("+OK\r\n", "memory", "purge")
+	p.send(frame("memory", "stats"))
+	p.want("*22\r\n$14\r\npeak.allocated\r\n:")
+	p.bulkUntil("$9\r\ngo.mapped\r\n")
+	m := readMemoryUse()
+	if m.resident == 0 || m.peak < m.resident || m.heap == 0 || m.mapped < m.heap {
+		t.Errorf("%+v", m)
+	}
+}
