@@ -94,12 +94,15 @@ func runReset(c *conn, _ [][]byte) {
 
 func (c *conn) setAuthenticated(yes bool) {
 	c.authenticated = yes
-	c.needsAuth.Store(!yes)
+	was := c.needsAuth.Swap(!yes)
 	c.outputLimit = unauthenticatedOutput
-	if yes {
+	switch {
+	case yes:
 		c.outputLimit = int64(c.srv.cfg.OutputLimit)
-	} else {
+		c.srv.know(c)
+	case !was: // who had not logged in either has not become a newcomer by RESET
 		c.since.Store(int64(c.srv.now()))
+		c.srv.relapse(c)
 	}
 	if c.workspace != nil {
 		c.parser.SetLimits(c.limits())

@@ -61,8 +61,8 @@ func infoClients(s *Server, _ *conn, b *strings.Builder) {
 	s.tracking.mu.Unlock()
 	paused, left := s.paused.left(s.now())
 	fmt.Fprintf(b, "connected_clients:%d\r\ncluster_connections:0\r\nmaxclients:%d\r\nblocked_clients:%d\r\ntracking_clients:%d\r\nclients_in_timeout_table:0\r\n"+
-		"paused_actions:%s\r\npaused_timeout_milliseconds:%d\r\n",
-		s.connected(), s.cfg.MaxClients, s.stats.blocked.Load(), tracking, paused, left.Milliseconds())
+		"unauthenticated_clients:%d\r\nrate_limited_clients:%d\r\npaused_actions:%s\r\npaused_timeout_milliseconds:%d\r\n",
+		s.connected(), s.cfg.MaxClients, s.stats.blocked.Load(), tracking, s.strangersNow(), s.stats.rateLimited.Load(), paused, left.Milliseconds())
 }
 
 func infoMemory(s *Server, _ *conn, b *strings.Builder) {
@@ -116,10 +116,10 @@ func infoStats(s *Server, _ *conn, b *strings.Builder) {
 	}
 	fmt.Fprintf(b, "total_connections_received:%d\r\ntotal_commands_processed:%d\r\ninstantaneous_ops_per_sec:%d\r\ntotal_net_input_bytes:%d\r\n"+
 		"total_net_output_bytes:%d\r\nrejected_connections:%d\r\nexpired_keys:0\r\nevicted_keys:0\r\nkeyspace_hits:%d\r\nkeyspace_misses:%d\r\ntotal_error_replies:%d\r\n"+
-		"protocol_errors:%d\r\naccept_errors:%d\r\nacl_access_denied_auth:%d\r\nacl_access_denied_cmd:%d\r\nacl_access_denied_key:%d\r\n",
+		"protocol_errors:%d\r\naccept_errors:%d\r\nacl_access_denied_auth:%d\r\nacl_access_denied_cmd:%d\r\nacl_access_denied_key:%d\r\nrate_limit_delays:%d\r\n",
 		st.accepted.Load(), st.commands.Load(), st.opsPerSecond.Load(), st.inputBytes.Load(), st.outputBytes.Load(), st.rejectedTotal(), st.hits.Load(),
 		st.misses.Load(), failed, st.protocolErrors.Load(), st.acceptErrors.Load(),
-		st.deniedAuth.Load(), st.deniedCommands.Load(), st.deniedKeys.Load())
+		st.deniedAuth.Load(), st.deniedCommands.Load(), st.deniedKeys.Load(), st.rateDelays.Load())
 }
 
 // infoCPU has no children's time: there are none.

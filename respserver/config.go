@@ -79,6 +79,12 @@ type Config struct {
 
 	// MaxClients is how many connections there may be, 10,000.
 	MaxClients int
+	// MaxUnauthenticated is how many of them may be in the TLS handshake, or not have logged in where that is asked for: half of MaxClients. For one more the
+	// one that has been so for longest is closed, as it is where there are MaxClients.
+	MaxUnauthenticated int
+	// RateLimit is how many commands a connection may run a second; 0: any number. Those of one second, 100 at least, may come at once. What comes sooner
+	// waits to be read.
+	RateLimit int
 	// IdleTimeout closes a connection that sent nothing for so long; 0: never.
 	IdleTimeout time.Duration
 	// KeepAlive is the interval of TCP keepalive probes, 300 s; negative: none.
@@ -125,7 +131,7 @@ func (c *Config) Validate() error {
 		v    int64
 	}{
 		{"MaxClients", int64(c.MaxClients)}, {"MaxBulk", int64(c.MaxBulk)}, {"QueryLimit", int64(c.QueryLimit)}, {"OutputLimit", int64(c.OutputLimit)},
-		{"BufferLimit", c.BufferLimit}, {"MaxPending", int64(c.MaxPending)},
+		{"BufferLimit", c.BufferLimit}, {"MaxUnauthenticated", int64(c.MaxUnauthenticated)}, {"RateLimit", int64(c.RateLimit)}, {"MaxPending", int64(c.MaxPending)},
 	} {
 		if n.v < 0 {
 			return fmt.Errorf("%w: %s is negative: %d", ErrConfig, n.name, n.v)
@@ -140,6 +146,7 @@ func (c *Config) Validate() error {
 func (c Config) withDefaults() Config {
 	c.ApplyTimeout = cmp.Or(c.ApplyTimeout, DefaultApplyTimeout)
 	c.MaxClients = cmp.Or(c.MaxClients, DefaultMaxClients)
+	c.MaxUnauthenticated = cmp.Or(c.MaxUnauthenticated, max(c.MaxClients/2, 1))
 	c.KeepAlive = cmp.Or(c.KeepAlive, DefaultKeepAlive)
 	c.WriteTimeout = cmp.Or(c.WriteTimeout, DefaultWriteTimeout)
 	c.AuthTimeout = cmp.Or(c.AuthTimeout, DefaultAuthTimeout)

@@ -2,6 +2,7 @@ package respserver
 
 import (
 	"cmp"
+	"container/list"
 	"net"
 	"runtime/debug"
 	"sync"
@@ -65,7 +66,11 @@ type conn struct {
 	exec          *execution // while EXEC runs what was queued
 	barrier       *slot      // of an EXEC that writes: what follows waits for it
 	accounted     int64
-	trimmedAt     int64 // active when it was last told to trim; cron's
+	trimmedAt     int64         // active when it was last told to trim; cron's
+	rateNext      time.Duration // when it would be through with what it has run, at the limited rate
+	limited       bool          // it is held back by that
+	stranger      *list.Element // nil: it is none. As leaving, the server's mu guards it
+	leaving       bool          // it was closed for others
 
 	state  atomic.Int32  // running, inRead, sleeping, woken
 	wakeup chan struct{} // made before it first sleeps
@@ -211,6 +216,7 @@ func (c *conn) turn() bool {
 // conclude gives up what the connection waits for, and lets go what is to be sent.
 func (c *conn) conclude() {
 	c.leave()
+	c.setLimited(false)
 	if c.unblock != nil {
 		c.unblock()
 		c.setBlocked(false)
@@ -271,6 +277,9 @@ func (c *conn) process() (again bool) {
 			return false // the frame is parsed again
 		}
 		if cmd != nil && c.srv.paused.mode.Load() != pauseNothing && c.postponed(cmd, args) {
+			return false
+		}
+		if c.srv.rate.interval > 0 && !c.inRate(cmd) {
 			return false
 		}
 		c.r += n

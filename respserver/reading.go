@@ -36,9 +36,9 @@ func rawConn(nc net.Conn) syscall.RawConn {
 func (c *conn) fill() bool {
 	idle := c.wantsTrim.Load() && c.wantsTrim.Swap(false)
 	c.trim(idle)
-	// What Kafka or the peer decides is over within a time-out. A WAIT may last for ever, so there a peer that leaves has to be noticed
+	// What Kafka, the peer or the rate limit decides is over within a time-out. A WAIT may last for ever, so there a peer that leaves has to be noticed
 	// behind whatever it has sent: up to the query limit, as in Redis.
-	bounded := c.block == nil && (len(c.slots) > 0 || c.full())
+	bounded := c.block == nil && (len(c.slots) > 0 || c.limited || c.full())
 	if c.closing != "" || c.eof || (bounded && c.workspace != nil && c.w-c.r >= readAhead) {
 		return c.sleep()
 	}

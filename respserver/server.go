@@ -48,6 +48,7 @@ type Server struct {
 	slow          slowLog
 	latency       latencyLog
 	paused        pausing
+	rate          rateLimit
 	peers         *peers.Set // nil: none are configured
 
 	workspaces sync.Pool // of *workspace, for connections with something to do
@@ -56,6 +57,7 @@ type Server struct {
 
 	mu        sync.Mutex
 	conns     map[int64]*conn
+	strangers strangers
 	listeners map[net.Listener]struct{}
 	closed    bool
 	cronDone  chan struct{} // nil while there is no cron
@@ -77,6 +79,8 @@ func NewServer(cfg Config) (*Server, error) {
 		return nil, fmt.Errorf("%w: %w", ErrConfig, err)
 	}
 	s.users.Store(users)
+	s.rate = newRateLimit(s.cfg.RateLimit)
+	s.strangers.most = s.cfg.MaxUnauthenticated
 	s.cfg.Password, s.cfg.Users = nil, nil
 	var id [20]byte
 	_, _ = rand.Read(id[:]) // never fails
@@ -205,6 +209,7 @@ func (s *Server) accept(nc net.Conn) {
 	c := newConn(s, nc)
 	c.multiCount.Store(-1)
 	c.logout()
+	stranger := c.needsAuth.Load() || s.cfg.TLS != nil
 
 	s.mu.Lock()
 	refusal, reason := "", ""
@@ -213,12 +218,15 @@ func (s *Server) accept(nc net.Conn) {
 		s.mu.Unlock()
 		_ = nc.Close()
 		return
-	case len(s.conns) >= s.cfg.MaxClients:
-		refusal, reason = "-ERR max number of clients reached\r\n", "maxclients"
 	case s.protects(nc.RemoteAddr()):
 		refusal, reason = denied, "protected"
+	case !s.place(stranger):
+		refusal, reason = "-ERR max number of clients reached\r\n", "maxclients"
 	default:
 		s.conns[c.id] = c
+		if stranger {
+			s.meet(c)
+		}
 		a, _ := s.users.Load().first() // SetUsers may have come between
 		c.user.Store(a)
 	}
@@ -270,6 +278,9 @@ func (s *Server) begin(c *conn) {
 	if c.handshake() {
 		s.serve(c)
 	} else {
+		if why := c.killed.Load(); why != nil {
+			c.kill = *why
+		}
 		s.ended(c)
 	}
 }
@@ -296,7 +307,7 @@ func (s *Server) ended(c *conn) {
 		s.cfg.Logger.Info("connection closed by the server", "reason", c.kill, "client", c.id, "remote", c.nc.RemoteAddr().String())
 	}
 	s.mu.Lock()
-	delete(s.conns, c.id)
+	s.gone(c)
 	s.mu.Unlock()
 }
 
@@ -306,6 +317,9 @@ func (c *conn) handshake() bool {
 	ctx, cancel := context.WithTimeout(context.Background(), c.srv.cfg.HandshakeTimeout)
 	defer cancel()
 	if err := tc.HandshakeContext(ctx); err != nil {
+		if !c.alive() {
+			return false // which is counted as that
+		}
 		c.srv.stats.reject("tls")
 		c.srv.cfg.Logger.Info("TLS handshake", "error", err, "remote", c.nc.RemoteAddr().String())
 		return false
@@ -313,6 +327,9 @@ func (c *conn) handshake() bool {
 	c.tls = tc
 	if c.srv.cfg.CertificateUsers {
 		c.certified(tc.ConnectionState())
+	}
+	if c.authenticated { // which the user default without a password is from the beginning
+		c.srv.know(c)
 	}
 	return true
 }

@@ -24,6 +24,8 @@ type stats struct {
 	deniedKeys     atomic.Uint64 // commands on keys of topics that the user may not access
 	blocked        atomic.Int64  // connections in a WAIT
 	opsPerSecond   atomic.Uint64
+	rateDelays     atomic.Uint64 // times that a connection was held back by the rate limit
+	rateLimited    atomic.Int64  // connections that are
 
 	mu       sync.Mutex
 	rejected map[string]uint64 // connections, by reason
@@ -54,7 +56,7 @@ func (s *stats) rejectedTotal() (n uint64) {
 // The reasons are known beforehand, so that each exists as 0.
 var (
 	rejectReasons = []string{"maxclients", "protected", "tls"}
-	killReasons   = []string{"auth", "buffers", "client_kill", "idle", "output", "panic", "protocol", "query", "security", "shutdown", "user"}
+	killReasons   = []string{"auth", "buffers", "client_kill", "idle", "notifications", "output", "panic", "protocol", "pubsub", "query", "security", "shutdown", "unauthenticated", "user"}
 )
 
 // collector is the server's prometheus.Collector.
@@ -64,6 +66,7 @@ type collector struct {
 	connections, accepted, rejected, killed, clientsMax *prometheus.Desc
 	protocolErrors, acceptErrors, panics                *prometheus.Desc
 	input, output, buffers, hits, misses, denied        *prometheus.Desc
+	unauthenticated, rateDelays, rateLimited            *prometheus.Desc
 	peers, peersDropped, peerAge, peerErrors            *prometheus.Desc
 }
 
@@ -79,33 +82,36 @@ func newMetrics(s *Server, r prometheus.Registerer) error {
 		srv: s,
 		duration: desc("command_duration_seconds",
 			"Time from a command's arrival to its reply being known, for writes including Kafka. Equal commands of a pipeline are timed together.", "command"),
-		failed:         desc("command_errors_total", "Commands that were answered with an error after they were run.", "command"),
-		refused:        desc("command_rejections_total", "Commands that were refused before they were run: arity, authentication, options.", "command"),
-		connections:    desc("resp_connections", "Connections that are open."),
-		accepted:       desc("resp_connections_accepted_total", "Connections that were accepted."),
-		rejected:       desc("resp_connections_rejected_total", "Connections that were refused.", "reason"),
-		killed:         desc("resp_connections_killed_total", "Connections that the server closed.", "reason"),
-		clientsMax:     desc("resp_connections_max", "Connections that may be open."),
-		protocolErrors: desc("resp_protocol_errors_total", "Frames that could not be parsed."),
-		acceptErrors:   desc("resp_accept_errors_total", "Errors of accepting a connection."),
-		panics:         desc("resp_panics_total", "Commands that panicked."),
-		input:          desc("resp_input_bytes_total", "Bytes that clients sent, without TLS's."),
-		output:         desc("resp_output_bytes_total", "Bytes that were sent to clients, with TLS's."),
-		buffers:        desc("resp_buffer_bytes", "Memory that connections hold."),
-		hits:           desc("key_hits_total", "Keys that were read and had a value."),
-		misses:         desc("key_misses_total", "Keys that were read and had none."),
-		denied:         desc("resp_denied_total", "What users were denied: auth (a log-in that failed), command, key (a topic that the user may not access).", "reason"),
-		peers:          desc("peers_connected", "Other instances that are connected, which WAIT can count."),
-		peersDropped:   desc("peers_dropped", "Addresses of peers beyond the 1,024 that are asked, which WAIT cannot count."),
-		peerAge:        desc("peers_position_age_seconds", "Time since the connected peer that was silent for longest told its positions."),
-		peerErrors:     desc("peer_errors_total", "Connections to peers that failed or ended, by reason.", "reason"),
+		failed:          desc("command_errors_total", "Commands that were answered with an error after they were run.", "command"),
+		refused:         desc("command_rejections_total", "Commands that were refused before they were run: arity, authentication, options.", "command"),
+		connections:     desc("resp_connections", "Connections that are open."),
+		accepted:        desc("resp_connections_accepted_total", "Connections that were accepted."),
+		rejected:        desc("resp_connections_rejected_total", "Connections that were refused.", "reason"),
+		killed:          desc("resp_connections_killed_total", "Connections that the server closed.", "reason"),
+		clientsMax:      desc("resp_connections_max", "Connections that may be open."),
+		protocolErrors:  desc("resp_protocol_errors_total", "Frames that could not be parsed."),
+		acceptErrors:    desc("resp_accept_errors_total", "Errors of accepting a connection."),
+		panics:          desc("resp_panics_total", "Commands that panicked."),
+		input:           desc("resp_input_bytes_total", "Bytes that clients sent, without TLS's."),
+		output:          desc("resp_output_bytes_total", "Bytes that were sent to clients, with TLS's."),
+		buffers:         desc("resp_buffer_bytes", "Memory that connections hold."),
+		hits:            desc("key_hits_total", "Keys that were read and had a value."),
+		misses:          desc("key_misses_total", "Keys that were read and had none."),
+		denied:          desc("resp_denied_total", "What users were denied: auth (a log-in that failed), command, key (a topic that the user may not access).", "reason"),
+		unauthenticated: desc("resp_connections_unauthenticated", "Connections that are in the TLS handshake, or have not logged in where that is asked for."),
+		rateDelays:      desc("resp_rate_limit_delays_total", "Times that a connection was held back by the rate limit."),
+		rateLimited:     desc("resp_rate_limited_connections", "Connections that the rate limit holds back."),
+		peers:           desc("peers_connected", "Other instances that are connected, which WAIT can count."),
+		peersDropped:    desc("peers_dropped", "Addresses of peers beyond the 1,024 that are asked, which WAIT cannot count."),
+		peerAge:         desc("peers_position_age_seconds", "Time since the connected peer that was silent for longest told its positions."),
+		peerErrors:      desc("peer_errors_total", "Connections to peers that failed or ended, by reason.", "reason"),
 	})
 }
 
 // Describe is prometheus.Collector's.
 func (m *collector) Describe(ch chan<- *prometheus.Desc) {
 	for _, d := range []*prometheus.Desc{m.duration, m.failed, m.refused, m.connections, m.accepted, m.rejected, m.killed, m.clientsMax, m.protocolErrors,
-		m.acceptErrors, m.panics, m.input, m.output, m.buffers, m.hits, m.misses, m.denied,
+		m.acceptErrors, m.panics, m.input, m.output, m.buffers, m.hits, m.misses, m.denied, m.unauthenticated, m.rateDelays, m.rateLimited,
 		m.peers, m.peersDropped, m.peerAge, m.peerErrors} {
 		ch <- d
 	}
@@ -151,6 +157,9 @@ func (m *collector) Collect(ch chan<- prometheus.Metric) {
 	counter(m.denied, s.stats.deniedAuth.Load(), "auth")
 	counter(m.denied, s.stats.deniedCommands.Load(), "command")
 	counter(m.denied, s.stats.deniedKeys.Load(), "key")
+	gauge(m.unauthenticated, int64(s.strangersNow()))
+	counter(m.rateDelays, s.stats.rateDelays.Load())
+	gauge(m.rateLimited, s.stats.rateLimited.Load())
 	if s.peers == nil {
 		return
 	}

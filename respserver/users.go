@@ -47,7 +47,7 @@ type User struct {
 	// Passwords are the hashes of those that log in, made by [HashPassword]. More than one lets an old and a new password work side by side. None:
 	// only a certificate logs in; where it is the user default, every connection is it at once.
 	Passwords [][sha256.Size]byte
-	// Admin allows what is not about one topic and concerns other clients or the instance: CLIENT LIST and KILL, CONFIG, SLOWLOG, LATENCY, ACL LIST.
+	// Admin allows what is not about one topic and concerns other clients or the instance: CLIENT LIST, KILL and PAUSE, CONFIG, SLOWLOG, LATENCY, ACL LIST.
 	Admin bool
 	// Topics are the rights on topics by name, and Others those on all that it does not name.
 	Topics map[string]Right
@@ -256,7 +256,6 @@ func (c *conn) certified(state tls.ConnectionState) {
 	}
 	a := c.srv.users.Load().byName[state.PeerCertificates[0].Subject.CommonName]
 	if a != nil && c.become(a) {
-		c.authenticated = true
-		c.needsAuth.Store(false)
+		c.setAuthenticated(true)
 	}
 }

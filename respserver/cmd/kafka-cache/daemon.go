@@ -167,8 +167,12 @@ func (d *daemon) respConfig(m material, metrics *prometheus.Registry) respserver
 		AllowFlush:       d.cfg.RESPAllowFlush,
 		MaxClients:       d.cfg.RESPMaxClients,
 		IdleTimeout:      d.cfg.RESPIdleTimeout,
-		Logger:           d.log,
-		Registerer:       metrics,
+		RateLimit:        d.cfg.RESPRateLimit,
+
+		MaxUnauthenticated: d.cfg.RESPMaxUnauthenticated,
+
+		Logger:     d.log,
+		Registerer: metrics,
 	}
 	c.Peers = peersConfig(d.cfg)
 	if d.cfg.WriteReply == config.Acknowledged {

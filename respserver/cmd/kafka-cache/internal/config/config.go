@@ -58,6 +58,8 @@ type Config struct {
 	RESPQueryLimit         Bytes
 	Users                  []User // nil: default alone
 	RESPMaxClients         int
+	RESPMaxUnauthenticated int           // 0: half of RESPMaxClients
+	RESPRateLimit          int           // commands a second and connection; 0: any number
 	RESPIdleTimeout        time.Duration // 0: none
 	RESPAllowFlush         bool
 

@@ -161,6 +161,14 @@ var options = []option{
 	{name: "resp-maxclients", arg: "N", section: "Redis protocol", def: "10000",
 		help:  "Connections at the same time; more are refused as Redis does.",
 		value: func(c *Config) value { return count{&c.RESPMaxClients, 1} }},
+	{name: "resp-max-unauthenticated", arg: "N", section: "Redis protocol", def: "0",
+		help: "Of them, connections that are in the TLS handshake, or have not logged in where that is asked for. For one more the one that has been so for longest is " +
+			"closed, as it is where there are --resp-maxclients. 0: half of --resp-maxclients.",
+		value: func(c *Config) value { return count{&c.RESPMaxUnauthenticated, 0} }},
+	{name: "resp-rate-limit", arg: "N", section: "Redis protocol", def: "0",
+		help: "Commands that one connection may run a second. Those of one second, 100 at least, may come at once; what comes sooner is read later, and never refused. " +
+			"0: any number.",
+		value: func(c *Config) value { return count{&c.RESPRateLimit, 0} }},
 	{name: "resp-idle-timeout", arg: "DURATION", section: "Redis protocol", def: "0s",
 		help:  "Close a connection that has been idle for this long. 0: never.",
 		value: func(c *Config) value { return duration{&c.RESPIdleTimeout, 0} }},

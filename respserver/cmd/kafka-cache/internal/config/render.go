@@ -199,7 +199,7 @@ noted at earlier offsets, and, apart, a sum over the values that tombstones of o
 `
 
 // WriteEffective writes the configuration as a file that would yield it, each option with where its value comes from.
-// It holds the paths of password files, never what they contain.
+// It holds the paths of password files, never what they contain, and for the hash of a password what stands for it, which is refused where it is given back.
 func (c *Config) WriteEffective(w io.Writer) error {
 	var b strings.Builder
 	b.WriteString("version: 1\n")

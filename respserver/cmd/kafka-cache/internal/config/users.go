@@ -48,6 +48,9 @@ func parseUsers(path, dir, source string, n *yaml.Node) ([]User, error) {
 					return fmt.Errorf("%s: %w", source, err)
 				}
 				for _, h := range hashes {
+					if h == hiddenHash {
+						return fmt.Errorf("%s: %s stands for a hash that is not shown", source, hiddenHash)
+					}
 					if b, err := hex.DecodeString(h); err != nil || len(b) != 32 {
 						return fmt.Errorf("%s: is not a SHA-256 of 64 hexadecimal digits", source) // without what may be a password
 					}
@@ -143,7 +146,11 @@ func (c *Config) checkUsers() error {
 	return nil
 }
 
-// render writes the users as the file has them.
+// hiddenHash stands for the hash of a password, which tells a guesser whether it has guessed. It is not taken as one: what is printed does not start with
+// another password than the one that was configured.
+const hiddenHash = "(hidden)"
+
+// renderUsers writes the users as the file has them, without the hashes of passwords.
 func renderUsers(b *strings.Builder, users []User) {
 	if len(users) == 0 {
 		return
@@ -155,7 +162,7 @@ func renderUsers(b *strings.Builder, users []User) {
 			fmt.Fprintf(b, "    password-file: %s\n", quote(u.PasswordFile))
 		}
 		if len(u.PasswordSHA256) > 0 {
-			fmt.Fprintf(b, "    password-sha256: [%s]\n", `"`+strings.Join(u.PasswordSHA256, `", "`)+`"`)
+			fmt.Fprintf(b, "    password-sha256: [%s]\n", strings.Join(slices.Repeat([]string{`"` + hiddenHash + `"`}, len(u.PasswordSHA256)), ", "))
 		}
 		if len(u.Topics) > 0 {
 			b.WriteString("    topics:\n")

@@ -19,7 +19,14 @@ func TestUsers(t *testing.T) {
 	if err := c.WriteEffective(&b); err != nil {
 		t.Fatal(err)
 	}
-	again := mustLoad(t, []string{"--config", writeFile(t, b.String())}, nil)
+	// A hash without salt tells a guesser whether it has guessed: it is hidden, and who gives back what was printed is told.
+	if strings.Contains(b.String(), someHash) {
+		t.Errorf("the hash of a password is shown:\n%s", b.String())
+	}
+	if _, _, err := Load([]string{"--config", writeFile(t, b.String())}, nil); err == nil || !strings.Contains(err.Error(), "stands for a hash that is not shown") {
+		t.Errorf("%v", err)
+	}
+	again := mustLoad(t, []string{"--config", writeFile(t, strings.Replace(b.String(), hiddenHash, someHash, 1))}, nil)
 	for i := range c.Users {
 		c.Users[i].at, again.Users[i].at = "", ""
 	}
