@@ -106,7 +106,11 @@ func (a *applier) apply(ctx context.Context, b *kafka.Batch) error {
 			if taken > 0 {
 				s.batch.Trail = a.to.trails.due(a.to.tracker(), b.Partition)
 			}
-			if err := a.to.store.ApplyAnd(&s.batch, observe, publish); err != nil {
+			err := a.to.store.ApplyAnd(&s.batch, observe, publish)
+			if watched {
+				t.watchers.signal() // once for all that the commit has changed, before who waits for its position is woken
+			}
+			if err != nil {
 				return err
 			}
 		} else {
@@ -118,11 +122,11 @@ func (a *applier) apply(ctx context.Context, b *kafka.Batch) error {
 			}
 		}
 		t.metrics.applied.Add(float64(taken))
-		moved.wake()
 		if !watched && taken > 0 && t.watched(a.to) {
 			// Who began to watch during the commit may have been told a position below it.
 			t.watchers.tell(Event{Kind: EventFlush})
 		}
+		moved.wake()
 		if moved.ready {
 			if err := a.onReady(); err != nil {
 				return err
@@ -339,7 +343,7 @@ func (a *applier) observer(b *store.Batch) (observe func(store.Change), watching
 			t.flights.note(m.Key, flightNote{partition: b.Partition, offset: m.Offset, removed: c.Kind == store.Deleted})
 		}
 		if told {
-			t.tellChange(a.to.id, store.Projected{
+			t.queueChange(a.to.id, store.Projected{
 				Removal:     store.Removal{Key: m.Key, Kind: c.Kind, Old: c.Old, Value: c.Value, Partition: c.Partition, Offset: c.Offset, Timestamp: c.Timestamp},
 				ByPartition: b.Partition, ByOffset: m.Offset,
 			})

@@ -55,7 +55,7 @@ func TestWatcherThatComesDuringACommitIsToldToFlush(t *testing.T) {
 	if err := a.apply(t.Context(), fetched(0, "k", `"v"`, time.Now())); err != nil {
 		t.Fatal(err)
 	}
-	events, _ := w.take()
+	events := w.take()
 	if len(events) != 1 || events[0].Kind != EventFlush {
 		t.Fatalf("told %+v, want one flush", events)
 	}
@@ -63,7 +63,7 @@ func TestWatcherThatComesDuringACommitIsToldToFlush(t *testing.T) {
 	if err := a.apply(t.Context(), fetched(1, "k", `"w"`, time.Now())); err != nil {
 		t.Fatal(err)
 	}
-	if events, _ := w.take(); len(events) != 1 || events[0].Kind != EventSet || string(events[0].Old) != `"v"` {
+	if events := w.take(); len(events) != 1 || events[0].Kind != EventSet || string(events[0].Old) != `"v"` {
 		t.Fatalf("told %+v, want one set", events)
 	}
 }

@@ -179,3 +179,29 @@ func ExampleReader_Watch() {
 	// bea has gone (offset 3)
 	// context canceled
 }
+
+// Whoever waited for a write finds it in the feed, without waiting for a goroutine that watches.
+func ExampleTopic_Feed() {
+	ctx := context.Background()
+	c, users := openUsers(ctx)
+	defer c.Close()
+	topic, err := c.Topic("users")
+	if err != nil {
+		log.Fatal(err)
+	}
+	feed, err := topic.Feed()
+	if err != nil {
+		log.Fatal(err)
+	}
+	defer feed.Close()
+	if _, err := users.PutAndWait(ctx, "ann", User{DisplayName: "Anna"}); err != nil {
+		log.Fatal(err)
+	}
+	for _, e := range feed.Take() {
+		fmt.Printf("%s %s %s\n", e.Kind, e.Key, e.Value)
+	}
+	fmt.Println(feed.Waiting())
+	// Output:
+	// set ann {"displayName":"Anna"}
+	// false
+}

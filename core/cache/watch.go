@@ -86,8 +86,14 @@ func newEvent(id position.TopicID, c store.Projected) (Event, bool) {
 
 // tellChange tells watchers what a commit did to a key.
 func (t *Topic) tellChange(id position.TopicID, c store.Projected) {
+	t.queueChange(id, c)
+	t.watchers.signal()
+}
+
+// queueChange is tellChange, of which watchers hear when they are signalled.
+func (t *Topic) queueChange(id position.TopicID, c store.Projected) {
 	if e, ok := newEvent(id, c); ok {
-		t.watchers.tell(e)
+		t.watchers.queue(e)
 	}
 }
 
@@ -105,35 +111,22 @@ const (
 // Who follows the topic as a whole reads it on EventAttached and on EventFlush (see [Topic.Stream]), and then applies the events as they come. Some of
 // what was read may be told once more; nothing is missed. Watch once the topic is ready: see [Topic.WaitReady].
 func (t *Topic) Watch(ctx context.Context, fn func(Event)) error {
-	w := &watcher{wake: make(chan struct{}, 1)}
-	if !t.watchers.add(w) {
-		return ErrClosed
+	f, err := t.Feed()
+	if err != nil {
+		return err
 	}
-	defer t.watchers.remove(w)
-	stop := context.AfterFunc(ctx, w.signal)
-	defer stop()
+	defer f.Close()
 	fn(Event{Kind: EventAttached, Position: t.Position()})
 	for {
-		events, closed := w.take()
-		for _, e := range events {
+		if err := f.Wait(ctx); err != nil {
+			return err
+		}
+		for _, e := range f.Take() {
 			if err := ctx.Err(); err != nil {
 				return err
 			}
-			if e.Kind == EventFlush {
-				e.Position = t.Position() // what is applied after it is told after it
-			}
 			fn(e)
 		}
-		if closed {
-			return ErrClosed
-		}
-		if len(events) > 0 {
-			continue
-		}
-		if err := ctx.Err(); err != nil {
-			return err
-		}
-		<-w.wake
 	}
 }
 
@@ -171,12 +164,26 @@ func (ws *watchers) remove(w *watcher) {
 // any is the applier's cheap question whether old values are wanted.
 func (ws *watchers) any() bool { return ws.count.Load() > 0 }
 
-// tell queues an event whose bytes nobody else changes.
+// tell queues an event whose bytes nobody else changes, and says so.
 func (ws *watchers) tell(e Event) {
+	ws.queue(e)
+	ws.signal()
+}
+
+// queue queues an event; signal has to follow, so that the events of one commit are taken together.
+func (ws *watchers) queue(e Event) {
 	ws.mu.Lock()
 	defer ws.mu.Unlock()
 	for w := range ws.all {
 		w.push(e)
+	}
+}
+
+func (ws *watchers) signal() {
+	ws.mu.Lock()
+	defer ws.mu.Unlock()
+	for w := range ws.all {
+		w.signal()
 	}
 }
 
@@ -192,7 +199,9 @@ func (ws *watchers) close() {
 	}
 }
 
+// watcher is the queue of one.
 type watcher struct {
+	queued atomic.Int64 // events
 	mu     sync.Mutex
 	queue  []Event
 	bytes  int
@@ -202,6 +211,7 @@ type watcher struct {
 
 func (w *watcher) push(e Event) {
 	w.mu.Lock()
+	defer w.mu.Unlock()
 	size := len(e.Key) + len(e.Value) + len(e.Old)
 	if e.Kind == EventFlush || len(w.queue) >= watchQueueEvents || w.bytes+size > watchQueueBytes {
 		// A flush makes all that was queued before it superfluous, and may be followed by changes again.
@@ -209,15 +219,22 @@ func (w *watcher) push(e Event) {
 	} else {
 		w.queue, w.bytes = append(w.queue, e), w.bytes+size
 	}
-	w.mu.Unlock()
-	w.signal()
+	w.queued.Store(int64(len(w.queue)))
 }
 
-func (w *watcher) take() (events []Event, closed bool) {
+func (w *watcher) take() (events []Event) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	events, w.queue, w.bytes = w.queue, nil, 0
-	return events, w.closed
+	w.queued.Store(0)
+	return events
+}
+
+// over reports whether the topic is closed and everything has been taken.
+func (w *watcher) over() bool {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	return w.closed && len(w.queue) == 0
 }
 
 func (w *watcher) signal() {
