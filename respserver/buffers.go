@@ -41,7 +41,7 @@ func (s *Server) pressed() bool { return s.buffers.Load() > s.cfg.BufferLimit/2 
 
 // held is about what a connection holds. Any goroutine may ask.
 func (c *conn) held() int64 {
-	return c.net.size.Load() + c.bufferIn.Load() + c.bufferOut.Load() + c.multiBytes.Load()
+	return c.net.size.Load() + c.oob.bytes.Load() + c.bufferIn.Load() + c.bufferOut.Load() + c.multiBytes.Load()
 }
 
 // relieve closes the connection that holds the most, where the limit of all is reached and that is not the one which asks for more: who holds

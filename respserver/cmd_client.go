@@ -14,7 +14,7 @@ import (
 const badName = "ERR Client names cannot contain spaces, newlines or special characters."
 
 func clientCommands() []*command {
-	const f = loadingOK | noscript
+	const f = loadingOK | noscript | keepsCaching // whatever CLIENT command comes between, as in Redis
 	return []*command{
 		{name: "client", arity: -2, group: "connection", since: "2.4.0", flags: f, summary: "Container of commands about connections.", order: []*command{
 			{name: "id", arity: 2, flags: f, since: "5.0.0", complexity: "O(1)", summary: "Returns the connection's id.", run: func(c *conn, _ [][]byte) { c.out = resp.AppendInt(c.out, c.id) }},
@@ -34,9 +34,9 @@ func clientCommands() []*command {
 			{name: "no-evict", arity: 3, flags: f | admin, since: "7.0.0", complexity: "O(1)", summary: "Exempts the connection from being closed for the buffers of all connections.", run: runClientNoEvict},
 			{name: "no-touch", arity: 3, flags: f, since: "7.2.0", complexity: "O(1)", summary: "Notes that reads do not count as use; none do.", run: runClientNoTouch},
 			{name: "tracking", arity: -3, flags: f, since: "6.0.0", complexity: "O(1)", summary: "Switches invalidation messages for keys that were read on and off.", run: runClientTracking},
-			{name: "caching", arity: 3, flags: f | keepsCaching, since: "6.0.0", complexity: "O(1)", summary: "Says whether the next command's keys are tracked.", run: runClientCaching},
+			{name: "caching", arity: 3, flags: f, since: "6.0.0", complexity: "O(1)", summary: "Says whether the next command's keys are tracked.", run: runClientCaching},
 			{name: "trackinginfo", arity: 2, flags: f, since: "6.2.0", complexity: "O(1)", summary: "Describes the connection's tracking.", run: runClientTrackingInfo},
-			{name: "getredir", arity: 2, flags: f, since: "6.0.0", complexity: "O(1)", summary: "Returns -1, or 0 while tracking is on: there is no redirection.", run: runClientGetRedir},
+			{name: "getredir", arity: 2, flags: f, since: "6.0.0", complexity: "O(1)", summary: "Returns the id of the connection that invalidations are redirected to, 0 for none, or -1 where tracking is off.", run: runClientGetRedir},
 			{name: "maint_notifications", arity: -3, flags: f, since: "8.4.0", complexity: "O(1)", summary: "Is answered with an error: there are no maintenance notifications.", run: func(c *conn, _ [][]byte) {
 				c.fail("ERR maintenance notifications are not supported")
 			}},
@@ -141,13 +141,17 @@ func (c *conn) describe() string {
 	i := c.info
 	c.infoMu.Unlock()
 	now := c.srv.now()
+	tr := c.track.Load()
 	subscribed := c.subscribed.Load()
 	mode := ""
-	for _, f := range []struct {
-		is     bool
+	for _, f := range []struct { // in Redis's order
 		letter string
-	}{{subscribed != 0, "P"}, {c.multiCount.Load() >= 0, "x"}, {i.blocked, "b"}, {c.tracked.Load(), "t"}, {i.noEvict, "e"}, {i.noTouch, "T"}} { // in Redis's order
-		if f.is {
+		on     bool
+	}{
+		{"P", subscribed != 0}, {"x", c.multiCount.Load() >= 0}, {"b", i.blocked}, {"t", tr != nil}, {"R", tr != nil && tr.broken.Load()}, {"B", tr != nil && tr.bcast},
+		{"e", i.noEvict}, {"T", i.noTouch},
+	} {
+		if f.on {
 			mode += f.letter
 		}
 	}
@@ -158,11 +162,11 @@ func (c *conn) describe() string {
 	if cmd := c.lastCmd.Load(); cmd != nil {
 		last = cmd.name
 	}
-	redir := -1
-	if c.tracked.Load() {
-		redir = 0
+	redir := int64(-1)
+	if tr != nil {
+		redir = tr.redirect
 	}
-	queued := c.net.size.Load()
+	queued := c.net.size.Load() + c.oob.bytes.Load()
 	return fmt.Sprintf("id=%d addr=%s laddr=%s fd=-1 name=%s age=%d idle=%d flags=%s db=%d sub=%d psub=%d ssub=0 multi=%d watch=0 qbuf=%d qbuf-free=0 "+
 		"argv-mem=0 multi-mem=%d rbs=%d rbp=%d obl=0 oll=%d omem=%d tot-mem=%d events=r cmd=%s user=%s redir=%d resp=%d lib-name=%s lib-ver=%s",
 		c.id, c.nc.RemoteAddr(), c.nc.LocalAddr(), i.name, int((now - c.created).Seconds()), int((now - time.Duration(c.active.Load())).Seconds()), mode, i.db, subscribed>>32, subscribed&(1<<32-1), c.multiCount.Load(),

@@ -33,6 +33,7 @@ func (s *Server) settings() []setting {
 		{name: "slowlog-log-slower-than", value: strconv.FormatInt(s.slow.threshold.Load(), 10), low: -1, high: 1<<63 - 1, set: s.slow.threshold.Store},
 		{name: "slowlog-max-len", value: strconv.FormatInt(s.slow.most.Load(), 10), low: 0, high: slowKeptMost, set: s.slow.setMost},
 		{name: "tcp-keepalive", value: strconv.Itoa(int(max(s.cfg.KeepAlive, 0) / time.Second))},
+		{name: "tracking-table-max-keys", value: strconv.FormatInt(s.tracking.most.Load(), 10), low: 0, high: 1<<63 - 1, set: s.tracking.setMost},
 		{name: "timeout", value: strconv.Itoa(int(s.cfg.IdleTimeout / time.Second))},
 	}
 }

@@ -80,7 +80,7 @@ func runQuit(c *conn, _ [][]byte) {
 func runReset(c *conn, _ [][]byte) {
 	c.untrack()
 	c.unsubscribeAll()
-	c.proto = resp.V2
+	c.speak(resp.V2)
 	c.replies = replyOn
 	c.fresh, c.feed = 0, nil
 	c.endMulti()
@@ -173,10 +173,7 @@ func runHello(c *conn, args [][]byte) {
 	}
 	c.info.proto = proto
 	c.infoMu.Unlock()
-	if proto != resp.V3 {
-		c.untrack() // RESP2 has no pushes
-	}
-	c.proto = proto
+	c.speak(proto)
 	c.out = resp.AppendMap(c.out, proto, 7)
 	for _, kv := range [][2]string{{"server", "redis"}, {"version", redisVersion}} {
 		c.out = resp.AppendBulkString(c.out, kv[0])

@@ -56,9 +56,7 @@ func infoServer(s *Server, c *conn, b *strings.Builder) {
 func line(s string) string { return strings.NewReplacer("\r", " ", "\n", " ").Replace(s) }
 
 func infoClients(s *Server, _ *conn, b *strings.Builder) {
-	s.tracking.mu.Lock()
-	tracking := len(s.tracking.all)
-	s.tracking.mu.Unlock()
+	tracking, _, _, _ := s.tracking.sizes()
 	paused, left := s.paused.left(s.now())
 	fmt.Fprintf(b, "connected_clients:%d\r\ncluster_connections:0\r\nmaxclients:%d\r\nblocked_clients:%d\r\ntracking_clients:%d\r\nclients_in_timeout_table:0\r\n"+
 		"unauthenticated_clients:%d\r\nrate_limited_clients:%d\r\npaused_actions:%s\r\npaused_timeout_milliseconds:%d\r\n",
@@ -114,12 +112,14 @@ func infoStats(s *Server, _ *conn, b *strings.Builder) {
 	for _, m := range s.table.all {
 		failed += m.failed.Load() + m.rejected.Load()
 	}
+	_, keys, items, prefixes := s.tracking.sizes()
 	fmt.Fprintf(b, "total_connections_received:%d\r\ntotal_commands_processed:%d\r\ninstantaneous_ops_per_sec:%d\r\ntotal_net_input_bytes:%d\r\n"+
 		"total_net_output_bytes:%d\r\nrejected_connections:%d\r\nexpired_keys:0\r\nevicted_keys:0\r\nkeyspace_hits:%d\r\nkeyspace_misses:%d\r\ntotal_error_replies:%d\r\n"+
-		"protocol_errors:%d\r\naccept_errors:%d\r\nacl_access_denied_auth:%d\r\nacl_access_denied_cmd:%d\r\nacl_access_denied_key:%d\r\nrate_limit_delays:%d\r\n",
+		"protocol_errors:%d\r\naccept_errors:%d\r\nacl_access_denied_auth:%d\r\nacl_access_denied_cmd:%d\r\nacl_access_denied_key:%d\r\nrate_limit_delays:%d\r\n"+
+		"tracking_total_keys:%d\r\ntracking_total_items:%d\r\ntracking_total_prefixes:%d\r\n",
 		st.accepted.Load(), st.commands.Load(), st.opsPerSecond.Load(), st.inputBytes.Load(), st.outputBytes.Load(), st.rejectedTotal(), st.hits.Load(),
 		st.misses.Load(), failed, st.protocolErrors.Load(), st.acceptErrors.Load(),
-		st.deniedAuth.Load(), st.deniedCommands.Load(), st.deniedKeys.Load(), st.rateDelays.Load())
+		st.deniedAuth.Load(), st.deniedCommands.Load(), st.deniedKeys.Load(), st.rateDelays.Load(), keys, items, prefixes)
 }
 
 // infoCPU has no children's time: there are none.

@@ -9,7 +9,7 @@ import (
 )
 
 func subscribeCommands() []*command {
-	const f = loadingOK | noscript | noMulti | inSubscriber
+	const f = loadingOK | noscript | noMulti | inSubscriber | announces
 	const g = "pubsub"
 	return []*command{
 		{name: "subscribe", arity: -2, flags: f, group: g, since: "2.0.0", complexity: "O(N) in the channels", summary: "Listens for messages on channels.", run: runSubscribe},
@@ -61,7 +61,10 @@ func (c *conn) subscribe(kind string, names [][]byte, patterns bool) {
 		return
 	}
 	n := &c.srv.notifications
-	n.start()
+	if n.start() != nil {
+		c.fail(errNoWatch.Error())
+		return
+	}
 	if c.subs == nil {
 		c.subs = &subscriptions{channels: map[string]struct{}{}, patterns: map[string]struct{}{}}
 	}
@@ -79,7 +82,7 @@ func (c *conn) subscribe(kind string, names [][]byte, patterns bool) {
 		n.mu.Unlock()
 		c.answerSubscription(kind, name)
 	}
-	c.countSubscriptions()
+	c.recount()
 }
 
 func (c *conn) unsubscribe(kind string, names [][]byte, patterns bool) {
@@ -109,19 +112,10 @@ func (c *conn) unsubscribe(kind string, names [][]byte, patterns bool) {
 				leave(n.channels, string(name), c)
 			}
 			n.mu.Unlock()
-			c.emitMessages() // none of a channel follows the end of its subscription
+			c.recount() // no message follows the end of its subscription
 		}
 		c.answerSubscription(kind, name)
 	}
-	c.countSubscriptions()
-}
-
-// countSubscriptions publishes how many there are. After the last has ended, what it has been told is still sent.
-func (c *conn) countSubscriptions() {
-	if c.subs == nil {
-		return
-	}
-	c.subscribed.Store(int64(len(c.subs.channels))<<32 | int64(len(c.subs.patterns)))
 	if c.subs.count() == 0 {
 		c.subs = nil
 	}

@@ -153,6 +153,7 @@ func (c *conn) flushTopics(args [][]byte, topics []*cache.Topic) {
 		}
 	}
 	const page = 1024
+	all := topics
 	var cursor uint64
 	var s *slot // of the page that is being written
 	c.hold(func() bool {
@@ -173,6 +174,7 @@ func (c *conn) flushTopics(args [][]byte, topics []*cache.Topic) {
 			}
 			if len(topics) == 0 {
 				c.ok()
+				c.srv.tracking.flush(all)
 				return true
 			}
 			t := topics[0]

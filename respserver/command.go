@@ -31,6 +31,7 @@ const (
 	noMulti      // is refused inside MULTI
 	atOnce       // runs inside MULTI rather than being queued
 	keepsCaching
+	announces    // its answers are pushes, which CLIENT REPLY does not keep back
 	ofTopic      // says something of the connection's topic, and is not readonly: it needs the right to read it
 	ofEveryTopic // says something of all topics: it needs the right to read each
 )

@@ -77,12 +77,13 @@ type conn struct {
 
 	// Read by others.
 	user       atomic.Pointer[account]
-	needsAuth  atomic.Bool  // not authenticated
-	since      atomic.Int64 // srv.now since when it needs to
-	active     atomic.Int64 // srv.now of the last bytes
-	wantsTrim  atomic.Bool  // it has been idle: large buffers, and a stack that has grown, are to be given back
-	tracked    atomic.Bool  // track is not nil
-	subscribed atomic.Int64 // channels in the upper half, patterns in the lower one
+	needsAuth  atomic.Bool              // not authenticated
+	since      atomic.Int64             // srv.now since when it needs to
+	active     atomic.Int64             // srv.now of the last bytes
+	wantsTrim  atomic.Bool              // it has been idle: large buffers, and a stack that has grown, are to be given back
+	track      atomic.Pointer[tracking] // what it is to be told; nil: nothing. It changes it itself
+	redirected atomic.Int64             // connections whose invalidations it is told
+	subscribed atomic.Int64             // channels in the upper half, patterns in the lower one
 	killed     atomic.Pointer[string]
 	lastCmd    atomic.Pointer[command]
 	blocked    atomic.Int32 // whether CLIENT UNBLOCK may end the command that waits, and how it has
@@ -92,11 +93,8 @@ type conn struct {
 	infoMu     sync.Mutex
 	info       connInfo
 
-	track    *tracking
-	pushMu   sync.Mutex
-	pushes   []byte // out-of-band messages to be sent between replies
-	messages []byte // of subscriptions, to be sent likewise
-
+	oob  outOfBand
+	gone bool           // it has ended, and nobody redirects to it any more; the tracking table's
 	subs *subscriptions // nil: none
 
 	multiCount atomic.Int64 // commands that are queued, -1 outside MULTI
@@ -106,7 +104,7 @@ type conn struct {
 // newConn makes the connection of what was accepted.
 func newConn(s *Server, nc net.Conn) *conn {
 	c := &conn{srv: s, id: s.nextID.Add(1), nc: nc, raw: rawConn(nc), proto: resp.V2, created: s.now(), topic: s.topics[0]}
-	c.info.proto = resp.V2
+	c.info.proto, c.oob.proto = resp.V2, resp.V2
 	c.net = outbound{conn: c, raw: c.raw}
 	if c.raw != nil {
 		c.reading.attempt, c.reading.shallow = c.tryRead, true
@@ -197,7 +195,8 @@ func (c *conn) serve() (ended bool) {
 // turn runs what has arrived, and sends what is known. It reports whether the connection goes on.
 func (c *conn) turn() bool {
 	c.enter()
-	c.emitPushes()
+	c.catchUp()
+	c.emitOutOfBand()
 	for c.process() {
 	}
 	c.endRun()

@@ -107,8 +107,9 @@ func (c *conn) execute(cmd *command, args [][]byte) {
 		c.runTimes = false
 	}
 	c.runCount++
-	if c.track != nil && cmd.flags&readonly != 0 {
-		c.track.before(c, cmd, args)
+	tr := c.track.Load()
+	if tr != nil && cmd.flags&readonly != 0 && !rememberLate {
+		tr.before(c, cmd, args)
 	}
 	at, slots := len(c.out), len(c.slots)
 	if c.fresh != 0 && cmd.readsStore() {
@@ -127,6 +128,9 @@ func (c *conn) execute(cmd *command, args [][]byte) {
 	} else {
 		cmd.run(c, args)
 	}
+	if tr != nil && cmd.flags&readonly != 0 && rememberLate {
+		tr.before(c, cmd, args)
+	}
 	c.forgetCaching(cmd)
 	if len(c.out) > at && c.out[at] == '-' && len(c.slots) == slots {
 		cmd.failed.Add(1)
@@ -135,6 +139,9 @@ func (c *conn) execute(cmd *command, args [][]byte) {
 		c.runCount-- // counted when its reply is known
 	}
 	if c.replies != replyOn {
+		if cmd.flags&announces != 0 {
+			at = len(c.out)
+		}
 		c.muffle(at, slots)
 	}
 }

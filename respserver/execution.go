@@ -144,8 +144,8 @@ func (ex *execution) run(queue []queued) error {
 				continue
 			}
 		}
-		if c.track != nil && q.cmd.flags&readonly != 0 {
-			c.track.before(c, q.cmd, q.args)
+		if tr := c.track.Load(); tr != nil && q.cmd.flags&readonly != 0 {
+			tr.before(c, q.cmd, q.args)
 		}
 		start, at, parts := c.srv.now(), len(c.out), len(ex.parts)
 		q.cmd.run(c, q.args)
@@ -186,11 +186,24 @@ func (ex *execution) produce(exec *command) {
 	}
 	outer := c.open(exec, 1, size, ex.render)
 	c.barrier = outer
+	own := make([]func(cache.Written, error), len(ex.writes))
+	for i := range ex.writes {
+		own[i] = c.submitting(ex.writes[i].Topic.Index(), &ex.writes[i].Write)
+	}
 	c.srv.cfg.Cache.SubmitAll(ex.writes, func(all []cache.Outcome, err error) {
 		if err != nil {
 			outer.mu.Lock()
 			outer.err = err
 			outer.mu.Unlock()
+		}
+		for i, ended := range own {
+			switch {
+			case ended == nil:
+			case err != nil:
+				ended(cache.Written{}, err)
+			default:
+				ended(all[i].Written, all[i].Err)
+			}
 		}
 		for i, o := range all {
 			ex.of[i].done(o.Written, o.Err)

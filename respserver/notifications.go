@@ -29,14 +29,19 @@ type notifications struct {
 }
 
 // start makes sure that the topics are watched; it returns when all changes from now on are seen.
-func (n *notifications) start() {
+func (n *notifications) start() error {
 	n.mu.Lock()
 	defer n.mu.Unlock()
 	if n.watches.started() {
-		return
+		return nil
 	}
 	n.channels, n.patterns = map[string]map[int64]*conn{}, map[string]map[int64]*conn{}
-	n.watches.start(n.srv.topics, func(topic int, e cache.Event) {
+	return n.watches.start(n.srv.topics, n.take)
+}
+
+// take tells of a topic's changes.
+func (n *notifications) take(topic int) {
+	for _, e := range n.watches.feeds[topic].Take() {
 		switch e.Kind {
 		case cache.EventSet:
 			n.changed(topic, e.Key, "set")
@@ -45,10 +50,7 @@ func (n *notifications) start() {
 		case cache.EventFlush:
 			n.missed(topic)
 		}
-	}, func(topic int, err error) {
-		n.srv.cfg.Logger.Warn("watching for subscribers ended", "topic", n.srv.topics[topic].Name(), "error", err)
-		n.missed(topic)
-	})
+	}
 }
 
 func (n *notifications) close() { n.watches.close(&n.mu) }
@@ -77,23 +79,25 @@ func (n *notifications) publish(db int, channel, payload []byte) {
 
 // tell sends a message to those who may read the database, made once for each protocol that they speak.
 func tell(db int, who map[int64]*conn, parts ...[]byte) {
-	made := map[resp.Version][]byte{}
+	made, proto := map[resp.Version][]byte{}, resp.V2
 	for _, c := range who {
 		if !c.mayRead(db) {
 			continue
 		}
-		c.infoMu.Lock()
-		proto := c.info.proto
-		c.infoMu.Unlock()
-		b, ok := made[proto]
-		if !ok {
-			b = resp.AppendPush(nil, proto, len(parts))
-			for _, p := range parts {
-				b = resp.AppendBulk(b, p)
+		for {
+			if made[proto] == nil {
+				b := resp.AppendPush(nil, proto, len(parts))
+				for _, p := range parts {
+					b = resp.AppendBulk(b, p)
+				}
+				made[proto] = b
 			}
-			made[proto] = b
+			spoken := c.message(proto, made[proto])
+			if spoken == proto {
+				break
+			}
+			proto = spoken // most speak the same
 		}
-		c.message(b)
 	}
 }
 
@@ -129,42 +133,6 @@ func (s *subscriptions) count() int {
 	return len(s.channels) + len(s.patterns)
 }
 
-// message queues a message for a subscriber and wakes it; who does not read is closed. Any goroutine may call it; it does not block.
-func (c *conn) message(b []byte) {
-	c.pushMu.Lock()
-	c.messages = append(c.messages, b...)
-	queued := len(c.messages)
-	c.srv.buffers.Add(int64(len(b)))
-	c.pushMu.Unlock()
-	switch {
-	case queued > messageLimit:
-		c.end("pubsub")
-	case c.srv.buffers.Load() > c.srv.cfg.BufferLimit:
-		c.end("buffers")
-	default:
-		c.wake()
-	}
-}
-
-// emitMessages puts what a subscriber has been told behind the replies that are known.
-func (c *conn) emitMessages() {
-	c.pushMu.Lock()
-	defer c.pushMu.Unlock()
-	c.out = append(c.out, c.messages...)
-	c.srv.buffers.Add(-int64(len(c.messages)))
-	if c.messages = c.messages[:0]; cap(c.messages) > keptBuffer {
-		c.messages = nil
-	}
-}
-
-// dropMessages forgets what waits to be sent.
-func (c *conn) dropMessages() {
-	c.pushMu.Lock()
-	defer c.pushMu.Unlock()
-	c.srv.buffers.Add(-int64(len(c.messages)))
-	c.messages = nil
-}
-
 // unsubscribeAll ends all subscriptions of the connection without a reply.
 func (c *conn) unsubscribeAll() {
 	if c.subs == nil {
@@ -180,7 +148,6 @@ func (c *conn) unsubscribeAll() {
 	}
 	n.mu.Unlock()
 	c.subs = nil
-	c.subscribed.Store(0)
 	c.dropMessages()
 }
 

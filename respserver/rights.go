@@ -16,6 +16,25 @@ func (c *conn) mayReadAll() bool {
 	return a.full || !slices.ContainsFunc(a.rights, func(r Right) bool { return r < MayRead })
 }
 
+// readsLess reports whether there is a topic that before could read, and a cannot.
+func (a *account) readsLess(before *account) bool {
+	for i, r := range before.rights {
+		if r >= MayRead && a.rights[i] < MayRead {
+			return true
+		}
+	}
+	return false
+}
+
+// mayReadLess is called once the connection's user may read less than before: what waits to be sent of it is not sent. Its client's cache is emptied, since nothing
+// would tell of changes there, and a subscriber is closed, as in Redis.
+func (c *conn) mayReadLess() {
+	c.srv.tracking.flushOf(c)
+	if c.subscribed.Load() != 0 {
+		c.end("user")
+	}
+}
+
 // mayWrite reports whether the connection's user may write to a database's topic. Whether the topic takes writes is another question.
 func (c *conn) mayWrite(db int) bool {
 	a := c.user.Load()

@@ -88,6 +88,7 @@ func NewServer(cfg Config) (*Server, error) {
 	s.runID = hex.EncodeToString(id[:])
 	s.table = newTable(cfg.AllowFlush)
 	s.tracking.srv, s.notifications.srv = s, s
+	s.tracking.most.Store(trackedKeysMost)
 	s.slow.init()
 	s.repairs = newRepairs(len(s.topics))
 	if len(cfg.Peers.Addrs) > 0 {
@@ -300,6 +301,8 @@ func (s *Server) ended(c *conn) {
 	_ = c.nc.Close()
 	c.untrack()
 	c.unsubscribeAll()
+	s.tracking.left(c)
+	c.dropOutOfBand()
 	s.buffers.Add(-c.accounted)
 	c.net.wait()      // its goroutine fails at once, now that nc is closed
 	if c.kill != "" { // counted before it is not there any more, so that whoever sees the one sees the other

@@ -60,6 +60,13 @@ func (c *conn) submit(w cache.Write, s *slot) {
 		c.exec.write(w, s)
 		return
 	}
+	if ended := c.submitting(c.db, &w); ended != nil {
+		c.topic.Submit(w, func(w cache.Written, err error) {
+			ended(w, err)
+			s.done(w, err)
+		})
+		return
+	}
 	c.topic.Submit(w, s.done)
 }
 

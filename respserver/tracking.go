@@ -1,344 +1,440 @@
 package respserver
 
 import (
-	"bytes"
 	"sync"
+	"sync/atomic"
 
 	"github.com/yolean/kafka-cache/core/cache"
 	"github.com/yolean/kafka-cache/respserver/resp"
 )
 
 const (
-	trackedKeys = 1_000_000 // Redis's tracking-table-max-keys
-	pushLimit   = 1 << 20   // bytes of invalidations that wait for one connection; past it they become one flush
+	trackedKeysMost = 1_000_000 // Redis's default of tracking-table-max-keys
+	trackedPart     = 8         // of BufferLimit is what the table takes at most: keys that are read and absent may be of any length
+	trackedOverhead = 128       // bytes that a key takes beside its own, with its first reader
+	readerOverhead  = 32        // and each further reader
+	evictAtOnce     = 1000      // keys, under the table's lock
 )
 
-// tracking is what one connection wants to be told (CLIENT TRACKING). It belongs to the connection's goroutine, apart from what is said
-// otherwise, and is replaced as a whole.
+// tracking is what one connection wants to be told (CLIENT TRACKING). It is replaced as a whole; any goroutine may read what is not said to be otherwise.
 type tracking struct {
+	conn     *conn
 	bcast    bool
-	prefixes [][]byte
+	prefixes []string // sorted; [""] where BCAST names none
 	optIn    bool
 	optOut   bool
-	noLoop   bool
-	caching  int8 // of the next command, or transaction: 1 yes, -1 no, 0 by the mode
+	redirect int64 // id of the connection that is told in this one's place; 0: none
+	target   *conn // that connection
+	broken   atomic.Bool
+	own      *ownWrites // of NOLOOP; nil: without it. The table's lock guards it, apart from its ended
+
+	caching int8 // of the next command, or transaction: 1 yes, -1 no, 0 by the mode. The connection's goroutine's
 }
 
 // trackingTable knows who has read which key, and tells them when it changes. The watches of the topics run from the first connection
-// that tracks until the server ends.
+// that tracks until the server ends. Its lock is above those of the server and of connections.
 type trackingTable struct {
-	srv *Server
+	srv  *Server
+	most atomic.Int64 // keys; 0: bounded by their bytes alone
 
-	mu    sync.Mutex
-	keys  []map[string]map[int64]struct{} // by topic: the ids of connections, of which some may have ended
-	count int
-	bcast map[int64]*tracking
-	all   map[int64]*conn
+	mu       sync.Mutex
+	keys     []map[string]*readers // by topic
+	count    int                   // of keys
+	items    int                   // of readers of keys
+	bytes    int64                 // about what they take
+	evicting int                   // topic that gives the next key, where there are too many
+	trackers map[int64]*tracking   // by connection
+	prefixes prefixTable
 
 	watches topicWatches
+	taking  atomic.Bool // changes have been taken, and are not all told
 }
 
-// start makes sure that the topics are watched; it returns when all changes from now on are seen.
-func (t *trackingTable) start() {
-	t.mu.Lock()
-	defer t.mu.Unlock()
+// readers are the ids of the connections that have read a key, of which some may have ended.
+type readers struct {
+	first int64
+	more  map[int64]struct{} // nil: none
+}
+
+// add reports whether id is a new one.
+func (r *readers) add(id int64) bool {
+	if r.first == id {
+		return false
+	}
+	if _, ok := r.more[id]; ok {
+		return false
+	}
+	if r.more == nil {
+		r.more = map[int64]struct{}{}
+	}
+	r.more[id] = struct{}{}
+	return true
+}
+
+func (r *readers) count() int { return 1 + len(r.more) }
+
+func (r *readers) each(fn func(id int64)) {
+	fn(r.first)
+	for id := range r.more {
+		fn(id)
+	}
+}
+
+// start makes sure that the topics are watched; it returns when all changes from now on are seen. mu is held.
+func (t *trackingTable) start() error {
 	if t.watches.started() {
-		return
+		return nil
 	}
-	t.bcast, t.all = map[int64]*tracking{}, map[int64]*conn{}
-	t.keys = make([]map[string]map[int64]struct{}, len(t.srv.topics))
+	t.trackers = map[int64]*tracking{}
+	t.prefixes = prefixTable{}
+	t.keys = make([]map[string]*readers, len(t.srv.topics))
 	for i := range t.keys {
-		t.keys[i] = map[string]map[int64]struct{}{}
+		t.keys[i] = map[string]*readers{}
 	}
-	t.watches.start(t.srv.topics, func(topic int, e cache.Event) {
-		if e.Kind == cache.EventFlush {
-			t.flush(topic)
-		} else {
-			t.invalidate(topic, e.Key)
-		}
-	}, func(topic int, err error) {
-		t.srv.cfg.Logger.Warn("watching for client-side caches ended", "topic", t.srv.topics[topic].Name(), "error", err)
-	})
+	return t.watches.start(t.srv.topics, t.take)
 }
 
 func (t *trackingTable) close() { t.watches.close(&t.mu) }
 
-// remember notes that a connection is about to read a key. Past the bound any other key is invalidated in its place.
-func (t *trackingTable) remember(c *conn, topic int, key []byte) {
+// catchUp has told what every change means that was applied before the call.
+func (t *trackingTable) catchUp() {
+	for i, f := range t.watches.feeds {
+		if f.Waiting() || t.taking.Load() { // in this order: what has been taken is being told
+			t.take(i)
+		}
+	}
+}
+
+// take tells what a topic's changes mean.
+func (t *trackingTable) take(topic int) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	readers := t.keys[topic][string(key)]
-	if readers == nil {
-		if t.count >= trackedKeys {
-			for k, who := range t.keys[topic] {
-				delete(t.keys[topic], k)
-				t.count--
-				for id := range who {
-					t.tell(topic, id, invalidation([]byte(k)))
-				}
-				break
+	t.taking.Store(true)
+	t.changed(topic, t.watches.feeds[topic].Take())
+	t.taking.Store(false)
+}
+
+func (t *trackingTable) changed(topic int, events []cache.Event) {
+	for i := range events {
+		e := &events[i]
+		if e.Kind == cache.EventFlush {
+			t.prefixes.forgetChanges()
+			if !dropFlush {
+				t.flushTopic(topic)
 			}
+			continue
 		}
-		readers = map[int64]struct{}{}
-		t.keys[topic][string(key)] = readers
+		if drops(e) {
+			continue
+		}
+		t.tellReaders(topic, e)
+		t.prefixes.changed(e)
+	}
+	t.tellPrefixes(topic)
+}
+
+// remember notes that a connection is about to read a key.
+func (t *trackingTable) remember(id int64, topic int, key []byte) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	if r := t.keys[topic][string(key)]; r == nil {
+		t.keys[topic][string(key)] = &readers{first: id}
 		t.count++
+		t.items++
+		t.bytes += trackedOverhead + int64(len(key))
+	} else if r.add(id) {
+		t.items++
+		t.bytes += readerOverhead
+	} else {
+		return
 	}
-	readers[c.id] = struct{}{}
+	for t.overfull() && t.evict() {
+	}
 }
 
-// invalidate tells who has read key, and forgets that they have: they are told once.
-func (t *trackingTable) invalidate(topic int, key []byte) {
-	t.mu.Lock()
-	defer t.mu.Unlock()
-	message := invalidation(key)
-	if readers := t.keys[topic][string(key)]; readers != nil {
-		delete(t.keys[topic], string(key))
-		t.count--
-		for id := range readers {
-			t.tell(topic, id, message)
+// tellReaders tells who has read the key of a change, and forgets that they have: they are told once. Who made the change and does not want to hear of it stays, so
+// that it hears of the next one.
+func (t *trackingTable) tellReaders(topic int, e *cache.Event) {
+	r := t.keys[topic][string(e.Key)]
+	if r == nil {
+		return
+	}
+	t.remove(topic, string(e.Key), r)
+	var payload []byte
+	r.each(func(id int64) {
+		tr := t.trackers[id]
+		if tr == nil || tr.bcast {
+			return
 		}
-	}
-	for id, tr := range t.bcast {
-		if tr.matches(key) {
-			t.tell(topic, id, message)
+		if tr.own != nil && t.judge(tr, topic, e) != foreign {
+			t.add(topic, string(e.Key), id)
+			return
 		}
-	}
+		if payload == nil {
+			payload = keysPayload(e.Key)
+		}
+		t.tell(tr, topic, payload)
+	})
 }
 
-// tell pushes a message about a topic's key to a connection that still tracks and may read the topic.
-func (t *trackingTable) tell(topic int, id int64, message []byte) {
-	if c := t.all[id]; c != nil && c.mayRead(topic) {
-		c.push(message)
+// add is remember without a bound: of a reader that was there a moment ago.
+func (t *trackingTable) add(topic int, key string, id int64) {
+	if r := t.keys[topic][key]; r != nil {
+		if r.add(id) {
+			t.items++
+			t.bytes += readerOverhead
+		}
+		return
 	}
+	t.keys[topic][key] = &readers{first: id}
+	t.count++
+	t.items++
+	t.bytes += trackedOverhead + int64(len(key))
 }
 
-// flush tells everyone that all they know may be outdated.
-func (t *trackingTable) flush(topic int) {
-	t.mu.Lock()
-	defer t.mu.Unlock()
-	t.count -= len(t.keys[topic])
-	t.keys[topic] = map[string]map[int64]struct{}{}
-	for _, c := range t.all {
-		c.push(flushMessage)
-	}
+func (t *trackingTable) remove(topic int, key string, r *readers) {
+	delete(t.keys[topic], key)
+	t.count--
+	t.items -= r.count()
+	t.bytes -= trackedOverhead + int64(len(key)) + readerOverhead*int64(len(r.more))
 }
 
-// forget removes a connection. The keys that it read are forgotten when they change.
-func (t *trackingTable) forget(c *conn) {
-	t.mu.Lock()
-	defer t.mu.Unlock()
-	delete(t.all, c.id)
-	delete(t.bcast, c.id)
+// overfull reports whether the table has more than it may.
+func (t *trackingTable) overfull() bool {
+	most := t.most.Load()
+	return most > 0 && int64(t.count) > most || t.bytes > t.srv.cfg.BufferLimit/trackedPart
 }
 
-func (tr *tracking) matches(key []byte) bool {
-	if len(tr.prefixes) == 0 {
-		return true
-	}
-	for _, p := range tr.prefixes {
-		if bytes.HasPrefix(key, p) {
+// evict invalidates any key, as if it had changed, and forgets it. It reports whether there was one.
+func (t *trackingTable) evict() bool {
+	for range t.keys {
+		topic := t.evicting % len(t.keys)
+		t.evicting++
+		for key, r := range t.keys[topic] {
+			t.remove(topic, key, r)
+			payload := keysPayload([]byte(key))
+			r.each(func(id int64) {
+				if tr := t.trackers[id]; tr != nil && !tr.bcast {
+					t.tell(tr, topic, payload)
+				}
+			})
 			return true
 		}
 	}
 	return false
 }
 
-// flushMessage is RESP3's invalidation of everything.
-var flushMessage = []byte(">2\r\n$10\r\ninvalidate\r\n_\r\n")
-
-func invalidation(key []byte) []byte {
-	b := append(make([]byte, 0, len(key)+48), ">2\r\n$10\r\ninvalidate\r\n*1\r\n"...)
-	return resp.AppendBulk(b, key)
+// setMost is CONFIG SET tracking-table-max-keys.
+func (t *trackingTable) setMost(n int64) {
+	t.most.Store(n)
+	for more := true; more; {
+		more = t.evictSome()
+	}
 }
 
-// push queues an out-of-band message and wakes the connection. Any goroutine may call it; it does not block.
-func (c *conn) push(message []byte) {
-	c.pushMu.Lock()
-	if len(c.pushes)+len(message) > pushLimit {
-		c.pushes = c.pushes[:0]
-		message = flushMessage
+// evictSome evicts keys until no more are left than may be, for as long as the lock may be held. It reports whether there are more.
+func (t *trackingTable) evictSome() bool {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	for range evictAtOnce {
+		if !t.overfull() || !t.evict() {
+			return false
+		}
 	}
-	c.pushes = append(c.pushes, message...)
-	c.pushMu.Unlock()
-	c.wake()
+	return true
 }
 
-// emitPushes puts what was pushed behind the replies that are known, which it never overtakes. It is called between commands.
-func (c *conn) emitPushes() {
-	if !c.tracked.Load() && c.subscribed.Load() == 0 || c.full() {
-		return // what is queued is bounded
+// flush tells everyone that all they know of some topics may be outdated.
+func (t *trackingTable) flush(topics []*cache.Topic) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	if !t.watches.started() {
+		return
 	}
-	if c.subscribed.Load() != 0 {
-		c.emitMessages()
+	for _, topic := range topics {
+		t.forgetKeys(topic.Index())
 	}
-	c.pushMu.Lock()
-	c.out = append(c.out, c.pushes...)
-	c.pushes = c.pushes[:0]
-	if cap(c.pushes) > keptBuffer {
-		c.pushes = nil
+	for _, tr := range t.trackers {
+		t.tell(tr, anyTopic, nil)
 	}
-	c.pushMu.Unlock()
+}
+
+// flushOf tells one connection that all it knows may be outdated.
+func (t *trackingTable) flushOf(c *conn) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	if tr := t.trackers[c.id]; tr != nil {
+		t.tell(tr, anyTopic, nil)
+	}
+}
+
+func (t *trackingTable) flushTopic(topic int) {
+	t.forgetKeys(topic)
+	for _, tr := range t.trackers {
+		if tr.own != nil {
+			tr.own.forget() // the log may be another one
+		}
+		t.tell(tr, anyTopic, nil)
+	}
+}
+
+func (t *trackingTable) forgetKeys(topic int) {
+	for key, r := range t.keys[topic] {
+		t.remove(topic, key, r)
+	}
+	t.keys[topic] = map[string]*readers{}
+}
+
+// anyTopic stands for what concerns a connection whatever it may read.
+const anyTopic = -1
+
+// tell pushes a message to a connection that tracks and may read the topic, or to the one that it redirects to. payload is an array of keys, nil: everything.
+func (t *trackingTable) tell(tr *tracking, topic int, payload []byte) {
+	c := tr.conn
+	switch {
+	case topic != anyTopic && !c.mayRead(topic), tr.broken.Load():
+	case tr.target == nil:
+		c.invalidated(payload, false)
+	case tr.target.user.Load().name != c.user.Load().name || tr.target.needsAuth.Load():
+		t.breakOff(tr) // who the other one is now need not be told what this one reads
+	default:
+		tr.target.invalidated(payload, true)
+	}
+}
+
+// breakOff ends a redirection, whose target is gone, and says so where the protocol can.
+func (t *trackingTable) breakOff(tr *tracking) {
+	if !tr.broken.Swap(true) {
+		tr.target.redirected.Add(-1)
+		tr.conn.redirectionBroken(tr.redirect)
+	}
+}
+
+// set makes tr what its connection wants to be told.
+func (t *trackingTable) set(tr *tracking) error {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	if err := t.start(); err != nil {
+		return errNoWatch
+	}
+	c := tr.conn
+	if tr.target != nil {
+		if tr.target.gone { // since it was looked up
+			return errNoTarget
+		}
+		tr.target.redirected.Add(1)
+	}
+	if before := t.trackers[c.id]; before != nil {
+		t.let(before)
+		if tr.own != nil && before.own != nil {
+			tr.own = before.own
+		}
+	}
+	t.trackers[c.id] = tr
+	t.prefixes.add(tr)
+	c.track.Store(tr)
+	return nil
+}
+
+// let ends what a tracking holds of the table, the keys apart that its connection has read: they are forgotten when they change.
+func (t *trackingTable) let(tr *tracking) {
+	t.prefixes.remove(tr)
+	if tr.target != nil && !tr.broken.Load() {
+		tr.target.redirected.Add(-1)
+	}
+}
+
+// forget ends a connection's tracking.
+func (t *trackingTable) forget(c *conn) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	if tr := t.trackers[c.id]; tr != nil {
+		t.let(tr)
+		delete(t.trackers, c.id)
+		c.track.Store(nil)
+	}
+}
+
+// left tells those that redirect to a connection that it is gone.
+func (t *trackingTable) left(c *conn) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	c.gone = true
+	if c.redirected.Load() == 0 {
+		return
+	}
+	for _, tr := range t.trackers {
+		if tr.target == c {
+			t.breakOff(tr)
+		}
+	}
+}
+
+// sizes are what INFO tells.
+func (t *trackingTable) sizes() (clients, keys, items, prefixes int) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	return len(t.trackers), t.count, t.items, len(t.prefixes.all)
+}
+
+// keysPayload is an array of keys.
+func keysPayload(keys ...[]byte) []byte {
+	size := 16
+	for _, k := range keys {
+		size += len(k) + 16
+	}
+	b := resp.AppendArray(make([]byte, 0, size), len(keys))
+	for _, k := range keys {
+		b = resp.AppendBulk(b, k)
+	}
+	return b
+}
+
+// wants reports whether the keys of what is about to be read are to be remembered.
+func (tr *tracking) wants() bool {
+	switch {
+	case tr.bcast:
+		return false
+	case tr.optIn:
+		return tr.caching > 0
+	case tr.optOut:
+		return tr.caching >= 0
+	}
+	return true
 }
 
 // before registers the keys of a command ahead of reading them, so that no change falls between.
 func (tr *tracking) before(c *conn, cmd *command, args [][]byte) {
-	if tr.bcast {
+	if tr.wants() {
+		cmd.keys(args, func(key []byte) { c.srv.tracking.remember(c.id, c.db, key) })
+	}
+}
+
+// catchUp sees to it that what is said from now on comes after the invalidation of what has been applied by now.
+func (c *conn) catchUp() {
+	tr := c.track.Load()
+	if tr == nil && c.redirected.Load() == 0 {
 		return
 	}
-	wanted := !tr.optIn || tr.caching > 0
-	if tr.optOut && tr.caching < 0 {
-		wanted = false
-	}
-	if wanted {
-		cmd.keys(args, func(key []byte) { c.srv.tracking.remember(c, c.db, key) })
+	t := &c.srv.tracking
+	t.catchUp()
+	if tr != nil && tr.own != nil && tr.own.waiting.Load() {
+		t.mu.Lock()
+		t.settle(tr)
+		t.mu.Unlock()
 	}
 }
 
 // forgetCaching ends what CLIENT CACHING said, after the command that it was said of; where that is MULTI, after EXEC.
 func (c *conn) forgetCaching(cmd *command) {
-	if c.track != nil && c.multi == nil && cmd.flags&keepsCaching == 0 {
-		c.track.caching = 0
+	if tr := c.track.Load(); tr != nil && c.multi == nil && cmd.flags&keepsCaching == 0 {
+		tr.caching = 0
 	}
 }
 
 // untrack ends the connection's tracking.
 func (c *conn) untrack() {
-	if c.track != nil {
-		c.track = nil
-		c.tracked.Store(false)
+	if c.track.Load() != nil {
 		c.srv.tracking.forget(c)
-		c.pushMu.Lock()
-		c.pushes = nil
-		c.pushMu.Unlock()
 	}
-}
-
-func runClientTracking(c *conn, args [][]byte) {
-	var tr tracking
-	on := is(args[2], "on")
-	if !on && !is(args[2], "off") {
-		c.fail(syntax)
-		return
-	}
-	for i := 3; i < len(args); i++ {
-		switch {
-		case is(args[i], "bcast"):
-			tr.bcast = true
-		case is(args[i], "optin"):
-			tr.optIn = true
-		case is(args[i], "optout"):
-			tr.optOut = true
-		case is(args[i], "noloop"):
-			tr.noLoop = true
-		case is(args[i], "prefix") && i+1 < len(args):
-			i++
-			tr.prefixes = append(tr.prefixes, bytes.Clone(args[i]))
-		case is(args[i], "redirect"):
-			c.fail("ERR CLIENT TRACKING option REDIRECT is not supported yet: use RESP3")
-			return
-		default:
-			c.fail(syntax)
-			return
-		}
-	}
-	switch {
-	case !on:
-		c.untrack()
-		c.ok()
-		return
-	case tr.noLoop:
-		c.fail("ERR CLIENT TRACKING option NOLOOP is not supported yet: a change that is read back from the log does not say which connection made it")
-		return
-	case c.proto != resp.V3:
-		c.fail("ERR CLIENT TRACKING needs RESP3 here (HELLO 3): REDIRECT is not supported yet")
-		return
-	case len(tr.prefixes) > 0 && !tr.bcast:
-		c.fail("ERR PREFIX option requires BCAST mode to be enabled")
-		return
-	case tr.optIn && tr.optOut:
-		c.fail("ERR You can't specify both OPTIN mode and OPTOUT mode")
-		return
-	case tr.bcast && (tr.optIn || tr.optOut):
-		c.fail("ERR OPTIN and OPTOUT are not compatible with BCAST")
-		return
-	case c.track != nil && c.track.bcast != tr.bcast:
-		c.fail("ERR You can't switch BCAST mode on/off before disabling tracking for this client, and then re-enabling it with a different mode.")
-		return
-	case c.track != nil && (c.track.optIn != tr.optIn || c.track.optOut != tr.optOut):
-		c.fail("ERR You can't switch OPTIN/OPTOUT mode before disabling tracking for this client, and then re-enabling it with a different mode.")
-		return
-	}
-	if c.track != nil {
-		tr.prefixes = append(tr.prefixes, c.track.prefixes...)
-	}
-	t := &c.srv.tracking
-	t.start()
-	c.track = &tr
-	c.tracked.Store(true)
-	t.mu.Lock()
-	t.all[c.id] = c
-	if tr.bcast {
-		t.bcast[c.id] = &tr
-	}
-	t.mu.Unlock()
-	c.ok()
-}
-
-func runClientCaching(c *conn, args [][]byte) {
-	yes := is(args[2], "yes")
-	switch {
-	case c.track == nil:
-		c.fail("ERR CLIENT CACHING can be called only when the client is in tracking mode with OPTIN or OPTOUT mode enabled")
-		return
-	case !yes && !is(args[2], "no"):
-		c.fail(syntax)
-		return
-	case yes && !c.track.optIn:
-		c.fail("ERR CLIENT CACHING YES is only valid when tracking is enabled in OPTIN mode.")
-		return
-	case !yes && !c.track.optOut:
-		c.fail("ERR CLIENT CACHING NO is only valid when tracking is enabled in OPTOUT mode.")
-		return
-	case yes:
-		c.track.caching = 1
-	default:
-		c.track.caching = -1
-	}
-	c.ok()
-}
-
-func runClientTrackingInfo(c *conn, _ [][]byte) {
-	flags, prefixes, redirect := []string{"off"}, [][]byte(nil), int64(-1)
-	if tr := c.track; tr != nil {
-		flags, prefixes, redirect = []string{"on"}, tr.prefixes, 0
-		for _, f := range []struct {
-			name string
-			on   bool
-		}{{"bcast", tr.bcast}, {"optin", tr.optIn}, {"optout", tr.optOut}, {"caching-yes", tr.caching > 0}, {"caching-no", tr.caching < 0}} {
-			if f.on {
-				flags = append(flags, f.name)
-			}
-		}
-	}
-	c.out = resp.AppendMap(c.out, c.proto, 3)
-	c.out = resp.AppendBulkString(c.out, "flags")
-	c.out = resp.AppendSet(c.out, c.proto, len(flags))
-	for _, f := range flags {
-		c.out = resp.AppendBulkString(c.out, f)
-	}
-	c.out = resp.AppendBulkString(c.out, "redirect")
-	c.out = resp.AppendInt(c.out, redirect)
-	c.out = resp.AppendBulkString(c.out, "prefixes")
-	c.out = resp.AppendArray(c.out, len(prefixes))
-	for _, p := range prefixes {
-		c.out = resp.AppendBulk(c.out, p)
-	}
-}
-
-func runClientGetRedir(c *conn, _ [][]byte) {
-	if c.track == nil {
-		c.out = resp.AppendInt(c.out, -1)
-		return
-	}
-	c.out = resp.AppendInt(c.out, 0)
 }

@@ -200,6 +200,12 @@ func (s *Server) SetUsers(users []User, password []byte) error {
 	if t.asks() != s.users.Load().asks() {
 		return fmt.Errorf("%w: %w", ErrConfig, errors.New("whether clients have to log in does not change while the server runs"))
 	}
+	var fewer []*conn
+	defer func() {
+		for _, c := range fewer {
+			c.mayReadLess()
+		}
+	}()
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.users.Store(t)
@@ -211,6 +217,9 @@ func (s *Server) SetUsers(users []User, password []byte) error {
 			c.end("user")
 		default:
 			c.user.Store(now)
+			if now.readsLess(a) {
+				fewer = append(fewer, c)
+			}
 		}
 	}
 	return nil
@@ -220,11 +229,16 @@ func (s *Server) SetUsers(users []User, password []byte) error {
 func (c *conn) become(a *account) bool {
 	s := c.srv
 	s.mu.Lock()
-	defer s.mu.Unlock()
 	if a = s.users.Load().byName[a.name]; a == nil || a.off {
+		s.mu.Unlock()
 		return false
 	}
+	before := c.user.Load()
 	c.user.Store(a)
+	s.mu.Unlock()
+	if a.readsLess(before) {
+		c.srv.tracking.flushOf(c)
+	}
 	return true
 }
 

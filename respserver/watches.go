@@ -8,38 +8,40 @@ import (
 	"github.com/yolean/kafka-cache/core/cache"
 )
 
-// topicWatches are watches of all topics, one each, from the first start until close. Starts are one at a time, under the lock of whoever owns it.
+// topicWatches are feeds of all topics, one each, from the first start until close. Starts are one at a time, under the lock of whoever owns it.
 type topicWatches struct {
+	feeds  []*cache.Feed
 	cancel context.CancelFunc // nil before the first start
 	done   sync.WaitGroup
 }
 
 func (w *topicWatches) started() bool { return w.cancel != nil }
 
-// start watches the topics and returns when all changes from now on are told. fn gets what follows EventAttached, in each topic's goroutine; ended is called where a
-// watch has failed by itself.
-func (w *topicWatches) start(topics []*cache.Topic, fn func(topic int, e cache.Event), ended func(topic int, err error)) {
+// start begins to watch the topics: all changes from now on are told. take is called from a goroutine of each topic's, without a lock, whenever its feed has something. A
+// feed ends by itself only with its topic, which changes no more then.
+func (w *topicWatches) start(topics []*cache.Topic, take func(topic int)) error {
+	var feeds []*cache.Feed
+	for _, topic := range topics {
+		f, err := topic.Feed()
+		if err != nil {
+			for _, f := range feeds {
+				f.Close()
+			}
+			return err
+		}
+		feeds = append(feeds, f)
+	}
 	ctx, cancel := context.WithCancel(context.Background())
-	w.cancel = cancel
-	var attached sync.WaitGroup
-	for i, topic := range topics {
-		attached.Add(1)
+	w.feeds, w.cancel = feeds, cancel
+	for i, f := range feeds {
 		w.done.Go(func() {
-			var once sync.Once
-			err := topic.Watch(ctx, func(e cache.Event) {
-				if e.Kind == cache.EventAttached {
-					once.Do(attached.Done)
-					return
-				}
-				fn(i, e)
-			})
-			once.Do(attached.Done) // before ended, which may want the lock under which start waits
-			if err != nil && ctx.Err() == nil && !errors.Is(err, cache.ErrClosed) {
-				ended(i, err)
+			defer f.Close()
+			for f.Wait(ctx) == nil {
+				take(i)
 			}
 		})
 	}
-	attached.Wait()
+	return nil
 }
 
 // close ends the watches and returns when they have ended. mu is the owner's lock, which is not held: what is told needs it.
@@ -52,3 +54,6 @@ func (w *topicWatches) close(mu *sync.Mutex) {
 		w.done.Wait()
 	}
 }
+
+// errNoWatch is what a client is answered that can be told nothing, since the cache is closed.
+var errNoWatch = errors.New("ERR the instance is shutting down")
