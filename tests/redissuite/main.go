@@ -11,7 +11,6 @@ import (
 	"os"
 	"os/signal"
 	"path/filepath"
-	"slices"
 	"strings"
 	"syscall"
 )
@@ -72,27 +71,35 @@ func suite(ctx context.Context, source, daemon string, files []string, verbose b
 		}
 		good = good && len(r.failed) == 0 && len(r.stale) == 0 && r.passed > 0
 	}
-	for file, why := range owed {
-		if !slices.Contains(files, file) {
-			fmt.Printf("%-24s NOT RUN: %s\n", file, why)
-		}
-	}
 	return good, nil
 }
 
-// prepare copies the suite, and makes it bear a server without functions: before each file it sends FUNCTION FLUSH and takes no error.
+// prepare copies the suite, makes the edits, and makes it bear a server without functions: before each file it sends FUNCTION FLUSH and takes no error.
 func prepare(source, dir string) error {
 	if err := os.CopyFS(dir, os.DirFS(source)); err != nil {
 		return fmt.Errorf("copy Redis's sources (tools/redis-source.sh gets them): %w", err)
 	}
-	path := filepath.Join(dir, "tests", "support", "server.tcl")
+	if err := replace(filepath.Join(dir, "tests", "support", "server.tcl"), "    r function flush\n", "    catch {r function flush}\n"); err != nil {
+		return err
+	}
+	for file, list := range edits {
+		for _, e := range list {
+			if err := replace(filepath.Join(dir, "tests", filepath.FromSlash(file)+".tcl"), e.text, e.by); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
+}
+
+// replace replaces all of a text in a file, which has to be there.
+func replace(path, text, by string) error {
 	b, err := os.ReadFile(path)
 	if err != nil {
 		return err
 	}
-	const flush = "    r function flush\n"
-	if !strings.Contains(string(b), flush) {
-		return fmt.Errorf("%s does not have %q: is it Redis 7.0?", path, flush)
+	if !strings.Contains(string(b), text) {
+		return fmt.Errorf("%s does not have %q: is it Redis 7.0?", path, text)
 	}
-	return os.WriteFile(path, []byte(strings.Replace(string(b), flush, "    catch {r function flush}\n", 1)), 0o600)
+	return os.WriteFile(path, []byte(strings.ReplaceAll(string(b), text, by)), 0o600)
 }

@@ -221,4 +221,89 @@ var skips = map[string][]skip{
 			"SLOWLOG - get all slow logs",
 		}},
 	},
+	"unit/tracking": {
+		{"needs expiry", []string{
+			"Tracking gets notification of expired keys",
+			"Tracking gets notification of lazy expired keys",
+			"Tracking invalidation message is not interleaved with multiple keys response",
+		}},
+		{"needs DEBUG PAUSE-CRON", []string{
+			"Regression test for #11715",
+		}},
+		{"needs scripts", []string{
+			"Invalid keys should not be tracked for scripts in NOLOOP mode",
+			"Tracking only occurs for scripts when a command calls a read-only command",
+		}},
+		{"needs hashes or lists: every value is a string", []string{
+			"hdel deliver invalidate message after response in the same connection",
+			"Unblocked BLMOVE gets notification after response",
+		}},
+		{"needs maxmemory and expiry: nothing is evicted", []string{
+			"Tracking invalidation message of eviction keys should be before response",
+		}},
+		{"needs FLUSHDB inside MULTI, which is refused there", []string{
+			"flushdb tracking invalidation message is not interleaved with transaction response",
+		}},
+	},
+	"unit/pubsub": {
+		{"needs PUBLISH: there are no channels but those of keyspace notifications", []string{
+			"PUBLISH/SUBSCRIBE basics",
+			"PUBLISH/SUBSCRIBE with two clients",
+			"PUBLISH/SUBSCRIBE after UNSUBSCRIBE without arguments",
+			"SUBSCRIBE to one channel more than once",
+			"PUBLISH/PSUBSCRIBE basics",
+			"PUBLISH/PSUBSCRIBE with two clients",
+			"PUBLISH/PSUBSCRIBE after PUNSUBSCRIBE without arguments",
+			"PubSub messages with CLIENT REPLY OFF",
+			"Mix SUBSCRIBE and PSUBSCRIBE",
+		}},
+		{"needs a choice of events: `set` and `del` are always told, on channels of both kinds", []string{
+			"Keyspace notifications: we receive keyevent notifications",
+			"Keyspace notifications: we are able to mask events",
+			"Keyspace notifications: test CONFIG GET/SET of event flags",
+			"Keyspace notifications: new key test",
+		}},
+		{"needs expiry", []string{
+			"Keyspace notifications: general events test",
+			"Keyspace notifications: expired events (triggered expire)",
+			"Keyspace notifications: expired events (background expire)",
+		}},
+		{"needs lists, sets, sorted sets, hashes or streams: every value is a string", []string{
+			"Keyspace notifications: list events test",
+			"Keyspace notifications: set events test",
+			"Keyspace notifications: zset events test",
+			"Keyspace notifications: hash events test",
+			"Keyspace notifications: stream events test",
+		}},
+		{"needs maxmemory: nothing is evicted", []string{
+			"Keyspace notifications: evicted events",
+		}},
+	},
+}
+
+// edit replaces a text of a file before it is run.
+type edit struct{ text, by string }
+
+// edits let tests run that need something of a command which is not offered, and are not about it.
+var edits = map[string][]edit{
+	"unit/tracking": { // where a key is changed by INCR, it is by SET, to another value each time: what changes nothing is not told
+		{"r INCR b{t} ;", "r SET b{t} 3 ;"},
+		{"r INCR a{t}\n        set keys", "r SET a{t} 2\n        set keys"},
+		{"r INCR a:1{t}", "r SET a:1{t} 2"},
+		{"r INCR a:2{t}", "r SET a:2{t} 2"},
+		{"r INCR b:1{t}", "r SET b:1{t} 2"},
+		{"r INCR b:2{t}", "r SET b:2{t} 2"},
+		{"r INCR c:1{t}", "r SET c:1{t} 2"},
+		{"r INCR c:1234", "r SET c:1234 2"},
+		{"$rd_sg INCR key1{t}", "$rd_sg SET key1{t} 2"},
+		{"$rd_sg INCR key2{t}", "$rd_sg SET key2{t} 2"},
+		{"$rd_sg INCR key1\n", "$rd_sg SET key1 2\n"},
+		{"r INCR a{t}\n        r GET b{t}", "r SET a{t} 2\n        r GET b{t}"},
+		{"assert_equal $res {2 2}", "assert_equal $res {OK 2}"},
+	},
+	"unit/pubsub": { // notifications of both kinds are always on; what changes nothing is not told
+		{"r config set notify-keyspace-events KA\n        set rd1", "set rd1"},
+		{"r config set notify-keyspace-events KEA", ""},
+		{"assert_equal {OK} [$rd1 read]\n        assert_equal {1} [psubscribe $rd1 *]\n        r set foo bar", "assert_equal {OK} [$rd1 read]\n        assert_equal {1} [psubscribe $rd1 *]\n        r set foo other"},
+	},
 }

@@ -5,10 +5,7 @@ import (
 	"io"
 )
 
-var files = []string{"unit/type/string", "unit/keyspace", "unit/scan", "unit/protocol", "unit/quit", "unit/introspection", "unit/introspection-2", "unit/info-command", "unit/slowlog"}
-
-// owed are files that are to be run and cannot be yet, and why; each run says so.
-var owed = map[string]string{"unit/tracking": "needs CLIENT TRACKING with REDIRECT and NOLOOP"}
+var files = []string{"unit/type/string", "unit/keyspace", "unit/scan", "unit/protocol", "unit/quit", "unit/introspection", "unit/introspection-2", "unit/info-command", "unit/slowlog", "unit/tracking", "unit/pubsub"}
 
 // skip is why tests, by their exact names, are not run.
 type skip struct {
