@@ -6,36 +6,39 @@ import (
 	"fmt"
 	"slices"
 	"strings"
+	"sync"
 
 	"github.com/redis/go-redis/v9"
+	"golang.org/x/sync/errgroup"
 
 	"github.com/yolean/kafka-cache/core/sample"
 )
 
-// Seed writes a model, once, with pipelined SETs over one connection at a time: organizations, then users, then sessions,
-// so that references are met.
+// Seed writes a model, once, with pipelined SETs: organizations, then users, then sessions, so that references are met.
 type Seed struct {
-	Addr     string // host:port
-	Password string // empty: none
-	Model    sample.Model
-	Pipeline int // SETs in flight
-	// Progress, where not nil, is called after each pipeline from the goroutine of Run.
-	Progress func(Result)
+	Target // connections are dealt to its addresses in turn
+	Model  sample.Model
+	// Topics are the databases that the model's topics are; nil: those of Topics. The model's records of other topics are not written.
+	Topics      []Topic
+	Connections int // 0: 1
+	Pipeline    int // SETs in flight on each connection
+	// Progress, where not nil, is called after each pipeline, never twice at the same time.
+	Progress func(SeedResult)
 }
 
-// Result counts records.
-type Result struct {
-	Total   int // what the model has
-	Written int // acknowledged
-	Pending int // of Written: answered with -PENDING, in the log and not visible at the instance in time
-	// Failed counts the others that were sent, by the first word of the error's reply ("READONLY") or "connection".
-	Failed map[string]int
+// SeedResult counts records.
+type SeedResult struct {
+	Total   int `json:"total"`   // what is to be written
+	Written int `json:"written"` // acknowledged
+	Pending int `json:"pending"` // of Written: answered with -PENDING, in the log and not visible at the instance in time
+	// Failed counts the others that were sent, by the first word of the error's reply ("READONLY"), or KindConnection and so on.
+	Failed map[string]int `json:"failed"`
 	// FirstError is the first reply, or fault of a connection, that is counted in Failed.
-	FirstError error
+	FirstError error `json:"-"`
 }
 
 // Failures is the sum of Failed.
-func (r Result) Failures() (n int) {
+func (r SeedResult) Failures() (n int) {
 	for _, f := range r.Failed {
 		n += f
 	}
@@ -43,7 +46,7 @@ func (r Result) Failures() (n int) {
 }
 
 // String is a line for people, kinds of errors in alphabetical order.
-func (r Result) String() string {
+func (r SeedResult) String() string {
 	var b strings.Builder
 	fmt.Fprintf(&b, "%d of %d written", r.Written, r.Total)
 	if r.Pending > 0 {
@@ -64,112 +67,138 @@ func (r Result) String() string {
 	return b.String()
 }
 
+func (s Seed) topics() []Topic {
+	if s.Topics == nil {
+		return Topics()
+	}
+	return s.Topics
+}
+
 // Validate names the first field that is wrong.
 func (s Seed) Validate() error {
-	if s.Addr == "" {
-		return errors.New("loadgen: an address is needed")
+	if err := s.Target.Validate(); err != nil {
+		return err
 	}
 	if s.Pipeline < 1 {
 		return fmt.Errorf("loadgen: a pipeline of %d: at least 1", s.Pipeline)
 	}
+	if s.Connections < 0 {
+		return fmt.Errorf("loadgen: %d connections", s.Connections)
+	}
+	for _, t := range s.topics() {
+		if !slices.Contains(sample.Topics(), t.Name) {
+			return fmt.Errorf("loadgen: %.64q is not a topic of the model: %s", t.Name, strings.Join(sample.Topics(), ", "))
+		}
+	}
 	return s.Model.Validate()
 }
-
-// kindConnection is what a record is counted as where the connection gave no reply: it may or may not have been written.
-const kindConnection = "connection"
 
 // Run writes until all of the model is sent, a connection fails, or ctx ends. Replies that are errors are counted and do not
 // end it. Nothing is retried, so that no record is written twice. The error is ctx's or that of the connection; the result is
 // of what was sent by then.
-func (s Seed) Run(ctx context.Context) (Result, error) {
+func (s Seed) Run(ctx context.Context) (SeedResult, error) {
 	if err := s.Validate(); err != nil {
-		return Result{}, err
+		return SeedResult{}, err
 	}
-	run := &seeding{seed: s, result: Result{Total: s.Model.Organizations + s.Model.Users + s.Model.Sessions, Failed: map[string]int{}}}
-	defer run.disconnect()
-	for r := range s.Model.All() {
-		if err := run.add(ctx, r); err != nil {
+	run := &seeding{Seed: s, result: SeedResult{Failed: map[string]int{}}}
+	var stages []Topic
+	for _, name := range []string{sample.Organizations, sample.Users, sample.Sessions} {
+		for _, t := range s.topics() {
+			if t.Name == name {
+				stages = append(stages, t)
+				run.result.Total += records(s.Model, name)
+			}
+		}
+	}
+	for _, t := range stages {
+		if err := run.stage(ctx, t); err != nil {
 			return run.result, err
 		}
 	}
-	return run.result, run.flush(ctx)
+	return run.result, nil
 }
 
 type seeding struct {
-	seed   Seed
-	result Result
-	topic  string
-	client *redis.Client
-	pipe   redis.Pipeliner
+	Seed
+
+	mu     sync.Mutex
+	result SeedResult
 }
 
-// add queues a record, on a connection to its topic's database.
-func (s *seeding) add(ctx context.Context, r sample.Record) error {
-	if r.Topic() != s.topic {
-		if err := s.flush(ctx); err != nil {
-			return err
-		}
-		s.disconnect()
-		s.topic = r.Topic()
-		s.client = redis.NewClient(&redis.Options{
-			Addr: s.seed.Addr, Password: s.seed.Password, DB: slices.Index(sample.Topics(), s.topic),
-			PoolSize: 1, MaxRetries: -1, ContextTimeoutEnabled: true,
+// stage writes one topic's records, each connection every n-th.
+func (s *seeding) stage(ctx context.Context, t Topic) error {
+	n := max(s.Connections, 1)
+	group, ctx := errgroup.WithContext(ctx)
+	for w := range n {
+		group.Go(func() error {
+			client := s.Client(s.Addrs[w%len(s.Addrs)], t.Database)
+			defer client.Close()
+			pipe := client.Pipeline()
+			for i := w; i < records(s.Model, t.Name); i += n {
+				r := record(s.Model, t.Name, i)
+				value, err := sample.Encode(r)
+				if err != nil {
+					return err
+				}
+				pipe.Set(ctx, r.Key(), value, 0)
+				if pipe.Len() >= s.Pipeline {
+					if err := s.flush(ctx, pipe); err != nil {
+						return err
+					}
+				}
+			}
+			return s.flush(ctx, pipe)
 		})
-		s.pipe = s.client.Pipeline()
 	}
-	value, err := sample.Encode(r)
-	if err != nil {
-		return err
+	return group.Wait()
+}
+
+// record is a topic's record of that number.
+func record(m sample.Model, topic string, i int) sample.Record {
+	switch topic {
+	case sample.Users:
+		return m.User(i)
+	case sample.Organizations:
+		return m.Organization(i)
+	default:
+		return m.Session(i)
 	}
-	s.pipe.Set(ctx, r.Key(), value, 0)
-	if s.pipe.Len() >= s.seed.Pipeline {
-		return s.flush(ctx)
-	}
-	return nil
 }
 
 // flush sends what is queued and counts the replies.
-func (s *seeding) flush(ctx context.Context) error {
-	if s.pipe == nil || s.pipe.Len() == 0 {
+func (s *seeding) flush(ctx context.Context, pipe redis.Pipeliner) error {
+	if pipe.Len() == 0 {
 		return nil
 	}
-	commands, _ := s.pipe.Exec(ctx) // each command has its own error
-	var broken error
+	if err := ctx.Err(); err != nil {
+		return err
+	}
+	commands, _ := pipe.Exec(context.WithoutCancel(ctx)) // each command has its own error; what is sent is waited for, and counted
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	var lost error
 	for _, c := range commands {
 		err := c.Err()
-		var reply redis.Error
-		var kind string
-		switch {
-		case err == nil:
+		if err == nil {
 			s.result.Written++
 			continue
-		case errors.As(err, &reply):
-			kind, _, _ = strings.Cut(reply.Error(), " ")
-			if kind == "PENDING" {
-				s.result.Written++
-				s.result.Pending++
-				continue
-			}
-		default:
-			kind, broken = kindConnection, err
+		}
+		kind := kindOf(err)
+		if kind == kindPending {
+			s.result.Written++
+			s.result.Pending++
+			continue
+		}
+		if broken(kind) {
+			lost = err
 		}
 		s.result.Failed[kind]++
 		if s.result.FirstError == nil {
 			s.result.FirstError = err
 		}
 	}
-	if s.seed.Progress != nil {
-		s.seed.Progress(s.result)
+	if s.Progress != nil {
+		s.Progress(s.result)
 	}
-	if err := ctx.Err(); err != nil {
-		return err
-	}
-	return broken
-}
-
-func (s *seeding) disconnect() {
-	if s.client != nil {
-		_ = s.client.Close() // all replies are in
-		s.client = nil
-	}
+	return errors.Join(lost, ctx.Err())
 }

@@ -18,7 +18,7 @@ var model = sample.Model{Seed: 3, Organizations: 4, Users: 57, Sessions: 91}
 func TestSeedWritesTheModel(t *testing.T) {
 	redis := miniredis.RunT(t)
 	calls := 0
-	s := Seed{Addr: redis.Addr(), Model: model, Pipeline: 10, Progress: func(Result) { calls++ }}
+	s := Seed{Target: Target{Addrs: []string{redis.Addr()}}, Model: model, Pipeline: 10, Progress: func(SeedResult) { calls++ }}
 	r, err := s.Run(t.Context())
 	if err != nil || r.Written != 152 || r.Total != 152 || r.Failures() != 0 {
 		t.Fatalf("%v, %v", r, err)
@@ -62,7 +62,7 @@ func TestErrorsAreCountedByKind(t *testing.T) {
 			p.WriteError(tt.reply)
 			return true
 		})
-		r, err := (Seed{Addr: redis.Addr(), Model: model, Pipeline: 20}).Run(t.Context())
+		r, err := (Seed{Target: Target{Addrs: []string{redis.Addr()}}, Model: model, Pipeline: 20}).Run(t.Context())
 		if err != nil || r.Written != tt.written {
 			t.Errorf("%s: %v, %v", tt.reply, r, err)
 		}
@@ -82,7 +82,7 @@ func TestUnreachable(t *testing.T) {
 	redis := miniredis.RunT(t)
 	addr := redis.Addr()
 	redis.Close()
-	r, err := (Seed{Addr: addr, Model: model, Pipeline: 20}).Run(t.Context())
+	r, err := (Seed{Target: Target{Addrs: []string{addr}}, Model: model, Pipeline: 20}).Run(t.Context())
 	if err == nil || r.Written != 0 || r.Failed["connection"] == 0 {
 		t.Errorf("%v, %v", r, err)
 	}
@@ -94,7 +94,7 @@ func TestUnreachable(t *testing.T) {
 func TestContextEndsIt(t *testing.T) {
 	redis := miniredis.RunT(t)
 	ctx, cancel := context.WithCancel(t.Context())
-	s := Seed{Addr: redis.Addr(), Model: model, Pipeline: 1, Progress: func(r Result) {
+	s := Seed{Target: Target{Addrs: []string{redis.Addr()}}, Model: model, Pipeline: 1, Progress: func(r SeedResult) {
 		if r.Written == 5 {
 			cancel()
 		}
@@ -106,7 +106,15 @@ func TestContextEndsIt(t *testing.T) {
 }
 
 func TestValidate(t *testing.T) {
-	for _, s := range []Seed{{Pipeline: 1}, {Addr: "a:1"}, {Addr: "a:1", Pipeline: 1, Model: sample.Model{Users: 1}}} {
+	for _, s := range []Seed{
+		{Pipeline: 1},
+		{Target: Target{Addrs: []string{"a:1"}}},
+		{Target: Target{Addrs: []string{"a:1"}}, Pipeline: 1, Model: sample.Model{Users: 1}},
+		{Target: Target{Addrs: []string{"a"}}, Pipeline: 1},
+		{Target: Target{Addrs: []string{"a:1"}, User: "u"}, Pipeline: 1},
+		{Target: Target{Addrs: []string{"a:1"}}, Pipeline: 1, Connections: -1},
+		{Target: Target{Addrs: []string{"a:1"}}, Pipeline: 1, Topics: []Topic{{Name: "events"}}},
+	} {
 		if _, err := s.Run(t.Context()); err == nil {
 			t.Errorf("%+v is not refused", s)
 		}

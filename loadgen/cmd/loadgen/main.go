@@ -1,104 +1,59 @@
-// Command loadgen puts the sample model to a kafka-cache as a load.
+// Command loadgen puts the sample model to instances of kafka-cache as a load, and checks them against the log.
 //
 //	loadgen seed --addr 127.0.0.1:6379 --users 100000
+//	loadgen run --addr 127.0.0.1:6379 --users 100000 --rate 20000 --duration 30s --slo p99=2ms
+//	loadgen verify --addr a:6379,b:6379 --kafka-bootstrap kafka:9092
+//	loadgen propagate --addr a:6379,b:6379 --rate 50
 package main
 
 import (
 	"context"
-	"errors"
-	"flag"
 	"fmt"
 	"io"
 	"os"
 	"os/signal"
-	"strings"
 	"syscall"
-	"time"
-
-	"github.com/yolean/kafka-cache/core/sample"
-	"github.com/yolean/kafka-cache/loadgen"
 )
 
 // Exit statuses.
 const (
-	exitOK     = 0
-	exitFailed = 1 // records were not written
-	exitUsage  = 2
+	exitOK          = 0
+	exitFailed      = 1   // it could not be done; seed: not all was written; verify: an instance differs
+	exitUsage       = 2   // the arguments cannot be used
+	exitObjective   = 3   // an objective is not met
+	exitUndecided   = 4   // verify: nothing differs, but something could not be compared
+	exitInterrupted = 130 // ended by SIGINT or SIGTERM, after the report of what was done
 )
+
+const usage = `usage: loadgen COMMAND [options]   (loadgen COMMAND --help lists them)
+
+  seed        write the sample model: organizations, users, sessions
+  run         drive a mix of reads, writes, deletes and scans, and measure latencies
+  verify      compare instances with the log itself, key by key
+  propagate   measure the time from a write to its visibility in each instance
+`
 
 func main() {
 	ctx, stop := signal.NotifyContext(context.Background(), syscall.SIGTERM, syscall.SIGINT)
+	context.AfterFunc(ctx, stop) // a second signal ends it at once
 	code := run(ctx, os.Args[1:], os.Stdout, os.Stderr)
 	stop()
 	os.Exit(code)
 }
 
 func run(ctx context.Context, args []string, stdout, stderr io.Writer) int {
-	if len(args) == 0 || args[0] != "seed" {
-		fmt.Fprintln(stderr, "loadgen: usage: loadgen seed [options] (loadgen seed --help lists them)")
-		return exitUsage
+	commands := map[string]func(context.Context, []string, io.Writer, io.Writer) int{
+		"seed": seed, "run": runLoad, "verify": verifyInstances,
 	}
-	return seed(ctx, args[1:], stdout, stderr)
-}
-
-// seed writes the model once; its status tells whether all of it was written.
-func seed(ctx context.Context, args []string, stdout, stderr io.Writer) int {
-	flags := flag.NewFlagSet("loadgen seed", flag.ContinueOnError)
-	flags.SetOutput(stderr)
-	var s loadgen.Seed
-	flags.StringVar(&s.Addr, "addr", "127.0.0.1:6379", "`host:port` of the instance; databases 0, 1, 2 are users, organizations, sessions")
-	flags.IntVar(&s.Model.Organizations, "organizations", 100, "`number` of organizations")
-	flags.IntVar(&s.Model.Users, "users", 10_000, "`number` of users")
-	flags.IntVar(&s.Model.Sessions, "sessions", 20_000, "`number` of sessions")
-	flags.Uint64Var(&s.Model.Seed, "seed", 1, "the same `number` makes the same records")
-	flags.IntVar(&s.Pipeline, "pipeline", 500, "`number` of SETs in flight")
-	passwordFile := flags.String("password-file", "", "`file` with the instance's password")
-	if err := flags.Parse(args); err != nil {
-		if errors.Is(err, flag.ErrHelp) {
+	if len(args) > 0 {
+		if c, ok := commands[args[0]]; ok {
+			return c(ctx, args[1:], stdout, stderr)
+		}
+		if args[0] == "help" || args[0] == "--help" || args[0] == "-h" {
+			fmt.Fprint(stdout, usage)
 			return exitOK
 		}
-		return exitUsage
 	}
-	if flags.NArg() > 0 {
-		fmt.Fprintf(stderr, "loadgen: unexpected argument %q\n", flags.Arg(0))
-		return exitUsage
-	}
-	if *passwordFile != "" {
-		b, err := os.ReadFile(*passwordFile)
-		if err != nil {
-			fmt.Fprintln(stderr, "loadgen: --password-file:", err)
-			return exitUsage
-		}
-		s.Password = strings.TrimRight(string(b), "\r\n")
-	}
-	if err := s.Validate(); err != nil {
-		fmt.Fprintln(stderr, err)
-		return exitUsage
-	}
-
-	began := time.Now()
-	printed := began
-	s.Progress = func(r loadgen.Result) {
-		if now := time.Now(); now.Sub(printed) >= time.Second {
-			printed = now
-			fmt.Fprintf(stderr, "%s, %.0f/s\n", r, float64(r.Written)/now.Sub(began).Seconds())
-		}
-	}
-	fmt.Fprintf(stderr, "seeding %s with %d organizations, %d users, %d sessions of %s\n", s.Addr, s.Model.Organizations, s.Model.Users,
-		s.Model.Sessions, describe(s.Model))
-	r, err := s.Run(ctx)
-	took := time.Since(began)
-	fmt.Fprintf(stdout, "%s in %s, %.0f/s\n", r, took.Round(time.Millisecond), float64(r.Written)/took.Seconds())
-	if r.FirstError != nil {
-		fmt.Fprintln(stderr, "loadgen: the first error:", r.FirstError)
-	}
-	if err != nil && !errors.Is(err, r.FirstError) {
-		fmt.Fprintln(stderr, "loadgen:", err)
-	}
-	if err != nil || r.Failures() > 0 {
-		return exitFailed
-	}
-	return exitOK
+	fmt.Fprint(stderr, usage)
+	return exitUsage
 }
-
-func describe(m sample.Model) string { return fmt.Sprintf("seed %d", m.Seed) }

@@ -26,12 +26,16 @@ func TestSeedCommand(t *testing.T) {
 		{"all written", append(small, "--password-file", password), exitOK, "9 of 9 written"},
 		{"no password", small, exitFailed, "NOAUTH"},
 		{"usage", nil, exitUsage, "usage"},
-		{"unknown command", []string{"run"}, exitUsage, "usage"},
+		{"unknown command", []string{"frobnicate"}, exitUsage, "usage"},
+		{"help", []string{"--help"}, exitOK, "propagate"},
+		{"unknown topic", append(small, "--topics=events=0"), exitUsage, "not a topic of the model"},
 		{"unknown flag", []string{"seed", "--frobnicate"}, exitUsage, "frobnicate"},
 		{"argument", []string{"seed", "x"}, exitUsage, `unexpected argument "x"`},
 		{"no organizations", []string{"seed", "--organizations=0"}, exitUsage, "at least one organization"},
 		{"no pipeline", []string{"seed", "--pipeline=0"}, exitUsage, "at least 1"},
 		{"no password file", append(small, "--password-file=/does/not/exist"), exitUsage, "/does/not/exist"},
+		{"a user without a password", append(small, "--user=ann"), exitUsage, "without a password"},
+		{"no certificates", append(small, "--tls-ca=/does/not/exist"), exitUsage, "/does/not/exist"},
 	}
 	for _, tt := range tests {
 		var stdout, stderr strings.Builder

@@ -1,0 +1,2 @@
+// Package loadgen tries the program loadgen with real daemons and a real Kafka.
+package loadgen
