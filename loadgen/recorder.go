@@ -52,6 +52,14 @@ func (c *counts) fail(kind string, n int64) {
 	c.failed[kind] += n
 }
 
+// measured adds a latency alone.
+func (c *counts) measured(d time.Duration) {
+	if c.latency == nil {
+		c.latency = newHistogram()
+	}
+	count(c.latency, d)
+}
+
 func merge(into **hdrhistogram.Histogram, from *hdrhistogram.Histogram) {
 	if from == nil || from.TotalCount() == 0 {
 		return
@@ -66,9 +74,10 @@ func merge(into **hdrhistogram.Histogram, from *hdrhistogram.Histogram) {
 func (c *counts) reset() {
 	c.operations, c.misses = 0, 0
 	clear(c.failed)
-	if c.latency != nil {
-		c.latency.Reset()
-		c.service.Reset()
+	for _, h := range []*hdrhistogram.Histogram{c.latency, c.service} {
+		if h != nil {
+			h.Reset()
+		}
 	}
 }
 

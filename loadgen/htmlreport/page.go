@@ -100,7 +100,8 @@ func distributions(title, note string, parts []loadgen.Breakdown) plot {
 	}
 	p.y = logarithmic(low, high, duration)
 	p.x = axis{log: true, low: 1, high: math.Pow(10, math.Ceil(math.Log10(most)))}
-	for x, label := 1.0, ""; x <= p.x.high*1.001; x *= 10 {
+	for x := 1.0; x <= p.x.high*1.001; x *= 10 {
+		var label string
 		switch x {
 		case 1:
 			label = "0 %"

@@ -43,7 +43,7 @@ func main() {
 
 func run(ctx context.Context, args []string, stdout, stderr io.Writer) int {
 	commands := map[string]func(context.Context, []string, io.Writer, io.Writer) int{
-		"seed": seed, "run": runLoad, "verify": verifyInstances,
+		"seed": seed, "run": runLoad, "verify": verifyInstances, "propagate": propagate,
 	}
 	if len(args) > 0 {
 		if c, ok := commands[args[0]]; ok {

@@ -29,6 +29,10 @@ func (o *outputs) register(f *flag.FlagSet) {
 	f.StringVar(&o.jsonFile, "json", "", "`file` for the results as JSON, - for the standard output")
 	f.StringVar(&o.hdrFile, "hdr", "", "`file` for the latencies as an HdrHistogram log (.hlog), an interval a second")
 	f.StringVar(&o.htmlFile, "html", "", "`file` for a report with plots, which opens without a server or a network")
+}
+
+// registerMetrics registers the option of the metrics' endpoint.
+func (o *outputs) registerMetrics(f *flag.FlagSet) {
 	f.StringVar(&o.listen, "metrics-listen", "", "`host:port` to serve Prometheus metrics at, while it runs (default: nowhere)")
 }
 

@@ -37,6 +37,7 @@ func runLoad(ctx context.Context, args []string, stdout, stderr io.Writer) int {
 	f.DurationVar(&l.Drain, "drain", 5*time.Second, "how long after the duration what was intended before its end is still sent")
 	f.Var(&objectives, "slo", "`objective,…` that decide the exit status: p99=2ms, get.p99.9=5ms, max=1s, errors=0, misses=0, late=1%, rate=20000; repeatable")
 	out.register(f)
+	out.registerMetrics(f)
 	if code, ok := parse(f, args, stderr); !ok {
 		return code
 	}
