@@ -15,6 +15,7 @@ type live struct {
 	out      io.Writer
 	terminal bool
 	every    time.Duration
+	now      func() time.Time
 	printed  time.Time
 	open     bool // the cursor is at the end of a line that is to be written over
 }
@@ -26,7 +27,7 @@ const (
 )
 
 func newLive(out io.Writer) *live {
-	l := &live{out: out, every: everyElsewhere, printed: time.Now()}
+	l := &live{out: out, every: everyElsewhere, now: time.Now, printed: time.Now()}
 	if f, ok := out.(*os.File); ok && term.IsTerminal(int(f.Fd())) && os.Getenv("TERM") != "dumb" {
 		l.terminal, l.every = true, everyOnTerminal
 	}
@@ -35,7 +36,7 @@ func newLive(out io.Writer) *live {
 
 // line prints what text returns, if it is time again or the last of all.
 func (l *live) line(last bool, text func() string) {
-	now := time.Now()
+	now := l.now()
 	if !last && now.Sub(l.printed) < l.every-100*time.Millisecond { // a ticker of a second is not exact to the millisecond
 		return
 	}
