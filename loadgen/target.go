@@ -44,8 +44,8 @@ func (t Target) Validate() error {
 	return nil
 }
 
-// Client is a client of one connection to a database of the instance at addr. It repeats nothing, so that no write is made
-// twice and no latency hides a second attempt. The caller closes it.
+// Client is a client of a database of the instance at addr, to be used by one goroutine: then it has one connection. It repeats
+// nothing, so that no write is made twice and no latency hides a second attempt. The caller closes it.
 func (t Target) Client(addr string, database int) *redis.Client {
 	timeout := t.Timeout
 	if timeout == 0 {
@@ -53,7 +53,9 @@ func (t Target) Client(addr string, database int) *redis.Client {
 	}
 	return redis.NewClient(&redis.Options{
 		Addr: addr, Username: t.User, Password: t.Password, DB: database, TLSConfig: t.TLS,
-		PoolSize: 1, MaxRetries: -1, DialerRetries: 1, DialTimeout: timeout, ReadTimeout: timeout, WriteTimeout: timeout,
+		// It has one connection, since it is used for one thing at a time. Of a pool of that size, though, one failed attempt to connect
+		// would have every use answer its error for a second, also where the instance is there again.
+		PoolSize: 16, MaxRetries: -1, DialerRetries: 1, DialTimeout: timeout, ReadTimeout: timeout, WriteTimeout: timeout,
 		DisableIdentity: true, MaintNotificationsConfig: &maintnotifications.Config{Mode: maintnotifications.ModeDisabled},
 	})
 }
