@@ -33,15 +33,15 @@ func (c *collector) run(done <-chan struct{}) {
 	for {
 		select {
 		case <-tick.C:
-			c.collect()
+			c.collect(false)
 		case <-done:
-			c.collect()
+			c.collect(true)
 			return
 		}
 	}
 }
 
-func (c *collector) collect() {
+func (c *collector) collect(last bool) {
 	now := time.Since(c.begin)
 	var second interval
 	c.mu.Lock()
@@ -68,7 +68,7 @@ func (c *collector) collect() {
 	c.last = now
 	sum := c.total.all()
 	progress := Progress{
-		Elapsed: now, Total: c.load.Warmup + c.load.Duration, Warming: warming, Second: p,
+		Elapsed: now, Total: c.load.Warmup + c.load.Duration, Warming: warming, Last: last, Second: p,
 		Operations: sum.operations, Errors: sum.errors(), Late: c.total.late,
 	}
 	c.mu.Unlock()

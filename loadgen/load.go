@@ -55,7 +55,8 @@ type Load struct {
 type Progress struct {
 	Elapsed, Total time.Duration // with the warm-up
 	Warming        bool
-	Second         Point // since the last call; zero while warming
+	Last           bool  // no other follows
+	Second         Point // since the last call
 	Operations     int64 // in all
 	Errors         int64
 	Late           int64

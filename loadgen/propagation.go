@@ -41,6 +41,7 @@ type Propagation struct {
 // PropagationProgress is where a run is.
 type PropagationProgress struct {
 	Elapsed, Total time.Duration
+	Last           bool // no other follows
 	Writes         int64
 	Late           int64
 	Instances      []Point // of the last second, in the order of the addresses; Operations are what became visible

@@ -73,7 +73,7 @@ func (r *propagating) collect(log *hdrLog, done <-chan struct{}) {
 			ended = true
 		}
 		now := time.Since(r.schedule.begin)
-		p := PropagationProgress{Elapsed: now, Total: r.Duration}
+		p := PropagationProgress{Elapsed: now, Total: r.Duration, Last: ended}
 		for _, o := range r.observers {
 			p.Instances = append(p.Instances, o.take(now.Seconds(), (now-last).Seconds(), log, r.schedule.begin.Add(last), r.schedule.begin.Add(now)))
 			o.mu.Lock()

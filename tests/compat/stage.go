@@ -13,6 +13,7 @@ import (
 	"github.com/twmb/franz-go/pkg/kgo"
 
 	"github.com/yolean/kafka-cache/tests/daemontest"
+	"github.com/yolean/kafka-cache/tests/internal/certificates"
 	"github.com/yolean/kafka-cache/tests/internal/wire"
 	"github.com/yolean/kafka-cache/tests/kafkatest"
 )
@@ -90,11 +91,11 @@ func (s *Stage) startDaemons(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	certs, err := writeCertificates(s.dir)
+	certs, err := certificates.Write(s.dir)
 	if err != nil {
 		return err
 	}
-	s.ca = certs.ca
+	s.ca = certs.CA
 	secret := filepath.Join(s.dir, "password")
 	if err := os.WriteFile(secret, []byte(password+"\n"), 0o600); err != nil {
 		return err
@@ -115,7 +116,7 @@ func (s *Stage) startDaemons(ctx context.Context) error {
 	}{
 		{&s.plain, "plain", nil},
 		{&s.auth, "auth", []string{"--resp-password-file", secret}},
-		{&s.tls, "tls", []string{"--resp-tls-cert", certs.cert, "--resp-tls-key", certs.key}},
+		{&s.tls, "tls", []string{"--resp-tls-cert", certs.Cert, "--resp-tls-key", certs.Key}},
 	} {
 		*d.daemon = &daemon{binary: binary, args: append([]string{
 			"--config", file, "--kafka-bootstrap", strings.Join(s.kafka.Bootstrap, ","), "--identity", "compat." + d.name, "--data-dir", filepath.Join(s.dir, "data-"+d.name),

@@ -11,8 +11,10 @@ import (
 	"strings"
 	"sync"
 	"testing"
+	"time"
 
 	"github.com/yolean/kafka-cache/tests/daemontest"
+	"github.com/yolean/kafka-cache/tests/internal/childproc"
 	"github.com/yolean/kafka-cache/tests/kafkatest"
 )
 
@@ -62,20 +64,58 @@ type finished struct {
 	stdout, stderr string
 }
 
-// loadgen runs the program until it ends.
-func loadgen(t *testing.T, args ...string) finished {
+// execute runs the program until it ends.
+func execute(t *testing.T, args ...string) finished {
 	t.Helper()
 	ctx, cancel := context.WithTimeout(t.Context(), daemontest.Patience)
 	defer cancel()
 	cmd := exec.CommandContext(ctx, binary(t), args...)
 	var stdout, stderr bytes.Buffer
 	cmd.Stdout, cmd.Stderr = &stdout, &stderr
-	err := cmd.Run()
+	err := childproc.Run(cmd)
 	r := finished{cmd.ProcessState.ExitCode(), stdout.String(), stderr.String()}
 	if r.code < 0 || strings.Contains(r.stderr, "DATA RACE") {
 		t.Fatalf("loadgen %s: %v\n%s%s", strings.Join(args, " "), err, r.stdout, r.stderr)
 	}
 	return r
+}
+
+// running is loadgen while it runs.
+type running struct {
+	proc *childproc.Process
+
+	mu      sync.Mutex
+	printed strings.Builder
+}
+
+// begin runs the program in the background; end has to be called.
+func begin(t *testing.T, args ...string) *running {
+	t.Helper()
+	r := &running{}
+	p, err := childproc.Start(exec.Command(binary(t), args...), func(line string) {
+		r.mu.Lock()
+		defer r.mu.Unlock()
+		fmt.Fprintln(&r.printed, line)
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	r.proc = p
+	t.Cleanup(p.Kill)
+	return r
+}
+
+// end waits until it has ended. What it printed is all in stdout.
+func (r *running) end(t *testing.T) finished {
+	t.Helper()
+	select {
+	case <-r.proc.Done():
+	case <-time.After(daemontest.Patience):
+		t.Fatalf("loadgen has not ended in %v", daemontest.Patience)
+	}
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return finished{code: r.proc.ExitCode(), stdout: r.printed.String()}
 }
 
 // want fails the test unless the run ended with the code, and shows what it printed.

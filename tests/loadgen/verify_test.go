@@ -17,14 +17,14 @@ func TestSeedRunVerify(t *testing.T) {
 	c := kafkatest.Shared(t)
 	topics := newTopics(t, c)
 	a, b := topics.serve(t, c, "a"), topics.serve(t, c, "b")
-	loadgen(t, with("seed", "--addr", a.RESPAddr, "--connections", "2")...).want(t, 0, "705 of 705 written")
+	execute(t, with("seed", "--addr", a.RESPAddr, "--connections", "2")...).want(t, 0, "705 of 705 written")
 
 	both := a.RESPAddr + "," + b.RESPAddr
 	dir := t.TempDir()
 	check := func(name string) verify.Result {
 		t.Helper()
 		file := filepath.Join(dir, name+".json")
-		loadgen(t, "verify", "--addr", both, "--kafka-bootstrap", c.Addr(), "--topics", topics.list(), "--json", file).want(t, 0, "agrees")
+		execute(t, "verify", "--addr", both, "--kafka-bootstrap", c.Addr(), "--topics", topics.list(), "--json", file).want(t, 0, "agrees")
 		return decoded[verify.Result](t, file)
 	}
 	r := check("seeded")
@@ -42,14 +42,14 @@ func TestSeedRunVerify(t *testing.T) {
 		}
 	}
 
-	loadgen(t, with("run", "--addr", both, "--rate", "300", "--duration", "3s", "--connections", "12", "--mix", "get=40,mget=5,set=40,del=10,scan=5",
+	execute(t, with("run", "--addr", both, "--rate", "300", "--duration", "3s", "--connections", "12", "--mix", "get=40,mget=5,set=40,del=10,scan=5",
 		"--keys", "zipf", "--slo", "errors=0")...).want(t, 0, "open loop", "objective errors=0: met")
 	check("changed")
 
 	// Writers do not stop for it: what changes meanwhile is read at one moment.
 	writing := make(chan finished)
 	go func() {
-		writing <- loadgen(t, with("run", "--addr", b.RESPAddr, "--closed", "--duration", "4s", "--connections", "6", "--mix", "set=9,del=1", "--slo", "errors=0")...)
+		writing <- execute(t, with("run", "--addr", b.RESPAddr, "--closed", "--duration", "4s", "--connections", "6", "--mix", "set=9,del=1", "--slo", "errors=0")...)
 	}()
 	moments := int64(0)
 	for n := range 3 {
@@ -88,7 +88,7 @@ func TestVerifyReadsWhatTransactionsLeave(t *testing.T) {
 	write(true, record(0, "split", "second"), &kgo.Record{Partition: 0, Key: []byte("gone2")})
 	write(false, record(0, "a", "aborted"), record(1, "b", "aborted"))
 	d := (sampleTopics{topic, c.NewTopic(t, 1, nil), c.NewTopic(t, 1, nil)}).serve(t, c, "a", "--value-encoding", "utf-8")
-	r := loadgen(t, "verify", "--addr", d.RESPAddr, "--kafka-bootstrap", c.Addr(), "--topics", topic+"=0")
+	r := execute(t, "verify", "--addr", d.RESPAddr, "--kafka-bootstrap", c.Addr(), "--topics", topic+"=0")
 	r.want(t, 0, "the log has 2 keys, of 6 records in 2 partitions", "2 keys compared")
 }
 
@@ -97,7 +97,7 @@ func TestVerifyNamesDifferences(t *testing.T) {
 	c := kafkatest.Shared(t)
 	topics := newTopics(t, c)
 	d := topics.serve(t, c, "a")
-	loadgen(t, with("seed", "--addr", d.RESPAddr)...).want(t, 0)
+	execute(t, with("seed", "--addr", d.RESPAddr)...).want(t, 0)
 	model := sample.Model{Seed: 7, Organizations: 5, Users: 400, Sessions: 300}
 	wrong, renamed := model.User(3), model.Session(2) // nothing refers to a session
 	const other = "00000000-0000-4000-8000-00000000abcd"
@@ -114,7 +114,7 @@ func TestVerifyNamesDifferences(t *testing.T) {
 	})
 
 	file := filepath.Join(t.TempDir(), "r.json")
-	r := loadgen(t, "verify", "--addr", d.RESPAddr+","+liar.addr, "--kafka-bootstrap", c.Addr(), "--topics", topics.list(), "--json", file)
+	r := execute(t, "verify", "--addr", d.RESPAddr+","+liar.addr, "--kafka-bootstrap", c.Addr(), "--topics", topics.list(), "--json", file)
 	r.want(t, 1, "differs", wrong.Key(), renamed.Key(), other, "no record of the key")
 	result := decoded[verify.Result](t, file)
 	for _, i := range result.Instances {
@@ -152,9 +152,9 @@ func TestVerifyInPasses(t *testing.T) {
 	c := kafkatest.Shared(t)
 	topics := newTopics(t, c)
 	d := topics.serve(t, c, "a")
-	loadgen(t, "seed", "--addr", d.RESPAddr, "--organizations", "1", "--users", "12000", "--sessions", "0").want(t, 0)
+	execute(t, "seed", "--addr", d.RESPAddr, "--organizations", "1", "--users", "12000", "--sessions", "0").want(t, 0)
 	file := filepath.Join(t.TempDir(), "r.json")
-	loadgen(t, "verify", "--addr", d.RESPAddr, "--kafka-bootstrap", c.Addr(), "--topics", topics.users+"=0", "--memory", "1", "--json", file).want(t, 0, "it was read")
+	execute(t, "verify", "--addr", d.RESPAddr, "--kafka-bootstrap", c.Addr(), "--topics", topics.users+"=0", "--memory", "1", "--json", file).want(t, 0, "it was read")
 	r := decoded[verify.Result](t, file)
 	if r.Topics[0].Passes < 3 || r.Topics[0].Keys != 12000 || r.Instances[0].Keys != 12000 {
 		t.Errorf("%+v", r)
@@ -172,7 +172,7 @@ func TestVerifyUndecided(t *testing.T) {
 	args := func(addr, topic string) []string {
 		return []string{"verify", "--addr", addr, "--kafka-bootstrap", c.Addr(), "--topics", topic + "=0", "--wait", "2s", "--timeout", "5s"}
 	}
-	loadgen(t, args("127.0.0.1:1", topics.users)...).want(t, 4, "undecided", "refused")
-	loadgen(t, args(d.RESPAddr, others.users)...).want(t, 4, "undecided", "another")
-	loadgen(t, args(d.RESPAddr, kafkatest.RandomName(t))...).want(t, 1, "UNKNOWN_TOPIC_OR_PARTITION")
+	execute(t, args("127.0.0.1:1", topics.users)...).want(t, 4, "undecided", "refused")
+	execute(t, args(d.RESPAddr, others.users)...).want(t, 4, "undecided", "another")
+	execute(t, args(d.RESPAddr, kafkatest.RandomName(t))...).want(t, 1, "UNKNOWN_TOPIC_OR_PARTITION")
 }

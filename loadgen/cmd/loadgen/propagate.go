@@ -63,7 +63,7 @@ func propagate(ctx context.Context, args []string, stdout, stderr io.Writer) int
 	p.HDR = out.hdrWriter()
 	lines := newLive(stderr)
 	p.Each = func(s loadgen.PropagationProgress) {
-		lines.line(s.Elapsed >= s.Total, func() string { return propagationLine(&p, s) })
+		lines.line(s.Last, func() string { return propagationLine(&p, s) })
 	}
 	fmt.Fprintf(stderr, "loadgen: %s writes/s of %s for %v, seen in %s\n", number(p.Rate), p.Topic.Name, p.Duration, strings.Join(p.Addrs, ", "))
 	r, err := p.Run(ctx)
@@ -91,6 +91,9 @@ func propagationLine(p *loadgen.Propagation, s loadgen.PropagationProgress) stri
 	b := fmt.Sprintf("%v of %v, %v left: %d writes, errors %d, late %d", s.Elapsed.Round(time.Second), s.Total,
 		max(s.Total-s.Elapsed, 0).Round(time.Second), s.Writes, s.Errors, s.Late)
 	for i, v := range s.Instances {
+		if s.Last {
+			break // of the last second is left what came behind it
+		}
 		b += fmt.Sprintf("; %s p50 %s p99 %s max %s", p.Addrs[i], short(v.P50), short(v.P99), short(v.Max))
 	}
 	return b

@@ -71,7 +71,7 @@ func runLoad(ctx context.Context, args []string, stdout, stderr io.Writer) int {
 
 	lines := newLive(stderr)
 	l.Each = func(p loadgen.Progress) {
-		lines.line(p.Elapsed >= p.Total, func() string { return progressLine(&l, p) })
+		lines.line(p.Last, func() string { return progressLine(&l, p) })
 	}
 	fmt.Fprintln(stderr, "loadgen:", headline(&l))
 	r, err := l.Run(ctx)

@@ -37,6 +37,13 @@ func progressLine(l *loadgen.Load, p loadgen.Progress) string {
 	if p.Warming {
 		return b + "warming up"
 	}
+	if p.Last { // of the last second is left what came behind it
+		b += fmt.Sprintf("%d operations, errors %d", p.Operations, p.Errors)
+		if !l.Closed {
+			b += fmt.Sprintf(", late %d", p.Late)
+		}
+		return b
+	}
 	if p.Elapsed > p.Total+300*time.Millisecond {
 		b += "draining, "
 	}

@@ -1,4 +1,5 @@
-package compat
+// Package certificates makes the files that a server with TLS on loopback needs, for tests.
+package certificates
 
 import (
 	"crypto/ecdsa"
@@ -15,13 +16,14 @@ import (
 	"time"
 )
 
-// certificates are files: of an authority, and of a server on loopback that it signed.
-type certificates struct{ ca, cert, key string }
+// Files are PEM files: of an authority, and of a server on loopback that it signed, with its key.
+type Files struct{ CA, Cert, Key string }
 
-func writeCertificates(dir string) (certificates, error) {
-	c := certificates{filepath.Join(dir, "ca.pem"), filepath.Join(dir, "server.pem"), filepath.Join(dir, "server.key")}
+// Write writes them into a directory. They are good for a day.
+func Write(dir string) (Files, error) {
+	c := Files{filepath.Join(dir, "ca.pem"), filepath.Join(dir, "server.pem"), filepath.Join(dir, "server.key")}
 	authority := &x509.Certificate{
-		SerialNumber: big.NewInt(1), Subject: pkix.Name{CommonName: "compat"}, NotBefore: time.Now().Add(-time.Hour), NotAfter: time.Now().Add(24 * time.Hour),
+		SerialNumber: big.NewInt(1), Subject: pkix.Name{CommonName: "tests"}, NotBefore: time.Now().Add(-time.Hour), NotAfter: time.Now().Add(24 * time.Hour),
 		IsCA: true, BasicConstraintsValid: true, KeyUsage: x509.KeyUsageCertSign | x509.KeyUsageDigitalSignature,
 	}
 	server := &x509.Certificate{
@@ -52,5 +54,5 @@ func writeCertificates(dir string) (certificates, error) {
 	write := func(file, kind string, der []byte) error {
 		return os.WriteFile(file, pem.EncodeToMemory(&pem.Block{Type: kind, Bytes: der}), 0o600)
 	}
-	return c, errors.Join(write(c.ca, "CERTIFICATE", caDER), write(c.cert, "CERTIFICATE", serverDER), write(c.key, "PRIVATE KEY", keyDER))
+	return c, errors.Join(write(c.CA, "CERTIFICATE", caDER), write(c.Cert, "CERTIFICATE", serverDER), write(c.Key, "PRIVATE KEY", keyDER))
 }
