@@ -52,6 +52,10 @@ redis-suite: build ## Redis's own test suite, what a server of strings can run o
 	@go -C tests build -o ../build/tools/redissuite ./redissuite
 	@build/tools/redissuite $(REDIS_SUITE_ARGS)
 
+.PHONY: caching
+caching: setup ## client-side caches of every mode and of libraries for five minutes, with cuts, kills and rebuilds; CACHING_DURATION and CACHING_SEED choose
+	@CACHING_DURATION=$(or $(CACHING_DURATION),5m) go test -race -count=1 -timeout 2h -v -run TestNoCacheKeepsAnOverwrittenValue ./tests/caching/
+
 .PHONY: bench
 bench: setup ## compare with Redis, Kafka Streams and others in one run: docs/benchmarks.md, or as BENCH_ARGS say
 	@go -C tests build -o ../build/tools/bench ./bench

@@ -5,6 +5,7 @@ package respserver
 import (
 	"os"
 	"slices"
+	"time"
 
 	"github.com/yolean/kafka-cache/core/cache"
 )
@@ -16,6 +17,9 @@ var (
 	noLoopByKey  = broken("noloop-by-key")
 	dropSome     = broken("drop-invalidations")
 )
+
+// beLate gives a change time to come between.
+func beLate() { time.Sleep(50 * time.Microsecond) }
 
 // drops leaves out the change of every 31st offset.
 func drops(e *cache.Event) bool { return dropSome && e.Offset%31 == 0 }

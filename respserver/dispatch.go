@@ -128,7 +128,8 @@ func (c *conn) execute(cmd *command, args [][]byte) {
 	} else {
 		cmd.run(c, args)
 	}
-	if tr != nil && cmd.flags&readonly != 0 && rememberLate {
+	if rememberLate && tr != nil && cmd.flags&readonly != 0 {
+		beLate()
 		tr.before(c, cmd, args)
 	}
 	c.forgetCaching(cmd)

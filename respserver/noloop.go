@@ -113,8 +113,10 @@ func (t *trackingTable) settle(tr *tracking) {
 	o.mu.Unlock()
 	for i := range ended {
 		w := &ended[i]
-		if o.flying[w.ownKey]--; o.flying[w.ownKey] <= 0 {
-			delete(o.flying, w.ownKey)
+		if !noLoopByKey {
+			if o.flying[w.ownKey]--; o.flying[w.ownKey] <= 0 {
+				delete(o.flying, w.ownKey)
+			}
 		}
 		seen := false
 		kept := o.held[:0]

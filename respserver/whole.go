@@ -11,9 +11,12 @@ const (
 	dropFlush = false
 	// rememberLate notes who has read a key after it was read.
 	rememberLate = false
-	// noLoopByKey takes every change of a key for a connection's own while it is writing that key.
+	// noLoopByKey takes every change of a key for a connection's own once it has written that key.
 	noLoopByKey = false
 )
+
+// beLate makes what is late later.
+func beLate() {}
 
 // drops makes changes that nobody is told of.
 func drops(*cache.Event) bool { return false }
