@@ -1,6 +1,7 @@
 package respserver
 
 import (
+	"slices"
 	"strings"
 
 	"github.com/yolean/kafka-cache/respserver/resp"
@@ -36,35 +37,42 @@ func (c *conn) kind() string {
 }
 
 func runClientList(c *conn, args [][]byte) {
-	keep := func(*conn) bool { return true }
+	all := c.srv.clients()
 	switch {
 	case len(args) == 4 && is(args[2], "type"):
 		kind, ok := c.clientType(args[3])
 		if !ok {
 			return
 		}
-		keep = func(o *conn) bool { return o.kind() == kind }
+		all = slices.DeleteFunc(all, func(o *conn) bool { return o.kind() != kind })
 	case len(args) > 3 && is(args[2], "id"):
-		ids := map[int64]bool{}
-		for _, a := range args[3:] {
+		byID := map[int64]*conn{}
+		for _, o := range all {
+			byID[o.id] = o
+		}
+		all = nil
+		for _, a := range args[3:] { // as they were asked for
 			id, ok := parseInt(a)
-			if !ok || id < 1 {
+			if !ok {
 				c.fail("ERR Invalid client ID")
 				return
 			}
-			ids[id] = true
+			if o := byID[id]; o != nil {
+				all = append(all, o)
+			}
 		}
-		keep = func(o *conn) bool { return ids[o.id] }
 	case len(args) != 2:
 		c.fail(syntax)
 		return
 	}
 	c.described()
 	var b strings.Builder
-	for _, o := range c.srv.clients() {
-		if keep(o) {
-			b.WriteString(o.describe())
-			b.WriteByte('\n')
+	for _, o := range all {
+		b.WriteString(o.describe())
+		b.WriteByte('\n')
+		if b.Len() > c.srv.cfg.OutputLimit {
+			c.tooLong()
+			return
 		}
 	}
 	c.out = resp.AppendVerbatim(c.out, c.proto, b.String())
@@ -134,18 +142,18 @@ func (k *killing) option(c *conn, name, v []byte) (ok bool) {
 func runClientKill(c *conn, args [][]byte) {
 	k := killing{skipMe: true}
 	old := len(args) == 3
-	switch {
-	case old:
+	if old {
 		k.addr, k.skipMe = string(args[2]), false
 		if k.addr == "" {
 			k.kind = typeNone // no address is empty
 		}
-	case len(args)%2 != 0:
-		c.fail(syntax)
-		return
 	}
-	for i := 3; i < len(args); i += 2 {
-		if !k.option(c, args[i-1], args[i]) {
+	for i := 2; i < len(args) && !old; i += 2 {
+		if i+1 == len(args) {
+			c.fail(syntax)
+			return
+		}
+		if !k.option(c, args[i], args[i+1]) {
 			return
 		}
 	}

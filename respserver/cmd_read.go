@@ -86,8 +86,12 @@ func (c *conn) over(mark int) bool {
 		return false
 	}
 	c.out = c.out[:mark]
-	c.fail("ERR the reply would be larger than the limit of " + bytesText(int64(c.srv.cfg.OutputLimit)) + " that is held for one client")
+	c.tooLong()
 	return true
+}
+
+func (c *conn) tooLong() {
+	c.fail("ERR the reply would be larger than the limit of " + bytesText(int64(c.srv.cfg.OutputLimit)) + " that is held for one client")
 }
 
 func runMGet(c *conn, args [][]byte) {

@@ -40,38 +40,3 @@ func TestNoExponentialBlowUp(t *testing.T) {
 		t.Errorf("took %v", d)
 	}
 }
-
-// reference is the definition, by plain recursion.
-func reference(pattern, s []byte) bool {
-	if len(pattern) == 0 {
-		return len(s) == 0
-	}
-	if pattern[0] == '*' {
-		for i := 0; i <= len(s); i++ {
-			if reference(pattern[1:], s[i:]) {
-				return true
-			}
-		}
-		return false
-	}
-	if len(s) == 0 {
-		return false
-	}
-	next, ok := one(pattern, 0, s[0], false)
-	return ok && reference(pattern[next:], s[1:])
-}
-
-func FuzzMatch(f *testing.F) {
-	f.Add([]byte("a*[b-d]?"), []byte("axcz"))
-	f.Add([]byte(`\[[^a`), []byte("[b"))
-	f.Fuzz(func(t *testing.T, pattern, s []byte) {
-		got := Match(pattern, s)
-		MatchFold(pattern, s)
-		if len(pattern) > 12 || len(s) > 12 {
-			return
-		}
-		if want := reference(pattern, s); got != want {
-			t.Errorf("Match(%q, %q) = %v, want %v", pattern, s, got, want)
-		}
-	})
-}
