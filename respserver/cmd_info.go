@@ -106,22 +106,6 @@ func (s *Server) progress() (done, total, eta int64) {
 	return done, total, eta
 }
 
-func infoStats(s *Server, _ *conn, b *strings.Builder) {
-	st := &s.stats
-	failed := uint64(0)
-	for _, m := range s.table.all {
-		failed += m.failed.Load() + m.rejected.Load()
-	}
-	_, keys, items, prefixes := s.tracking.sizes()
-	fmt.Fprintf(b, "total_connections_received:%d\r\ntotal_commands_processed:%d\r\ninstantaneous_ops_per_sec:%d\r\ntotal_net_input_bytes:%d\r\n"+
-		"total_net_output_bytes:%d\r\nrejected_connections:%d\r\nexpired_keys:0\r\nevicted_keys:0\r\nkeyspace_hits:%d\r\nkeyspace_misses:%d\r\ntotal_error_replies:%d\r\n"+
-		"protocol_errors:%d\r\naccept_errors:%d\r\nacl_access_denied_auth:%d\r\nacl_access_denied_cmd:%d\r\nacl_access_denied_key:%d\r\nrate_limit_delays:%d\r\n"+
-		"tracking_total_keys:%d\r\ntracking_total_items:%d\r\ntracking_total_prefixes:%d\r\n",
-		st.accepted.Load(), st.commands.Load(), st.opsPerSecond.Load(), st.inputBytes.Load(), st.outputBytes.Load(), st.rejectedTotal(), st.hits.Load(),
-		st.misses.Load(), failed, st.protocolErrors.Load(), st.acceptErrors.Load(),
-		st.deniedAuth.Load(), st.deniedCommands.Load(), st.deniedKeys.Load(), st.rateDelays.Load(), keys, items, prefixes)
-}
-
 // infoCPU has no children's time: there are none.
 func infoCPU(_ *Server, _ *conn, b *strings.Builder) {
 	if system, user, ok := cpuSeconds(); ok {
@@ -131,15 +115,15 @@ func infoCPU(_ *Server, _ *conn, b *strings.Builder) {
 
 func infoCommandStats(s *Server, _ *conn, b *strings.Builder) {
 	for _, m := range s.table.all {
-		calls, nanos := m.totals()
-		if calls == 0 && m.rejected.Load() == 0 {
+		u := m.sinceReset()
+		if u.calls == 0 && u.rejected == 0 {
 			continue
 		}
 		per := 0.0
-		if calls > 0 {
-			per = float64(nanos) / 1e3 / float64(calls)
+		if u.calls > 0 {
+			per = float64(u.nanos) / 1e3 / float64(u.calls)
 		}
-		fmt.Fprintf(b, "cmdstat_%s:calls=%d,usec=%d,usec_per_call=%.2f,rejected_calls=%d,failed_calls=%d\r\n", m.name, calls, nanos/1e3, per, m.rejected.Load(), m.failed.Load())
+		fmt.Fprintf(b, "cmdstat_%s:calls=%d,usec=%d,usec_per_call=%.2f,rejected_calls=%d,failed_calls=%d\r\n", m.name, u.calls, u.nanos/1e3, per, u.rejected, u.failed)
 	}
 }
 

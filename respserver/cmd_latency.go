@@ -157,17 +157,13 @@ const octaves = 28
 // cumulative is how many executions there were, and how many of them took at most 2^i µs. The buckets' bounds are powers of two of a second, each a little
 // less than that of microseconds under which it is told.
 func (m *command) cumulative() (calls uint64, upTo [octaves]uint64) {
-	for i := range m.durations {
-		h := &m.durations[i]
-		for j := range h.native {
-			n := h.native[j].Load()
-			if n == 0 {
-				continue
-			}
-			calls += n
-			micros := 1e6 * math.Exp2(float64(j)/(1<<nativeSchema)+nativeLowest)
-			upTo[min(max(0, int(math.Ceil(math.Log2(micros)))), octaves-1)] += n
+	for i, n := range m.sinceReset().native {
+		if n == 0 {
+			continue
 		}
+		calls += n
+		micros := 1e6 * math.Exp2(float64(i)/(1<<nativeSchema)+nativeLowest)
+		upTo[min(max(0, int(math.Ceil(math.Log2(micros)))), octaves-1)] += n
 	}
 	for i := 1; i < octaves; i++ {
 		upTo[i] += upTo[i-1]

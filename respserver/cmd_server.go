@@ -22,7 +22,8 @@ func serverCommands() []*command {
 		{name: "config", arity: -2, flags: f | admin | noscript, group: g, since: "2.0.0", summary: "Container of configuration commands.", order: []*command{
 			{name: "get", arity: -3, flags: f | admin | noscript, since: "2.0.0", complexity: "O(N)", summary: "Returns settings in Redis's names.", run: runConfigGet},
 			{name: "set", arity: -4, flags: f | admin | noscript, since: "2.0.0", complexity: "O(1)", summary: "Sets what can be set while running: the bounds of the slow log and of latency samples.", run: runConfigSet},
-			{name: "resetstat", arity: 2, flags: f | admin | noscript, since: "2.0.0", complexity: "O(1)", summary: "Is answered with an error: counters only grow, as Prometheus asks for.", run: fails("ERR CONFIG RESETSTAT is not supported: counters only grow, as Prometheus asks for")},
+			{name: "resetstat", arity: 2, flags: f | admin | noscript, since: "2.0.0", complexity: "O(1)", summary: "Has INFO's counters begin anew; the metrics go on.", run: runConfigResetStat},
+			{name: "rewrite", arity: 2, flags: f | admin | noscript, since: "2.8.0", complexity: "O(1)", summary: "Is answered with Redis's error of a server without a file.", run: fails("ERR The server is running without a config file")},
 		}},
 		{name: "module", arity: -2, flags: f | admin | noscript, group: g, since: "4.0.0", summary: "Container of module commands.", order: []*command{
 			{name: "list", arity: 2, flags: f | admin | noscript, complexity: "O(1)", summary: "Returns nothing: there are no modules.", run: func(c *conn, _ [][]byte) { c.out = resp.AppendArray(c.out, 0) }},

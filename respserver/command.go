@@ -56,6 +56,7 @@ type command struct {
 	durations [stripes]histogram
 	failed    atomic.Uint64
 	rejected  atomic.Uint64
+	base      atomic.Pointer[usage] // when INFO began to count anew; nil: at the start
 }
 
 // observe counts n executions that took d each.
@@ -63,12 +64,14 @@ func (m *command) observe(stripe int, n int, d time.Duration) {
 	m.durations[stripe].observe(uint64(n), d)
 }
 
-func (m *command) totals() (calls, nanos uint64) {
+// called reports whether it was executed.
+func (m *command) called() bool {
 	for i := range m.durations {
-		calls += m.durations[i].count.Load()
-		nanos += m.durations[i].nanos.Load()
+		if m.durations[i].count.Load() > 0 {
+			return true
+		}
 	}
-	return calls, nanos
+	return false
 }
 
 // keys calls fn for each key among the arguments.

@@ -102,7 +102,9 @@ func FuzzConversation(f *testing.F) {
 		f.Add([]byte(s), uint64(len(s)), false)
 	}
 	f.Add([]byte("akey,value\nbkey\nc0,match,*,count,7\nd\ne1,2,3\nfon\ngoptin\n"), uint64(1), true)
-	fixture := start(f, func(c *Config) { c.Unprotected, c.MaxBulk, c.BufferLimit, c.ApplyTimeout = true, 1<<20, 32<<20, time.Millisecond })
+	fixture := start(f, func(c *Config) {
+		c.Unprotected, c.MaxBulk, c.BufferLimit, c.ApplyTimeout = true, 1<<20, 32<<20, time.Millisecond
+	})
 	f.Fuzz(func(t *testing.T, data []byte, seed uint64, commands bool) {
 		if commands {
 			data = fixture.commandsOf(data)

@@ -100,3 +100,25 @@ func TestMemory(t *testing.T) {
 		t.Errorf("%+v", m)
 	}
 }
+
+// TestResetStat: INFO begins anew, the metrics go on.
+func TestResetStat(t *testing.T) {
+	f := start(t, nil)
+	p := f.dial()
+	p.send(strings.Repeat(frame("echo", "pong"), 10) + frame("get"))
+	p.want(strings.Repeat(pong, 10) + "-ERR wrong number of arguments for 'get' command\r\n")
+	if s := p.text("info", "commandstats"); !strings.Contains(s, "cmdstat_echo:calls=10,") || !strings.Contains(s, "cmdstat_get:calls=0,usec=0,usec_per_call=0.00,rejected_calls=1,failed_calls=0\r\n") {
+		t.Error(s)
+	}
+	p.ask("+OK\r\n", "config", "resetstat")
+	p.ask(pong, "echo", "pong")
+	if s := p.text("info", "commandstats"); !strings.Contains(s, "cmdstat_echo:calls=1,") || strings.Contains(s, "cmdstat_get") || !strings.Contains(s, "cmdstat_config|resetstat:calls=1,") {
+		t.Error(s)
+	}
+	if s := p.text("info", "stats"); !strings.Contains(s, "total_commands_processed:3\r\n") || !strings.Contains(s, "total_error_replies:0\r\n") || !strings.Contains(s, "total_connections_received:0\r\n") {
+		t.Error(s)
+	}
+	if n := f.srv.table.byName["echo"].counted().calls; n != 11 {
+		t.Errorf("the metrics have %d", n)
+	}
+}

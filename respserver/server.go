@@ -46,6 +46,7 @@ type Server struct {
 	notifications notifications
 	repairs       *repairs
 	slow          slowLog
+	infoBase      atomic.Pointer[infoBase] // nil: zeros
 	latency       latencyLog
 	paused        pausing
 	rate          rateLimit

@@ -127,7 +127,7 @@ func (m *collector) Collect(ch chan<- prometheus.Metric) {
 		ch <- prometheus.MustNewConstMetric(d, prometheus.GaugeValue, float64(v))
 	}
 	for _, c := range s.table.all {
-		if calls, _ := c.totals(); calls > 0 {
+		if c.called() {
 			ch <- commandMetric{m.duration, c}
 			counter(m.failed, c.failed.Load(), c.name)
 		}

@@ -5,7 +5,8 @@ import (
 	"io"
 )
 
-var files = []string{"unit/type/string", "unit/keyspace", "unit/scan", "unit/protocol", "unit/quit", "unit/introspection", "unit/introspection-2", "unit/info-command", "unit/slowlog", "unit/tracking", "unit/pubsub"}
+var files = []string{"unit/type/string", "unit/keyspace", "unit/scan", "unit/protocol", "unit/quit", "unit/introspection", "unit/introspection-2", "unit/info-command", "unit/slowlog", "unit/tracking", "unit/pubsub",
+	"unit/pause", "unit/latency-monitor", "unit/other"}
 
 // skip is why tests, by their exact names, are not run.
 type skip struct {
