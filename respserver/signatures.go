@@ -22,7 +22,7 @@ var signatures = map[string]string{
 	"client|list": "[TYPE (normal_master_replica_pubsub: NORMAL|MASTER|REPLICA|PUBSUB)] [ID {id: client-id...}]", "client|setname": "connection-name",
 	"client|setinfo": "(attr: LIB-NAME libname|LIB-VER libver)", "client|reply": "(on_off_skip: ON|OFF|SKIP)", "client|unblock": "client-id [(timeout_error: TIMEOUT|ERROR)]",
 	"client|pause": "timeout [(mode: WRITE|ALL)]", "client|no-evict": "(enabled: ON|OFF)", "client|no-touch": "(enabled: ON|OFF)", "client|caching": "(mode: YES|NO)",
-	"client|tracking": "(status: ON|OFF) [PREFIX prefix]... [BCAST] [OPTIN] [OPTOUT]", "client|maint_notifications": "(status: ON|OFF) [argument...]",
+	"client|tracking": "(status: ON|OFF) [REDIRECT client-id] [PREFIX prefix]... [BCAST] [OPTIN] [OPTOUT] [NOLOOP]", "client|maint_notifications": "(status: ON|OFF) [argument...]",
 
 	"info": "[section...]", "config|get": "{parameter: parameter}...", "config|set": "{parameter_value: parameter value}...", "slowlog|get": "[count]", "latency|history": "event",
 	"latency|reset": "[event...]", "latency|histogram": "[command...]",

@@ -16,7 +16,6 @@ import (
 var otherArguments = map[string]string{
 	"set":                     "options are refused",
 	"getex":                   "options are refused",
-	"client|tracking":         "options that are refused",
 	"client|kill":             "of 7.4, with MAXAGE",
 	"command|getkeys":         "7.0 has none",
 	"command|getkeysandflags": "7.0 has none",

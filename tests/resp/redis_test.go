@@ -100,7 +100,7 @@ func TestTheSameBytesAsRedis(t *testing.T) {
 		{"command", "list", "filterby", "module", "x"}, {"command", "list", "filterby", "aclcat", "nonsense"},
 		{"command", "list", "filterby"}, {"command", "list", "filterby", "pattern"}, {"command", "list", "filterby", "nonsense", "x"}, {"command", "list", "filterby", "pattern", "x", "y"},
 		{"command", "info", "client|nonsense"}, {"command", "docs", "client|nonsense"}, {"command", "list", "nonsense"}, {"command", "list", "filterby", "pattern", "xyz*"}, {"command", "docs", "nonsense"}, {"command", "count", "x"},
-		{"cluster", "slots"}, {"cluster", "info"}, {"cluster", "shards"}, {"readonly"}, {"role", "x"}, {"time", "x"}, {"module", "list"}, {"slowlog", "len"}, {"latency", "latest"},
+		{"cluster", "slots"}, {"cluster", "info"}, {"cluster", "shards"}, {"readonly"}, {"role", "x"}, {"time", "x"}, {"module", "list"}, {"slowlog", "reset"}, {"slowlog", "len"}, {"latency", "latest"},
 		{"memory", "usage", "none"}, {"memory", "usage", "r", "samples", "x"}, {"memory", "usage", "r", "x", "1"}, {"memory", "usage"}, {"info", "nonsense"},
 		{"reset"}, {"get", "r"}, {"quit"},
 	}
