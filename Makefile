@@ -17,7 +17,7 @@ build: ## build the programs into bin/
 	@go build -o bin/ ./respserver/cmd/... ./loadgen/cmd/...
 
 .PHONY: setup
-setup: ## get what the tests need: Java, Maven, Kafka's jars, redis-server, kcat, redis-py, the original's encodings
+setup: ## get what the tests need: Java, Maven, Kafka's jars, redis-server, kcat, redis-py, the original's encodings, Chromium
 	@tools/setup.sh
 
 .PHONY: test

@@ -3,8 +3,8 @@
 # (for -race), Java 17 and Maven (for Kafka), redis-server (what replies are
 # compared with), kcat, curl and xxd (which the documents use), Python with
 # redis-py (one of the clients) and Confluent's serializers, Node.js with the
-# original's encodings. Installs Debian packages where it may, and otherwise says
-# exactly what to install.
+# original's encodings, Chromium (which opens loadgen's reports). Installs Debian
+# packages where it may, and otherwise says exactly what to install.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
@@ -37,6 +37,8 @@ has_python() { has python3 && python3 -c 'import sys, venv, ensurepip; sys.exit(
 
 has_node() { has node && has npm && node -e 'process.exit(parseInt(process.versions.node) < 18 ? 1 : 0)' 2>/dev/null; }
 
+has_chromium() { has chromium || has chromium-browser || has google-chrome || has google-chrome-stable || [ -x /Applications/Chromium.app/Contents/MacOS/Chromium ]; }
+
 look() {
 	missing_packages=()
 	missing_formulas=()
@@ -49,6 +51,7 @@ look() {
 	has xxd || need "xxd" "vim"
 	has_python || need "python3 python3-venv python3-pip" "python@3.12"
 	has_node || need "nodejs npm" "node"
+	has_chromium || need "chromium" "chromium"
 }
 
 look

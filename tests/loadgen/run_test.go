@@ -55,9 +55,7 @@ func TestSignalsEndIt(t *testing.T) {
 	file := filepath.Join(t.TempDir(), "r.json")
 	p := begin(t, with("run", "--addr", d.RESPAddr, "--rate", "200", "--duration", "1h", "--connections", "6", "--json", file)...)
 	d.Await("the load has begun", func() bool { return d.Metric("kafka_cache_command_duration_seconds_count", "command=get") > 100 })
-	if err := syscall.Kill(p.proc.PID(), syscall.SIGINT); err != nil {
-		t.Fatal(err)
-	}
+	p.proc.Signal(syscall.SIGINT)
 	p.end(t).want(t, 130, "interrupted after", "generator: ")
 	if r := decoded[loadgen.Report](t, file); !r.Interrupted || r.Operations < 100 {
 		t.Errorf("%+v", r)
