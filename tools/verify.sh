@@ -37,7 +37,7 @@ lint() {
 	local bad=0
 	go -C tools build -o ../build/tools/golangci-lint github.com/golangci/golangci-lint/v2/cmd/golangci-lint || return 1
 	for m in $modules; do
-		(cd "$m" && ../build/tools/golangci-lint run --config ../.golangci.yml ./...) || { echo "in $m"; bad=1; }
+		(cd "$m" && ../build/tools/golangci-lint run --allow-parallel-runners --config ../.golangci.yml ./...) || { echo "in $m"; bad=1; }
 	done
 	return $bad
 }
