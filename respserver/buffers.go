@@ -1,6 +1,9 @@
 package respserver
 
-import "errors"
+import (
+	"cmp"
+	"errors"
+)
 
 // room makes room for a read: as much as has arrived already, never as much as was announced.
 func (c *conn) room() bool {
@@ -25,7 +28,7 @@ func (c *conn) room() bool {
 		return false
 	}
 	size = max(min(size, c.srv.cfg.QueryLimit+growAtLeast), have+growAtLeast)
-	if more := int64(size - len(c.in)); c.srv.buffers.Load()+more > c.srv.cfg.BufferLimit && !c.srv.relieve(c, more) {
+	if more := int64(size - len(c.in)); !c.srv.makeRoom(c, more) {
 		c.kill = "buffers"
 		return false
 	}
@@ -36,30 +39,51 @@ func (c *conn) room() bool {
 	return true
 }
 
+// leastBuffers is what LimitBuffers leaves in any case: with less, nobody would be served.
+const leastBuffers = 8 << 20
+
+// LimitBuffers lowers Config.BufferLimit to n bytes where that is less, until it is called again: to what the process can spare at the time.
+// Any goroutine may call it.
+func (s *Server) LimitBuffers(n int64) {
+	s.bufferLimit.Store(min(s.cfg.BufferLimit, max(leastBuffers, n)))
+}
+
 // pressed reports whether connections hold so much together that those whose peer does not read get nothing more to hold.
-func (s *Server) pressed() bool { return s.buffers.Load() > s.cfg.BufferLimit/2 }
+func (s *Server) pressed() bool { return s.buffers.Load() > s.bufferLimit.Load()/2 }
 
 // held is about what a connection holds. Any goroutine may ask.
 func (c *conn) held() int64 {
-	return c.net.size.Load() + c.oob.bytes.Load() + c.bufferIn.Load() + c.bufferOut.Load() + c.multiBytes.Load()
+	return c.net.held.Load() + c.oob.bytes.Load() + c.bufferIn.Load() + c.bufferOut.Load() + c.multiBytes.Load()
 }
 
-// relieve closes the connection that holds the most, where the limit of all is reached and that is not the one which asks for more: who holds
-// little does not pay for who holds much. CLIENT NO-EVICT exempts from that, though not from paying for itself. It reports whether it did.
+// relieve closes a connection where the limit of all is reached: of those whose peer has taken nothing for a while the one that holds the most, and otherwise
+// the one that holds the most of all, where that is not the one which asks for more. Who holds little, or reads, does not pay for who does not.
+// CLIENT NO-EVICT exempts from the latter alone. It reports whether it did.
 func (s *Server) relieve(asks *conn, more int64) bool {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	var largest *conn
-	most := asks.held() + more
+	var largest, stalled *conn
+	most, mostStalled := asks.held()+more, int64(0)
+	now := s.now()
 	for _, c := range s.conns {
-		if h := c.held(); c != asks && h > most && c.alive() && !c.exempt() {
+		h := c.held()
+		if c == asks || h == 0 || !c.alive() {
+			continue
+		}
+		if h > most && !c.exempt() {
 			largest, most = c, h
 		}
+		if h > mostStalled && c.net.stalled(now) {
+			stalled, mostStalled = c, h
+		}
 	}
-	if largest == nil {
+	victim := cmp.Or(stalled, largest)
+	if victim == nil {
 		return false
 	}
-	largest.end("buffers")
+	victim.owes = victim.held()
+	s.owed.Add(victim.owes)
+	victim.end("buffers")
 	return true
 }
 

@@ -37,13 +37,17 @@ func runPing(c *conn, args [][]byte) {
 	case c.srv.loading():
 		c.fail("LOADING kafka-cache has not caught up with its topics yet")
 	case len(args) == 2:
-		c.out = resp.AppendBulk(c.out, args[1])
+		runEcho(c, args)
 	default:
 		c.out = append(c.out, "+PONG\r\n"...)
 	}
 }
 
-func runEcho(c *conn, args [][]byte) { c.out = resp.AppendBulk(c.out, args[1]) }
+func runEcho(c *conn, args [][]byte) {
+	if c.mayAnswer(len(args[1])) {
+		c.out = resp.AppendBulk(c.out, args[1])
+	}
+}
 
 func runSelect(c *conn, args [][]byte) {
 	n, ok := parseInt(args[1])

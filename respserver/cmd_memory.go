@@ -115,7 +115,7 @@ func runMemoryDoctor(c *conn, _ [][]byte) {
 	outside, buffers := s.cfg.Cache.OutsideHeap(), s.buffers.Load()
 	var b strings.Builder
 	fmt.Fprintf(&b, "The process holds %s, at most %s so far: %s in the stores' index and buffers, %s mapped by Go, of which %s are objects on its heap. Connections hold %s of %s.\n",
-		bytesText(int64(m.resident)), bytesText(int64(m.peak)), bytesText(outside), bytesText(int64(m.mapped)), bytesText(int64(m.heap)), bytesText(buffers), bytesText(s.cfg.BufferLimit))
+		bytesText(int64(m.resident)), bytesText(int64(m.peak)), bytesText(outside), bytesText(int64(m.mapped)), bytesText(int64(m.heap)), bytesText(buffers), bytesText(s.bufferLimit.Load()))
 	found := false
 	finding := func(is bool, text string) {
 		if is {

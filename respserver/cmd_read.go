@@ -40,6 +40,11 @@ func readCommands() []*command {
 // according to the length of the connection's last value, and the value is moved where it turns out to have more or fewer digits.
 func (c *conn) appendValue(key []byte) (bool, error) {
 	const longest = len("$") + 19 + len("\r\n")
+	if c.srv.lane.expected() && c.exec == nil {
+		if err := c.awaitTurn(key); err != nil {
+			return false, err
+		}
+	}
 	at := len(c.out)
 	room := c.headerLen
 	if room == 0 {
@@ -64,6 +69,9 @@ func (c *conn) appendValue(key []byte) (bool, error) {
 	}
 	copy(out[at:], h)
 	c.out = append(out, '\r', '\n')
+	if n >= largeReply {
+		c.srv.lane.last.Store(int64(c.srv.now()))
+	}
 	return true, nil
 }
 

@@ -99,7 +99,8 @@ type Config struct {
 	// OutputLimit is how many bytes of replies are held for a peer that does not read, 64 MB. At the limit no more commands are taken from
 	// it, and after WriteTimeout without progress it is closed. It also bounds each reply of many keys, which past it is an error.
 	OutputLimit int
-	// BufferLimit bounds the buffers of all connections together, 2 GB; a connection that would exceed it is closed.
+	// BufferLimit bounds the buffers of all connections together, 2 GB, which [Server.LimitBuffers] can lower. Where it is reached connections are closed, those first whose
+	// peers take nothing.
 	BufferLimit int64
 	// MaxPending is how many replies one connection may wait for, 4096; then no more commands are taken from it until one is there.
 	MaxPending int

@@ -23,6 +23,7 @@ const (
 	readAhead             = 64 << 10  // read while commands wait for Kafka or the peer
 	flushAt               = 32 << 10  // replies beyond this are sent though the input has not run dry
 	slotBytes             = 16 << 20  // of records that wait for Kafka, and of replies behind them
+	unsentInKernel        = 256 << 10 // that the kernel takes of what it cannot send yet
 	growAtLeast           = 1024      // room that is offered to a read
 	unauthenticatedOutput = 64 << 10  // of replies for a peer that has to log in and does not read; then no more commands are taken from it
 	hugeBuffer            = 256 << 10 // given back as soon as it is empty, however busy the connection is
@@ -71,6 +72,8 @@ type conn struct {
 	limited       bool          // it is held back by that
 	stranger      *list.Element // nil: it is none. As leaving, the server's mu guards it
 	leaving       bool          // it was closed for others
+	owes          int64         // what it held when it was closed to make room; Server.mu's
+	waited        time.Duration // for its turn in the lane, in all
 
 	state  atomic.Int32  // running, inRead, sleeping, woken
 	wakeup chan struct{} // made before it first sleeps
@@ -84,6 +87,7 @@ type conn struct {
 	track      atomic.Pointer[tracking] // what it is to be told; nil: nothing. It changes it itself
 	redirected atomic.Int64             // connections whose invalidations it is told
 	subscribed atomic.Int64             // channels in the upper half, patterns in the lower one
+	inLane     atomic.Bool              // set with lane.mu held, reset by its goroutine
 	killed     atomic.Pointer[string]
 	lastCmd    atomic.Pointer[command]
 	blocked    atomic.Int32 // whether CLIENT UNBLOCK may end the command that waits, and how it has
@@ -107,6 +111,7 @@ func newConn(s *Server, nc net.Conn) *conn {
 	c.info.proto, c.oob.proto = resp.V2, resp.V2
 	c.net = outbound{conn: c, raw: c.raw}
 	if c.raw != nil {
+		boundUnsent(c.raw, unsentInKernel)
 		c.reading.attempt, c.reading.shallow = c.tryRead, true
 		c.net.attempt = c.net.try
 	}
@@ -216,6 +221,7 @@ func (c *conn) turn() bool {
 func (c *conn) conclude() {
 	c.leave()
 	c.setLimited(false)
+	c.leaveLane()
 	if c.unblock != nil {
 		c.unblock()
 		c.setBlocked(false)
@@ -295,6 +301,9 @@ func (c *conn) process() (again bool) {
 			c.execute(cmd, args)
 		}
 		c.executing = nil
+		if c.inLane.Load() && !c.sendLarge() {
+			return false
+		}
 	}
 	return false
 }
@@ -307,6 +316,7 @@ func (c *conn) panicked(p any, mark, open int) bool {
 	}
 	c.srv.cfg.Logger.Error("a command panicked", "command", name, "panic", p, "stack", string(debug.Stack()))
 	c.srv.stats.panics.Add(1)
+	c.leaveLane()
 	if c.executing == nil || len(c.slots) > open || c.block != nil {
 		// What was begun cannot be taken back in order.
 		c.closing, c.kill = "panic", "panic"

@@ -150,10 +150,10 @@ func (c *conn) execute(cmd *command, args [][]byte) {
 // runTimed runs a command that is timed by itself, for the slow log.
 func (c *conn) runTimed(cmd *command, args [][]byte) {
 	c.runTimes = true
-	slots, start := len(c.slots), c.srv.now()
+	slots, start := len(c.slots), c.srv.now()-c.waited
 	cmd.run(c, args)
 	if len(c.slots) == slots && c.block == nil { // it was not only begun
-		c.noteSlow(cmd, args, c.srv.now()-start)
+		c.noteSlow(cmd, args, c.srv.now()-c.waited-start)
 	}
 }
 

@@ -113,7 +113,7 @@ func (c *conn) queueable(cmd *command, args [][]byte, t *cache.Topic) string {
 		return "ERR a transaction has at most " + strconv.Itoa(maxQueued) + " commands here"
 	case m.bytes+size > maxQueuedBytes:
 		return "ERR a transaction has at most " + bytesText(maxQueuedBytes) + " of commands here"
-	case c.srv.buffers.Load()+int64(m.bytes+size) > c.srv.cfg.BufferLimit:
+	case c.srv.buffers.Load()+int64(m.bytes+size) > c.srv.bufferLimit.Load():
 		return "ERR the buffers of all connections have reached their limit"
 	}
 	return ""

@@ -19,6 +19,8 @@ var (
 const (
 	drainChunk = 256 << 10 // at most this much has to be taken by the peer within the write timeout
 	takeOver   = 64 << 10  // buffers from this size on are taken over rather than copied
+
+	stalledAfter = time.Second // without a byte taken
 )
 
 // outbound is the sending half of a connection. Sending never blocks: what the kernel does not take at once is queued, and a goroutine
@@ -30,11 +32,15 @@ type outbound struct {
 	conn *conn           // its nc is sent to, and it is woken when the queue has become half empty or empty, or sending has failed
 	raw  syscall.RawConn // nil where the connection has none: everything goes through the queue
 
-	size atomic.Int64 // bytes queued
-	dead atomic.Bool  // err is set
+	size  atomic.Int64 // bytes queued
+	held  atomic.Int64 // of memory that the queue takes
+	taken atomic.Int64 // Server.now when the peer took bytes last, or the queue began
+	dead  atomic.Bool  // err is set
+	// proven says that the peer has taken all that was queued for it, or a large reply at once, and has not stalled since.
+	proven atomic.Bool
 
 	mu      sync.Mutex
-	queue   [][]byte
+	queue   []parcel
 	running bool          // the goroutine exists; only it writes to nc then
 	idle    chan struct{} // closed when it ends
 	err     error
@@ -46,6 +52,12 @@ type outbound struct {
 	failure error
 }
 
+// parcel is a part of the queue, and the memory that it takes.
+type parcel struct {
+	b    []byte
+	cost int
+}
+
 // try is what raw calls. It never asks to wait.
 func (o *outbound) try(fd uintptr) bool {
 	o.sent, o.failure = writeNow(fd, o.bytes)
@@ -54,17 +66,14 @@ func (o *outbound) try(fd uintptr) bool {
 
 // send queues or sends all of b. Where taken, b belongs to the outbound from then on; otherwise it has been copied or sent.
 func (o *outbound) send(b []byte) (taken bool, err error) {
-	excess := int64(0)
-	if s := o.conn.srv; s.buffers.Load()+int64(len(b)) > s.cfg.BufferLimit && s.relieve(o.conn, int64(len(b))) {
-		excess = s.cfg.BufferLimit / 8 // until what that one held is given back
-	}
 	whole := cap(b)
 	o.mu.Lock()
 	defer o.mu.Unlock()
 	if o.err != nil {
 		return false, o.err
 	}
-	o.conn.srv.stats.outputBytes.Add(uint64(len(b)))
+	s := o.conn.srv
+	s.stats.outputBytes.Add(uint64(len(b)))
 	if !o.running && o.raw != nil {
 		o.bytes, o.sent, o.failure = b, 0, nil
 		err := o.raw.Write(o.attempt)
@@ -78,22 +87,40 @@ func (o *outbound) send(b []byte) (taken bool, err error) {
 			return false, err
 		}
 		if n == len(b) {
+			if n >= largeReply {
+				o.proven.Store(true)
+			}
 			return false, nil
 		}
 		b = b[n:]
 	}
-	if o.conn.srv.buffers.Add(int64(len(b))) > o.conn.srv.cfg.BufferLimit+excess {
-		o.conn.srv.buffers.Add(-int64(len(b)))
-		o.fail(errBufferLimit)
-		return false, o.err
+	// The rest of a large one that has shrunk to less than half is copied, so that its memory is given back.
+	taken = cap(b) >= takeOver && len(b) >= whole/2
+	cost := whole
+	if !taken {
+		cost = len(b)
 	}
+	if limit := s.bufferLimit.Load(); s.buffers.Load()+int64(cost) > limit {
+		o.mu.Unlock()
+		fits := s.makeRoom(o.conn, int64(cost)) // only its goroutine sends
+		o.mu.Lock()
+		if !fits && o.err == nil {
+			o.fail(errBufferLimit)
+		}
+		if o.err != nil {
+			return false, o.err
+		}
+	}
+	if !taken {
+		b = append(make([]byte, 0, len(b)), b...)
+	}
+	s.buffers.Add(int64(cost))
+	o.held.Add(int64(cost))
 	o.size.Add(int64(len(b)))
-	if taken = cap(b) >= takeOver && len(b) >= whole/2; !taken { // of the rest of a large one the memory would not be what is counted
-		b = append([]byte(nil), b...)
-	}
-	o.queue = append(o.queue, b)
+	o.queue = append(o.queue, parcel{b, cost})
 	if !o.running {
 		o.running = true
+		o.taken.Store(int64(s.now()))
 		o.idle = make(chan struct{})
 		go o.drain(o.idle)
 	}
@@ -114,56 +141,78 @@ func (o *outbound) Write(b []byte) (int, error) {
 // drain sends what is queued until nothing is left.
 func (o *outbound) drain(idle chan struct{}) {
 	defer close(idle)
-	half := int64(o.conn.srv.cfg.OutputLimit / 2)
 	for {
 		o.mu.Lock()
 		if len(o.queue) == 0 || o.err != nil {
-			for _, b := range o.queue {
-				o.released(len(b))
+			for _, p := range o.queue {
+				o.size.Add(-int64(len(p.b)))
+				o.release(p.cost)
 			}
 			o.queue, o.running = nil, false
 			if o.err == nil {
+				o.proven.Store(true)
 				_ = o.conn.nc.SetWriteDeadline(time.Time{})
 			}
 			o.mu.Unlock()
 			o.conn.wake()
 			return
 		}
-		b := o.queue[0]
-		o.queue[0] = nil
+		p := o.queue[0]
+		o.queue[0] = parcel{}
 		o.mu.Unlock()
-		whole := cap(b)
-		for len(b) > 0 {
-			_ = o.conn.nc.SetWriteDeadline(time.Now().Add(o.conn.srv.cfg.WriteTimeout))
-			n, err := o.conn.nc.Write(b[:min(len(b), drainChunk)])
-			if b = b[n:]; whole >= takeOver && len(b) < whole/2 { // what has been sent is not kept, as it is not counted
-				b = append([]byte(nil), b...)
-				whole = cap(b)
-			}
-			before := o.size.Load()
-			o.released(n)
-			if before > half && before-int64(n) <= half {
-				o.conn.wake()
-			}
-			if err == nil || (n > 0 && errors.Is(err, os.ErrDeadlineExceeded)) {
-				continue
-			}
-			if errors.Is(err, os.ErrDeadlineExceeded) {
-				err = errWriteTimeout
-			}
-			o.mu.Lock()
-			o.fail(err)
-			o.queue[0] = b
-			o.mu.Unlock()
-			break
-		}
+		p, err := o.deliver(p)
 		o.mu.Lock()
-		if o.err == nil {
-			o.queue[0] = nil
+		if err != nil {
+			o.fail(err)
+			o.queue[0] = p
+		} else {
 			o.queue = o.queue[1:]
 		}
 		o.mu.Unlock()
+		if err == nil {
+			o.release(p.cost)
+		}
 	}
+}
+
+// deliver sends a parcel and returns what is left of it.
+func (o *outbound) deliver(p parcel) (parcel, error) {
+	half := int64(o.conn.srv.cfg.OutputLimit / 2)
+	for len(p.b) > 0 {
+		_ = o.conn.nc.SetWriteDeadline(time.Now().Add(o.conn.srv.cfg.WriteTimeout))
+		n, err := o.conn.nc.Write(p.b[:min(len(p.b), drainChunk)])
+		if n > 0 {
+			now := o.conn.srv.now()
+			if now-time.Duration(o.taken.Load()) > stalledAfter {
+				o.proven.Store(false)
+			}
+			o.taken.Store(int64(now))
+		}
+		before := o.size.Load()
+		o.size.Add(-int64(n))
+		p.b = p.b[n:]
+		if p.cost >= takeOver && len(p.b) < p.cost/2 { // what has been sent is not kept
+			p.b = append(make([]byte, 0, len(p.b)), p.b...)
+			o.release(p.cost - len(p.b))
+			p.cost = len(p.b)
+		}
+		if before > half && before-int64(n) <= half {
+			o.conn.wake()
+		}
+		switch {
+		case err == nil || (n > 0 && errors.Is(err, os.ErrDeadlineExceeded)):
+		case errors.Is(err, os.ErrDeadlineExceeded):
+			return p, errWriteTimeout
+		default:
+			return p, err
+		}
+	}
+	return p, nil
+}
+
+// stalled reports whether there is something that the peer has not taken a part of for a while.
+func (o *outbound) stalled(now time.Duration) bool {
+	return o.size.Load() > 0 && now-time.Duration(o.taken.Load()) > stalledAfter
 }
 
 // fail is called with mu held.
@@ -172,8 +221,9 @@ func (o *outbound) fail(err error) {
 	o.dead.Store(true)
 }
 
-func (o *outbound) released(n int) {
-	o.size.Add(-int64(n))
+// release gives memory back.
+func (o *outbound) release(n int) {
+	o.held.Add(-int64(n))
 	o.conn.srv.buffers.Add(-int64(n))
 }
 

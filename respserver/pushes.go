@@ -56,7 +56,7 @@ func (c *conn) invalidated(payload []byte, redirected bool) {
 		}
 	}
 	before, more := len(o.pushes), len(header)+len(payload)
-	if payload == nil || before+more > pushLimit || c.srv.buffers.Load()+int64(more) > c.srv.cfg.BufferLimit {
+	if payload == nil || before+more > pushLimit || c.srv.buffers.Load()+int64(more) > c.srv.bufferLimit.Load() {
 		o.pushes = append(append(o.pushes[:0], header...), all...)
 	} else {
 		o.pushes = append(append(o.pushes, header...), payload...)
@@ -97,7 +97,7 @@ func (c *conn) message(proto resp.Version, b []byte) (spoken resp.Version) {
 	switch {
 	case queued > messageLimit:
 		c.end("pubsub")
-	case c.srv.buffers.Load() > c.srv.cfg.BufferLimit:
+	case c.srv.buffers.Load() > c.srv.bufferLimit.Load():
 		c.end("buffers")
 	default:
 		c.wake()

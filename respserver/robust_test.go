@@ -163,19 +163,25 @@ func TestGlobalBufferLimit(t *testing.T) {
 	f := start(t, func(c *Config) { c.BufferLimit = 8 << 20 })
 	p := f.dial()
 	go func() { _, _ = io.WriteString(p.nc, frame("echo", strings.Repeat("x", 64<<20))) }()
-	eventually(t, "the end of the connection", func() bool { return f.srv.stats.accepted.Load() == 1 && f.srv.connected() == 0 })
-	f.srv.stats.mu.Lock()
-	defer f.srv.stats.mu.Unlock()
-	if f.srv.stats.killed["buffers"] != 1 {
-		t.Errorf("killed: %v", f.srv.stats.killed)
-	}
+	f.endsFor("buffers")
 }
 
 func TestQueryLimit(t *testing.T) {
 	f := start(t, func(c *Config) { c.QueryLimit = 1 << 20 })
 	p := f.dial()
 	go func() { _, _ = io.WriteString(p.nc, frame("echo", strings.Repeat("x", 8<<20))) }()
-	eventually(t, "the end of the connection", func() bool { return f.srv.stats.accepted.Load() == 1 && f.srv.connected() == 0 })
+	f.endsFor("query")
+}
+
+// endsFor waits until the server has closed the only connection for a reason.
+func (f *fixture) endsFor(why string) {
+	f.t.Helper()
+	eventually(f.t, "the end of the connection, for "+why, func() bool {
+		f.srv.stats.mu.Lock()
+		killed := f.srv.stats.killed[why]
+		f.srv.stats.mu.Unlock()
+		return killed == 1 && f.srv.connected() == 0
+	})
 }
 
 func TestAReplyBeforeABlockingCommandIsSentAtOnce(t *testing.T) {

@@ -39,6 +39,9 @@ type Server struct {
 	runID         string
 	users         atomic.Pointer[userTable]
 	buffers       atomic.Int64 // bytes that connections hold
+	bufferLimit   atomic.Int64 // Config.BufferLimit, or less
+	owed          atomic.Int64 // of buffers, what connections hold that were closed for it and have not ended yet
+	lane          lane
 	nextID        atomic.Int64
 	draining      atomic.Bool
 	wasReady      atomic.Bool
@@ -86,6 +89,8 @@ func NewServer(cfg Config) (*Server, error) {
 	var id [20]byte
 	_, _ = rand.Read(id[:]) // never fails
 	s.workspaces.New = newWorkspace
+	s.lane.free = lanes()
+	s.LimitBuffers(s.cfg.BufferLimit)
 	s.runID = hex.EncodeToString(id[:])
 	s.table = newTable(cfg.AllowFlush)
 	s.tracking.srv, s.notifications.srv = s, s
@@ -312,6 +317,7 @@ func (s *Server) ended(c *conn) {
 	}
 	s.mu.Lock()
 	s.gone(c)
+	s.owed.Add(-c.owes)
 	s.mu.Unlock()
 }
 
@@ -355,6 +361,7 @@ func (s *Server) cron(stop, done chan struct{}) {
 		s.stats.opsPerSecond.Store(uint64(float64(n-commands) / (now - at).Seconds()))
 		commands, at = n, now
 		trims := 0
+		s.lane.cool(now)
 		s.mu.Lock()
 		for _, c := range s.conns {
 			active := c.active.Load()

@@ -5,11 +5,24 @@ package respserver
 import (
 	"errors"
 	"os"
+	"runtime"
 	"syscall"
 )
 
 // canTryNow says that sockets can be read and written without waiting.
 const canTryNow = true
+
+// tcpNotSentLowat is TCP_NOTSENT_LOWAT of Linux, which package syscall does not name.
+const tcpNotSentLowat = 25
+
+// boundUnsent has the kernel hold no more than about n bytes that it could not send yet. Otherwise it takes megabytes for a peer that does not
+// read, which belong to nobody's limit, but to that of the control group. Where the system does not have that nothing is changed.
+func boundUnsent(raw syscall.RawConn, n int) {
+	if runtime.GOOS != "linux" {
+		return
+	}
+	_ = raw.Control(func(fd uintptr) { _ = syscall.SetsockoptInt(int(fd), syscall.IPPROTO_TCP, tcpNotSentLowat, n) })
+}
 
 // readNow reads what the kernel has, at most len(b) bytes, and reports whether it had nothing yet. 0 bytes otherwise are the end.
 func readNow(fd uintptr, b []byte) (n int, nothing bool, err error) {

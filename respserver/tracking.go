@@ -202,7 +202,7 @@ func (t *trackingTable) remove(topic int, key string, r *readers) {
 // overfull reports whether the table has more than it may.
 func (t *trackingTable) overfull() bool {
 	most := t.most.Load()
-	return most > 0 && int64(t.count) > most || t.bytes > t.srv.cfg.BufferLimit/trackedPart
+	return most > 0 && int64(t.count) > most || t.bytes > t.srv.bufferLimit.Load()/trackedPart
 }
 
 // evict invalidates any key, as if it had changed, and forgets it. It reports whether there was one.

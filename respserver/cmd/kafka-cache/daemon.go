@@ -189,6 +189,9 @@ func (d *daemon) peers() any {
 	return nil
 }
 
+// buffersOfSpare is the part of the Go heap that clients' buffers may take, beside what else is in it and the garbage that comes and goes with them.
+const buffersOfSpare = 3
+
 // newGuard makes the guard where there is a limit.
 func (d *daemon) newGuard(metrics *prometheus.Registry) error {
 	limit, source := int64(d.cfg.MemoryLimit), "--memory-limit"
@@ -211,7 +214,7 @@ func (d *daemon) newGuard(metrics *prometheus.Registry) error {
 	d.log.Info("memory limit", "bytes", limit, "from", source, "GOMEMLIMIT is kept", keep)
 	var err error
 	d.guard, err = memory.NewGuard(memory.Config{
-		Limit: limit, Outside: d.cache.OutsideHeap, KeepRuntimeLimit: keep, Logger: d.log, Registerer: metrics,
+		Limit: limit, Outside: d.cache.OutsideHeap, Spare: func(n int64) { d.resp.LimitBuffers(n / buffersOfSpare) }, KeepRuntimeLimit: keep, Logger: d.log, Registerer: metrics,
 	})
 	return err
 }

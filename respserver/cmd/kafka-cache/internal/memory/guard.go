@@ -20,6 +20,8 @@ type Config struct {
 	Limit int64
 	// Outside is how many bytes are held outside the Go heap at this moment. It is called from one goroutine.
 	Outside func() int64
+	// Spare, where it is not nil, is told now and again how many bytes of the limit the store leaves for the Go heap. It is called from one goroutine.
+	Spare func(bytes int64)
 	// KeepRuntimeLimit leaves the Go runtime's own limit alone, where somebody has set GOMEMLIMIT.
 	KeepRuntimeLimit bool
 	// Logger gets a line when the process comes near the limit and one when it has left it again.
@@ -92,6 +94,9 @@ func (g *Guard) Run(ctx context.Context) error {
 func (g *Guard) adjust() {
 	outside := g.cfg.Outside()
 	g.outside.Store(outside)
+	if g.cfg.Spare != nil {
+		g.cfg.Spare(runtimeLimit(g.cfg.Limit, outside))
+	}
 	if !g.cfg.KeepRuntimeLimit {
 		limit := runtimeLimit(g.cfg.Limit, outside)
 		g.setLimit(limit)

@@ -58,8 +58,8 @@ func TestRuntimeLimit(t *testing.T) {
 func TestGuard(t *testing.T) {
 	var log bytes.Buffer
 	registry := prometheus.NewRegistry()
-	outside, resident, set := int64(100), int64(500), int64(4242)
-	g, err := NewGuard(Config{Limit: 1000, Outside: func() int64 { return outside }, Logger: slog.New(slog.NewTextHandler(&log, nil)), Registerer: registry})
+	outside, resident, set, spare := int64(100), int64(500), int64(4242), int64(0)
+	g, err := NewGuard(Config{Limit: 1000, Outside: func() int64 { return outside }, Spare: func(n int64) { spare = n }, Logger: slog.New(slog.NewTextHandler(&log, nil)), Registerer: registry})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -81,7 +81,7 @@ func TestGuard(t *testing.T) {
 	for i, s := range steps {
 		outside, resident = s.outside, s.resident
 		g.adjust()
-		if set != s.limit || strings.Count(log.String(), "level=WARN") != s.warnings {
+		if set != s.limit || spare != s.limit || strings.Count(log.String(), "level=WARN") != s.warnings {
 			t.Errorf("step %d: limit %d, log\n%s\nwant limit %d, %d warnings", i, set, log.String(), s.limit, s.warnings)
 		}
 		want := "# HELP kafka_cache_memory_near_limit 1 while the process's resident memory is above nine tenths of the limit.\n" +

@@ -1,0 +1,188 @@
+package respserver
+
+import (
+	"errors"
+	"runtime"
+	"slices"
+	"sync"
+	"sync/atomic"
+	"time"
+)
+
+const (
+	largeReply  = 64 << 10               // from this size on a reply is made in the lane
+	lanePause   = 2 * time.Millisecond   // after a reply that its peer has not taken at once
+	pressPause  = 20 * time.Millisecond  // the same, while much is held
+	laneExpects = 10 * time.Second       // since the last large reply
+	roomPoll    = 500 * time.Microsecond // between looks whether a connection that was closed has given back what it held
+	roomWait    = time.Second            // for that, at most
+)
+
+// lane lets few connections at a time make replies that are large: each is as much memory that nobody has counted yet and as much of a processor's
+// time, and a thousand connections that ask for them at once are neither to have a thousand of them nor to keep those waiting that ask for little. Who is in it
+// has reserved what the reply takes, and leaves it when the reply has been given to the kernel or queued. The others wait in the order in which they came, those behind that
+// have not yet shown that they read.
+//
+// Its mutex is a leaf.
+type lane struct {
+	last atomic.Int64 // Server.now of the last large reply, 0 where there was none lately: nobody looks at lengths beforehand then
+
+	mu       sync.Mutex
+	free     int
+	proven   []*conn // wait, and have taken a large reply whole
+	unproven []*conn // wait
+}
+
+// lanes is how many connections may be in it: half of the processors are left for others.
+func lanes() int { return max(1, runtime.GOMAXPROCS(0)/2) }
+
+// expected reports whether replies are to be looked at before they are made, since some were large lately.
+func (l *lane) expected() bool { return l.last.Load() != 0 }
+
+// cool forgets the last large reply when it was long ago.
+func (l *lane) cool(now time.Duration) {
+	if last := l.last.Load(); last != 0 && now-time.Duration(last) > laneExpects {
+		l.last.CompareAndSwap(last, 0)
+	}
+}
+
+// take gives c the lane, or puts it into the queue.
+func (l *lane) take(c *conn) bool {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if l.free > 0 {
+		l.free--
+		c.inLane.Store(true)
+		return true
+	}
+	if c.net.proven.Load() {
+		l.proven = append(l.proven, c)
+	} else {
+		l.unproven = append(l.unproven, c)
+	}
+	return false
+}
+
+// pass gives a place in the lane to whoever waits for it.
+func (l *lane) pass() {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	queue := &l.proven
+	if len(*queue) == 0 {
+		queue = &l.unproven
+	}
+	if len(*queue) == 0 {
+		l.proven, l.unproven = nil, nil
+		l.free++
+		return
+	}
+	next := (*queue)[0]
+	(*queue)[0] = nil
+	*queue = (*queue)[1:]
+	next.inLane.Store(true)
+	next.wake() // takes no lock
+}
+
+// forget takes c, which has been closed, out of the queue. It may have been given the lane meanwhile.
+func (l *lane) forget(c *conn) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	for _, queue := range []*[]*conn{&l.proven, &l.unproven} {
+		if i := slices.Index(*queue, c); i >= 0 {
+			*queue = slices.Delete(*queue, i, i+1)
+		}
+	}
+}
+
+// enterLane waits for the lane and reserves n bytes for a reply. Within the lane it reserves n bytes more. Where the connection
+// has been closed meanwhile, or there is no room, it reports false.
+func (c *conn) enterLane(n int) bool {
+	l := &c.srv.lane
+	if !c.inLane.Load() {
+		began := c.srv.now()
+		if !l.take(c) {
+			for !c.inLane.Load() && c.alive() {
+				c.sleep()
+			}
+			if !c.alive() {
+				l.forget(c)
+				return false
+			}
+			// What else it was woken for is looked at before it waits for anything again.
+			c.state.CompareAndSwap(running, woken)
+		}
+		waited := c.srv.now() - began
+		c.waited += waited
+		c.runStart += waited
+		l.last.Store(int64(c.srv.now()))
+	}
+	return c.reserve(int64(n))
+}
+
+// errNoTurn is the error of a command whose connection was closed before it could be answered.
+var errNoTurn = errors.New("respserver: there is no room for the reply")
+
+// awaitTurn looks at how long key's value is, and where that makes the reply large waits for the lane.
+func (c *conn) awaitTurn(key []byte) error {
+	n, _, err := c.valueLen(key)
+	if err != nil || len(c.out)+n < largeReply {
+		return err
+	}
+	const around = 64 // the header, and the end
+	if !c.enterLane(cap(c.out) + n + around) {
+		return errNoTurn
+	}
+	c.out = slices.Grow(c.out, n+around)
+	return nil
+}
+
+// mayAnswer waits for the lane where a reply of about n bytes is large. Where it reports false the connection has been closed.
+func (c *conn) mayAnswer(n int) bool { return n < largeReply || c.exec != nil || c.enterLane(n) }
+
+// sendLarge sends the reply that was made in the lane, or as much of it as may be sent, and leaves. It reports whether the connection goes on.
+func (c *conn) sendLarge() bool {
+	goesOn := len(c.slots) > 0 || c.flush()
+	c.account()
+	c.leaveLane()
+	return goesOn
+}
+
+// leaveLane lets the next one in: after a pause where the peer has not taken its reply and has not yet shown that it reads, which leaves time to others and to whoever reads for that.
+func (c *conn) leaveLane() {
+	if !c.inLane.Load() {
+		return
+	}
+	c.inLane.Store(false)
+	switch {
+	case c.net.proven.Load() || c.net.size.Load() == 0:
+		c.srv.lane.pass()
+	case c.srv.pressed():
+		time.AfterFunc(pressPause, c.srv.lane.pass)
+	default:
+		time.AfterFunc(lanePause, c.srv.lane.pass)
+	}
+}
+
+// reserve makes room for n bytes more, or else closes the connection. They are counted when the reply is queued, or as the workspace's.
+func (c *conn) reserve(n int64) bool {
+	if !c.srv.makeRoom(c, n) {
+		c.end("buffers")
+		return false
+	}
+	return true
+}
+
+// makeRoom has others closed where n bytes more for c would exceed the limit, and waits until they have given back what they held. It reports whether there is
+// room then.
+func (s *Server) makeRoom(c *conn, n int64) bool {
+	if s.buffers.Load()+n <= s.bufferLimit.Load() {
+		return true
+	}
+	for until := s.now() + roomWait; s.buffers.Load()+n > s.bufferLimit.Load(); {
+		if s.buffers.Load()-s.owed.Load()+n > s.bufferLimit.Load() && !s.relieve(c, n) || s.now() > until || !c.alive() {
+			return false
+		}
+		time.Sleep(roomPoll) // until it has been given back
+	}
+	return true
+}
