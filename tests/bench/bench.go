@@ -49,7 +49,7 @@ func (b *bench) open(ctx context.Context) error {
 			return err
 		}
 	}
-	if b.wants("get") {
+	if b.wants("get") || b.wants("limits") {
 		for _, program := range []string{"redis-server", "redis-benchmark"} {
 			if _, err := exec.LookPath(program); err != nil {
 				return fmt.Errorf("%w: install Redis 7 (Debian: apt-get install redis-server redis-tools)", err)

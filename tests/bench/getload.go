@@ -8,10 +8,15 @@ import (
 // into one buffer of the kernel.
 const maxPipeline = 1024
 
-// getLoad is a closed loop of GETs of random entries: each connection writes
-// Pipeline requests at once, waits for all replies, and writes the next ones.
+// getLoad is a loop of GETs of random entries. Without a Rate it is closed: each
+// connection writes Pipeline requests at once, waits for all replies, and writes
+// the next ones. With one it is open: so many requests a second fall due at even
+// distances, whatever has become of those before, and are timed from when they
+// were due; each is written alone, as soon as a connection is free.
 type getLoad struct {
 	Addr        string
+	Password    string // "" does not log in
+	Rate        int    // requests a second; 0: a closed loop
 	ServerPID   int
 	Connections int
 	Pipeline    int

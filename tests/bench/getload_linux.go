@@ -35,6 +35,12 @@ type getLoop struct {
 	began  time.Time
 	now    time.Duration // since began
 	times  histogram
+
+	// Of an open loop.
+	clock int // a timer that tells how many requests have fallen due since it was read last
+	ticks uint64
+	due   []time.Duration // of requests that wait for a connection, the oldest first
+	free  []int           // connections without a request
 }
 
 // getConn is one connection. out holds the requests in flight, one at each multiple of getRequest.
@@ -70,6 +76,9 @@ func (l *getLoop) connect() error {
 		if err := syscall.Connect(fd, &syscall.SockaddrInet4{Port: int(addr.Port()), Addr: addr.Addr().As4()}); err != nil {
 			return &net.OpError{Op: "dial", Net: "tcp", Addr: net.TCPAddrFromAddrPort(addr), Err: err}
 		}
+		if err := l.logIn(fd); err != nil {
+			return err
+		}
 		if err := errors.Join(syscall.SetNonblock(fd, true), syscall.SetsockoptInt(fd, syscall.IPPROTO_TCP, syscall.TCP_NODELAY, 1)); err != nil {
 			return err
 		}
@@ -85,6 +94,22 @@ func (l *getLoop) connect() error {
 	return nil
 }
 
+// logIn is done while the connection still blocks.
+func (l *getLoop) logIn(fd int) error {
+	if l.Password == "" {
+		return nil
+	}
+	const ok = "+OK\r\n"
+	var reply [len(ok)]byte
+	if _, err := syscall.Write(fd, fmt.Appendf(nil, "*2\r\n$4\r\nAUTH\r\n$%d\r\n%s\r\n", len(l.Password), l.Password)); err != nil {
+		return os.NewSyscallError("write", err)
+	}
+	if n, err := syscall.Read(fd, reply[:]); err != nil || string(reply[:n]) != ok {
+		return fmt.Errorf("AUTH was answered with %q, %w", reply[:max(n, 0)], err)
+	}
+	return nil
+}
+
 func (l *getLoop) control(op int, c *getConn, index int, events uint32) error {
 	return os.NewSyscallError("epoll_ctl", syscall.EpollCtl(l.epoll, op, c.fd, &syscall.EpollEvent{Events: events, Fd: int32(index)}))
 }
@@ -93,8 +118,10 @@ func (l *getLoop) close() {
 	for _, c := range l.conns {
 		syscall.Close(c.fd)
 	}
-	if l.epoll > 0 {
-		syscall.Close(l.epoll)
+	for _, fd := range []int{l.epoll, l.clock} {
+		if fd > 0 {
+			syscall.Close(fd)
+		}
 	}
 }
 
@@ -103,14 +130,21 @@ const stallAfter = 30 * time.Second
 
 func (l *getLoop) run() (getResult, error) {
 	l.began = time.Now()
-	for i, c := range l.conns {
-		if err := l.send(c, i); err != nil {
+	if l.Rate > 0 {
+		if err := l.startClock(); err != nil {
 			return getResult{}, err
+		}
+	} else {
+		for i, c := range l.conns {
+			c.sent = l.now
+			if err := l.send(c, i); err != nil {
+				return getResult{}, err
+			}
 		}
 	}
 	var start, end reading
 	measuring := false
-	events := make([]syscall.EpollEvent, len(l.conns))
+	events := make([]syscall.EpollEvent, len(l.conns)+1)
 	for {
 		n, err := syscall.EpollWait(l.epoll, events, int(stallAfter.Milliseconds()))
 		if errors.Is(err, syscall.EINTR) {
@@ -141,6 +175,12 @@ func (l *getLoop) run() (getResult, error) {
 			}, nil
 		}
 		for _, e := range events[:n] {
+			if e.Fd == clockEvent {
+				if err := l.tick(); err != nil {
+					return getResult{}, err
+				}
+				continue
+			}
 			if err := l.serve(l.conns[e.Fd], int(e.Fd), e.Events); err != nil {
 				return getResult{}, err
 			}
@@ -207,10 +247,15 @@ func (l *getLoop) serve(c *getConn, index int, events uint32) error {
 	if c.have > 0 {
 		return fmt.Errorf("%d bytes more than were asked for", c.have)
 	}
+	if l.Rate > 0 {
+		l.free = append(l.free, index)
+		return l.sendDue()
+	}
+	c.sent = l.now
 	return l.send(c, index)
 }
 
-// send writes requests for keys that are drawn at random.
+// send writes requests for keys that are drawn at random. The caller has set when they count as sent.
 func (l *getLoop) send(c *getConn, index int) error {
 	for i := range l.Pipeline {
 		l.random++
@@ -218,7 +263,6 @@ func (l *getLoop) send(c *getConn, index int) error {
 		appendKey(c.out[at:at:at+keySize], mix(l.random)%l.Entries)
 	}
 	c.written, c.replies = 0, 0
-	c.sent = l.now
 	return l.write(c, index)
 }
 

@@ -68,7 +68,7 @@ func (b *bench) versions() []fact {
 		facts = append(facts, moduleVersions(info, "github.com/twmb/franz-go")...)
 	}
 	facts = append(facts, fact{"Apache Kafka", b.kafka.Version})
-	if b.wants("get") {
+	if b.wants("get") || b.wants("limits") {
 		facts = append(facts, fact{"Redis", wordAfter(output("redis-server", "--version"), "v=")})
 	}
 	if b.globalTable != nil {

@@ -62,6 +62,7 @@ func run(ctx context.Context, o options) error {
 		{o.wants("get"), b.measureGets},
 		{o.wants("set"), b.measureSets},
 		{o.wants("waits"), b.measureWaits},
+		{o.wants("limits"), b.measureLimits},
 	} {
 		if !s.wanted {
 			continue

@@ -25,12 +25,16 @@ type options struct {
 	sets         int           // writes a measurement
 	waits        int           // connections that wait at once
 	probes       int           // writes that are timed meanwhile
+	idle         int           // connections that do nothing
+	readers      int           // connections that do not read
+	rate         int           // GETs a second of who goes on meanwhile
+	slices       int           // measurements of the cost of limits a round
 	quiet        time.Duration // how long to wait for an idle machine
 	out          string        // "" is standard output
 	daemonBinary string        // "" builds it
 }
 
-var scenarioNames = []string{"load", "warm", "rebuild", "get", "set", "waits"}
+var scenarioNames = []string{"load", "warm", "rebuild", "get", "set", "waits", "limits"}
 
 func parseOptions(args []string, stderr io.Writer) (options, error) {
 	o := options{}
@@ -49,6 +53,10 @@ func parseOptions(args []string, stderr io.Writer) (options, error) {
 	f.IntVar(&o.sets, "sets", 10_000, "writes of each measurement of set")
 	f.IntVar(&o.waits, "waits", 10_000, "connections that wait at once, compared with 100, for waits")
 	f.IntVar(&o.probes, "probes", 2_000, "writes that are timed meanwhile, for waits")
+	f.IntVar(&o.idle, "idle", 10_000, "idle connections, for limits")
+	f.IntVar(&o.readers, "readers", 1_000, "connections that read nothing, for limits")
+	f.IntVar(&o.rate, "rate", 5_000, "GETs a second of a client with a fixed rate meanwhile, for limits")
+	f.IntVar(&o.slices, "slices", 5, "measurements of what limits cost in each round, for limits")
 	f.DurationVar(&o.quiet, "quiet", 15*time.Second, "longest wait for an idle machine before each measurement")
 	f.StringVar(&o.out, "out", "", "file to write the report to instead of standard output")
 	f.StringVar(&o.daemonBinary, "daemon", "", "a kafka-cache binary; built from this tree when not given")
@@ -74,7 +82,7 @@ func parseOptions(args []string, stderr io.Writer) (options, error) {
 		}
 		o.pipelines = append(o.pipelines, n)
 	}
-	if o.rounds < 1 || o.loadEntries < 1 || o.getEntries < 1 || o.connections < 1 || o.sets < 1 || o.waits < 1 || o.probes < 1 || o.measure <= 0 || o.batchBytes < 1024 {
+	if o.rounds < 1 || o.loadEntries < 1 || o.getEntries < 1 || o.connections < 1 || o.sets < 1 || o.waits < 1 || o.probes < 1 || o.idle < 1 || o.readers < 1 || o.rate < 1 || o.slices < 1 || o.measure <= 0 || o.batchBytes < 1024 {
 		return o, errors.New("numbers must be positive, and -batch-bytes at least 1024")
 	}
 	return o, nil

@@ -12,12 +12,13 @@ import (
 )
 
 // startRedis starts a redis-server that keeps everything in memory alone, and fills it.
-func (b *bench) startRedis(ctx context.Context, entries int) (*server, error) {
+func (b *bench) startRedis(ctx context.Context, entries int, args ...string) (*server, error) {
 	port, err := freePort()
 	if err != nil {
 		return nil, err
 	}
-	cmd := exec.Command("redis-server", "--port", strconv.Itoa(port), "--bind", "127.0.0.1", "--save", "", "--appendonly", "no", "--daemonize", "no")
+	args = append([]string{"--port", strconv.Itoa(port), "--bind", "127.0.0.1", "--save", "", "--appendonly", "no", "--daemonize", "no"}, args...)
+	cmd := exec.Command("redis-server", args...)
 	cmd.Dir = b.dir
 	s, err := startServer("redis-server", cmd)
 	if err != nil {

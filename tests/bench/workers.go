@@ -17,6 +17,7 @@ import (
 // object on standard input, and prints its result as one on standard output.
 var workers = map[string]func(in io.Reader, out io.Writer) error{
 	"get":     worker(runGetLoad),
+	"flood":   worker(runFlood),
 	"redis":   worker(fillRedis),
 	"set":     worker(runSetLoad),
 	"consume": worker(consumeTopic),
