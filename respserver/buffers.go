@@ -48,6 +48,9 @@ func (s *Server) LimitBuffers(n int64) {
 	s.bufferLimit.Store(min(s.cfg.BufferLimit, max(leastBuffers, n)))
 }
 
+// replyLimit bounds one reply of many keys: the output limit, and a quarter of what all connections may hold.
+func (s *Server) replyLimit() int { return min(s.cfg.OutputLimit, int(s.bufferLimit.Load()/4)) }
+
 // pressed reports whether connections hold so much together that those whose peer does not read get nothing more to hold.
 func (s *Server) pressed() bool { return s.buffers.Load() > s.bufferLimit.Load()/2 }
 
@@ -117,16 +120,29 @@ func (c *conn) trim(idle bool) {
 
 // account tells the server how much memory the connection holds while it waits, and others what CLIENT LIST shows of it.
 func (c *conn) account() {
-	held, in, out := c.multiBytes.Load(), 0, 0
+	other := int64(c.slotBytes) + c.names.Load()
+	if c.subs != nil {
+		other += int64(c.subs.bytes)
+	}
+	held, in, out := c.multiBytes.Load()+other, 0, 0
 	if w := c.workspace; w != nil {
-		held, in, out = held+int64(w.size()), len(w.in), cap(w.out)+cap(w.wire)
+		held, in, out = held+int64(w.size()), len(w.in)+w.parser.Size(), cap(w.out)+cap(w.wire)+cap(w.scratch)
 	}
 	if held != c.accounted {
 		c.srv.buffers.Add(held - c.accounted)
 		c.accounted = held
 		c.bufferIn.Store(int64(in))
-		c.bufferOut.Store(int64(out))
+		c.bufferOut.Store(int64(out) + other)
 	}
+}
+
+// affordable reports whether the connection may go on with what it holds: where all hold too much, who holds the most does not.
+func (c *conn) affordable() bool {
+	if c.accounted <= keptBuffer || c.srv.buffers.Load() <= c.srv.bufferLimit.Load() || c.srv.makeRoom(c, 0) {
+		return true
+	}
+	c.kill = "buffers"
+	return false
 }
 
 // flush sends what is complete at the head of the queue. It reports whether the connection goes on.

@@ -22,7 +22,7 @@ func clientCommands() []*command {
 				c.described()
 				c.out = resp.AppendVerbatim(c.out, c.proto, c.describe()+"\n")
 			}},
-			{name: "list", arity: -2, flags: f | admin, since: "2.4.0", complexity: "O(N)", summary: "Describes all connections.", run: runClientList},
+			{name: "list", arity: -2, flags: f | admin | bulky, since: "2.4.0", complexity: "O(N)", summary: "Describes all connections.", run: runClientList},
 			{name: "kill", arity: -3, flags: f | admin, since: "2.4.0", complexity: "O(N)", summary: "Closes connections.", run: runClientKill},
 			{name: "getname", arity: 2, flags: f, since: "2.6.9", complexity: "O(1)", summary: "Returns the connection's name.", run: runClientGetName},
 			{name: "setname", arity: 3, flags: f, since: "2.6.9", complexity: "O(1)", summary: "Names the connection.", run: runClientSetName},
@@ -67,6 +67,7 @@ func (c *conn) edit(f func(i *connInfo)) {
 	c.infoMu.Lock()
 	defer c.infoMu.Unlock()
 	f(&c.info)
+	c.names.Store(c.info.size())
 }
 
 func runClientSetName(c *conn, args [][]byte) {

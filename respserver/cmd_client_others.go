@@ -70,7 +70,7 @@ func runClientList(c *conn, args [][]byte) {
 	for _, o := range all {
 		b.WriteString(o.describe())
 		b.WriteByte('\n')
-		if b.Len() > c.srv.cfg.OutputLimit {
+		if b.Len() > c.srv.replyLimit() {
 			c.tooLong()
 			return
 		}

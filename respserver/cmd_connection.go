@@ -176,6 +176,7 @@ func runHello(c *conn, args [][]byte) {
 		c.info.name = string(name)
 	}
 	c.info.proto = proto
+	c.names.Store(c.info.size())
 	c.infoMu.Unlock()
 	c.speak(proto)
 	c.out = resp.AppendMap(c.out, proto, 7)

@@ -25,7 +25,7 @@ func kafkaCommands() []*command {
 			summary: "Returns partition, offset, timestamp and headers of the record that gave a key its value.", run: runKafkaMeta},
 		{name: "kafka.invalid", arity: -1, flags: readonly | needsWrites | loadingOK, group: g, since: "7.4.0", complexity: "O(N)",
 			summary: "Returns the newest records and writes that the topic's rules have refused, the newest first.", run: runKafkaInvalid},
-		{name: "kafka.range", arity: -3, flags: reads, group: g, since: "7.4.0", complexity: "O(N)",
+		{name: "kafka.range", arity: -3, flags: reads | bulky, group: g, since: "7.4.0", complexity: "O(N)",
 			summary: "Returns keys in the order of their bytes, from start to below end; an empty bound is open.", run: runKafkaRange},
 		{name: "kafka.repair", arity: -1, flags: write | needsWrites | noMulti, group: g, since: "7.4.0", complexity: "O(N) in the topic's split keys",
 			summary: "Writes tombstones to the partitions that hold outdated records of keys, and returns of how many keys.", run: runKafkaRepair},
@@ -179,7 +179,7 @@ func runKafkaRange(c *conn, args [][]byte) {
 		c.fail(syntax)
 		return
 	}
-	keys, n, most := c.scratch[:0], 0, c.srv.cfg.OutputLimit
+	keys, n, most := c.scratch[:0], 0, c.srv.replyLimit()
 	var err error
 	if limit != 0 {
 		err = c.rangeKeys(open(args[1]), open(args[2]), func(key []byte) bool {

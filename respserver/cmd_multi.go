@@ -52,6 +52,9 @@ func runExec(c *conn, _ [][]byte) {
 		c.endMulti()
 		c.fail(execSpoiled)
 	default:
+		if !c.awaitTransaction(m) {
+			return
+		}
 		c.endMulti()
 		c.runTransaction(m)
 	}

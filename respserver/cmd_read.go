@@ -69,7 +69,7 @@ func (c *conn) appendValue(key []byte) (bool, error) {
 	}
 	copy(out[at:], h)
 	c.out = append(out, '\r', '\n')
-	if n >= largeReply {
+	if len(c.out) >= largeReply {
 		c.srv.lane.last.Store(int64(c.srv.now()))
 	}
 	return true, nil
@@ -90,7 +90,7 @@ func runGet(c *conn, args [][]byte) {
 
 // over reports whether a reply that began at mark has become too large to be held; then it is replaced by an error.
 func (c *conn) over(mark int) bool {
-	if len(c.out)-mark <= c.srv.cfg.OutputLimit {
+	if len(c.out)-mark <= c.srv.replyLimit() {
 		return false
 	}
 	c.out = c.out[:mark]
@@ -99,10 +99,19 @@ func (c *conn) over(mark int) bool {
 }
 
 func (c *conn) tooLong() {
-	c.fail("ERR the reply would be larger than the limit of " + bytesText(int64(c.srv.cfg.OutputLimit)) + " that is held for one client")
+	c.fail("ERR the reply would be larger than the limit of " + bytesText(int64(c.srv.replyLimit())) + " that is held for one client")
 }
 
 func runMGet(c *conn, args [][]byte) {
+	size, err := c.awaitValues(args[1:])
+	if err != nil {
+		c.failErr(err)
+		return
+	}
+	if size > c.srv.replyLimit() {
+		c.tooLong()
+		return
+	}
 	mark := len(c.out)
 	c.out = resp.AppendArray(c.out, len(args)-1)
 	for _, key := range args[1:] {
@@ -179,6 +188,21 @@ func runTTL(c *conn, args [][]byte) {
 	}
 }
 
+// peek is a value of which a part is answered. It is valid until the scratch is used again.
+func (c *conn) peek(key []byte) ([]byte, bool, error) {
+	if c.srv.lane.expected() && c.exec == nil {
+		if err := c.awaitTurn(key); err != nil {
+			return nil, false, err
+		}
+	}
+	v, found, err := c.get(c.scratch[:0], key)
+	c.scratch = v[:0]
+	if len(v) >= largeReply {
+		c.srv.lane.last.Store(int64(c.srv.now()))
+	}
+	return v, found, err
+}
+
 func runGetRange(c *conn, args [][]byte) {
 	start, ok := parseInt(args[2])
 	end, ok2 := parseInt(args[3])
@@ -186,8 +210,7 @@ func runGetRange(c *conn, args [][]byte) {
 		c.fail(notInteger)
 		return
 	}
-	v, found, err := c.get(c.scratch[:0], args[1])
-	c.scratch = v[:0]
+	v, found, err := c.peek(args[1])
 	switch {
 	case err != nil:
 		c.failErr(err)
@@ -293,8 +316,7 @@ func runGetBit(c *conn, args [][]byte) {
 		c.fail("ERR bit offset is not an integer or out of range")
 		return
 	}
-	v, found, err := c.get(c.scratch[:0], args[1])
-	c.scratch = v[:0]
+	v, found, err := c.peek(args[1])
 	if err != nil {
 		c.failErr(err)
 		return

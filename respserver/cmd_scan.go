@@ -11,13 +11,15 @@ import (
 const (
 	scanCount = 10      // Redis's default
 	scanMost  = 1 << 16 // keys looked at for one page, whatever COUNT asks for: it is a hint
+	scanLong  = 1 << 12 // from here on a page is made in the lane
+	scanSteps = 1 << 24 // of matching that a page may take for a byte of each key: it is made with a lock held that writes need
 )
 
 func scanCommands() []*command {
 	const g = "generic"
 	return []*command{
 		{name: "scan", arity: -2, flags: reads, group: g, since: "2.8.0", complexity: "O(1) for every call", summary: "Iterates over the keys.", run: runScan},
-		{name: "keys", arity: 2, flags: reads, group: g, since: "1.0.0", complexity: "O(N)", summary: "Returns all keys that match a pattern.", run: runKeys},
+		{name: "keys", arity: 2, flags: reads | bulky, group: g, since: "1.0.0", complexity: "O(N)", summary: "Returns all keys that match a pattern.", run: runKeys},
 		{name: "dbsize", arity: 1, flags: reads | fast | needsTopic, group: "server", since: "1.0.0", complexity: "O(1)", summary: "Returns the number of keys.", run: runDBSize},
 		{name: "randomkey", arity: 1, flags: reads, group: g, since: "1.0.0", complexity: "O(1)", summary: "Returns a key picked at random.", run: runRandomKey},
 	}
@@ -35,6 +37,11 @@ func parseCursor(b []byte) (uint64, bool) {
 		n = -n
 	}
 	return n, err == nil
+}
+
+// pageFor is how many of count keys are looked at for one page: fewer for a pattern so long that to match it takes much time.
+func pageFor(pattern []byte, count int) int {
+	return max(1, min(count, scanSteps/max(1, len(pattern))))
 }
 
 func runScan(c *conn, args [][]byte) {
@@ -73,18 +80,29 @@ func runScan(c *conn, args [][]byte) {
 	if len(pattern) == 1 && pattern[0] == '*' {
 		pattern = nil
 	}
+	if count > scanLong && c.exec == nil && !c.enterLane(0) {
+		return
+	}
 	// How many keys there are is known after they have been read: they are gathered aside.
 	keys, n := c.scratch[:0], 0
-	next, err := c.scan(cursor, int(count), func(key []byte) {
-		if !none && (pattern == nil || glob.Match(pattern, key)) {
-			keys = resp.AppendBulk(keys, key)
-			n++
+	var next uint64
+	for most, page := c.srv.replyLimit(), pageFor(pattern, int(count)); ; page /= 2 {
+		var err error
+		keys, n = c.scratch[:0], 0
+		next, err = c.scan(cursor, page, func(key []byte) {
+			if !none && len(keys) <= most && (pattern == nil || glob.Match(pattern, key)) {
+				keys = resp.AppendBulk(keys, key)
+				n++
+			}
+		})
+		c.scratch = keys[:0]
+		if err != nil {
+			c.failErr(err)
+			return
 		}
-	})
-	c.scratch = keys[:0]
-	if err != nil {
-		c.failErr(err)
-		return
+		if len(keys) <= most || page <= 1 {
+			break
+		}
 	}
 	c.out = resp.AppendArray(c.out, 2)
 	var digits [20]byte
@@ -94,10 +112,10 @@ func runScan(c *conn, args [][]byte) {
 }
 
 func runKeys(c *conn, args [][]byte) {
-	pattern, limit := args[1], c.srv.cfg.OutputLimit
+	pattern, limit := args[1], c.srv.replyLimit()
 	keys, n := c.scratch[:0], 0
-	for cursor := uint64(0); ; {
-		next, err := c.scan(cursor, scanMost, func(key []byte) {
+	for cursor := uint64(0); c.alive(); {
+		next, err := c.scan(cursor, pageFor(pattern, scanMost), func(key []byte) {
 			if len(keys) <= limit && glob.Match(pattern, key) {
 				keys = resp.AppendBulk(keys, key)
 				n++

@@ -6,7 +6,7 @@ func slowLogCommands() []*command {
 	const f = loadingOK | admin
 	return []*command{
 		{name: "slowlog", arity: -2, group: "server", since: "2.2.12", flags: f, summary: "Container of slow log commands.", order: []*command{
-			{name: "get", arity: -2, flags: f, complexity: "O(N)", summary: "Returns the newest commands that took long.", run: runSlowLogGet},
+			{name: "get", arity: -2, flags: f | bulky, complexity: "O(N)", summary: "Returns the newest commands that took long.", run: runSlowLogGet},
 			{name: "len", arity: 2, flags: f, complexity: "O(1)", summary: "Returns how many commands that took long are kept.", run: func(c *conn, _ [][]byte) {
 				c.out = resp.AppendInt(c.out, int64(c.srv.slow.len()))
 			}},

@@ -17,7 +17,7 @@ func subscribeCommands() []*command {
 		{name: "psubscribe", arity: -2, flags: f, group: g, since: "2.0.0", complexity: "O(N) in the patterns", summary: "Listens on channels that match patterns.", run: runPSubscribe},
 		{name: "punsubscribe", arity: -1, flags: f, group: g, since: "2.0.0", complexity: "O(N) in the patterns", summary: "Stops listening on channels that match patterns.", run: runPUnsubscribe},
 		{name: "pubsub", arity: -2, flags: loadingOK, group: g, since: "2.8.0", complexity: "Depends on the subcommand", summary: "A container for subscriptions.", order: []*command{
-			{name: "channels", arity: -2, flags: loadingOK | admin, complexity: "O(N) in the channels", summary: "Lists channels that somebody listens on.", run: runPubSubChannels},
+			{name: "channels", arity: -2, flags: loadingOK | admin | bulky, complexity: "O(N) in the channels", summary: "Lists channels that somebody listens on.", run: runPubSubChannels},
 			{name: "numsub", arity: -2, flags: loadingOK | admin, complexity: "O(N) in the channels", summary: "Counts who listens on channels.", run: runPubSubNumSub},
 			{name: "numpat", arity: 2, flags: loadingOK | admin, complexity: "O(1)", summary: "Counts the patterns that somebody listens on.", run: runPubSubNumPat},
 		}},
@@ -60,6 +60,13 @@ func (c *conn) subscribe(kind string, names [][]byte, patterns bool) {
 		c.fail("ERR more than 10000 subscriptions of one connection")
 		return
 	}
+	cost := 0
+	for _, name := range names {
+		cost += subscriptionCost + 2*len(name)
+	}
+	if !c.reserve(int64(cost)) {
+		return
+	}
 	n := &c.srv.notifications
 	if n.start() != nil {
 		c.fail(errNoWatch.Error())
@@ -73,6 +80,9 @@ func (c *conn) subscribe(kind string, names [][]byte, patterns bool) {
 		mine, all = c.subs.patterns, n.patterns
 	}
 	for _, name := range names {
+		if _, ok := mine[string(name)]; !ok {
+			c.subs.bytes += subscriptionCost + 2*len(name)
+		}
 		mine[string(name)] = struct{}{}
 		n.mu.Lock()
 		if all[string(name)] == nil {
@@ -105,6 +115,7 @@ func (c *conn) unsubscribe(kind string, names [][]byte, patterns bool) {
 	for _, name := range names {
 		if _, ok := mine[string(name)]; ok {
 			delete(mine, string(name))
+			c.subs.bytes -= subscriptionCost + 2*len(name)
 			n.mu.Lock()
 			if patterns {
 				leave(n.patterns, string(name), c)

@@ -93,6 +93,7 @@ type conn struct {
 	blocked    atomic.Int32 // whether CLIENT UNBLOCK may end the command that waits, and how it has
 	bufferIn   atomic.Int64
 	bufferOut  atomic.Int64
+	names      atomic.Int64  // bytes of what the client has named itself and its library
 	created    time.Duration // srv.now when it was accepted
 	infoMu     sync.Mutex
 	info       connInfo
@@ -140,6 +141,9 @@ type connInfo struct {
 	noEvict, noTouch      bool
 	blocked               bool
 }
+
+// size is how many bytes the client has named.
+func (i *connInfo) size() int64 { return int64(len(i.name) + len(i.libName) + len(i.libVer)) }
 
 type replyMode int
 

@@ -100,6 +100,9 @@ func (c *conn) execute(cmd *command, args [][]byte) {
 		c.refuse(cmd, why)
 		return
 	}
+	if cmd.flags&bulky != 0 && !c.enterLane(0) {
+		return
+	}
 	if cmd != c.run {
 		c.endRun()
 		c.run = cmd

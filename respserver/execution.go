@@ -47,7 +47,7 @@ func (c *conn) runTransaction(m *multi) {
 	}()
 	c.out = resp.AppendArray(c.out, len(m.queue))
 	err := ex.runAll(m.queue)
-	if err == nil && ex.length() > c.srv.cfg.OutputLimit {
+	if err == nil && ex.length() > c.srv.replyLimit() {
 		err = errTooLong
 	}
 	c.exec = nil
@@ -162,7 +162,7 @@ func (ex *execution) run(queue []queued) error {
 		if len(c.out) > at && c.out[at] == '-' {
 			q.cmd.failed.Add(1)
 		}
-		if ex.length() > c.srv.cfg.OutputLimit {
+		if ex.length() > c.srv.replyLimit() {
 			return errTooLong
 		}
 	}
@@ -248,7 +248,7 @@ func (ex *execution) errorText(err error) string {
 	case errors.As(err, &stale):
 		return err.Error() + "; nothing was written"
 	case errors.Is(err, errTooLong):
-		return "ERR the reply would be larger than the limit of " + bytesText(int64(c.srv.cfg.OutputLimit)) + " that is held for one client; nothing was written"
+		return "ERR the reply would be larger than the limit of " + bytesText(int64(c.srv.replyLimit())) + " that is held for one client; nothing was written"
 	case errors.Is(err, cache.ErrSnapshotTooLarge), errors.Is(err, cache.ErrSnapshotExpired):
 		return execAborted + "ERR " + err.Error() + "; nothing was written"
 	case errors.Is(err, context.DeadlineExceeded) && !errors.Is(err, cache.ErrUnknownOutcome) && !errors.Is(err, cache.ErrUnavailable):

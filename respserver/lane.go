@@ -115,6 +115,10 @@ func (c *conn) enterLane(n int) bool {
 		c.waited += waited
 		c.runStart += waited
 		l.last.Store(int64(c.srv.now()))
+		if c.raw != nil && isReset(c.raw) { // nobody is there to take what else it has asked for
+			c.end("")
+			return false
+		}
 	}
 	return c.reserve(int64(n))
 }
@@ -128,13 +132,57 @@ func (c *conn) awaitTurn(key []byte) error {
 	if err != nil || len(c.out)+n < largeReply {
 		return err
 	}
-	const around = 64 // the header, and the end
-	if !c.enterLane(cap(c.out) + n + around) {
+	if !c.enterLane(cap(c.out) + n) {
 		return errNoTurn
 	}
-	c.out = slices.Grow(c.out, n+around)
 	return nil
 }
+
+// awaitValues waits for the lane where the values of keys make the reply large, and says what they come to; 0 where that has not been looked at.
+func (c *conn) awaitValues(keys [][]byte) (size int, err error) {
+	if !c.srv.lane.expected() || c.exec != nil {
+		return 0, nil
+	}
+	for _, key := range keys {
+		n, _, err := c.valueLen(key)
+		if err != nil {
+			return 0, err
+		}
+		size += n
+	}
+	if limit := c.srv.replyLimit(); size >= largeReply && size <= limit && !c.enterLane(cap(c.out)+size) {
+		return 0, errNoTurn
+	}
+	return size, nil
+}
+
+// awaitTransaction waits for the lane before an EXEC that reads much: it is before a View is held.
+func (c *conn) awaitTransaction(m *multi) bool {
+	keys, size, long := 0, 0, false
+	for i := range m.queue {
+		q := &m.queue[i]
+		if q.cmd.flags&bulky != 0 || q.cmd.name == "scan" {
+			long = true
+			continue
+		}
+		if q.cmd.flags&write != 0 || !q.readsStore() {
+			continue
+		}
+		q.cmd.keys(q.args, func(key []byte) {
+			if keys++; keys > fewKeys || c.srv.lane.expected() {
+				n, _, _ := c.srv.topics[q.db].ValueLen(key)
+				size += n
+			}
+		})
+	}
+	if !long && size < largeReply {
+		return true
+	}
+	return c.enterLane(min(size, c.srv.replyLimit()))
+}
+
+// fewKeys of an EXEC are not looked at beforehand, unless large replies are expected.
+const fewKeys = 64
 
 // mayAnswer waits for the lane where a reply of about n bytes is large. Where it reports false the connection has been closed.
 func (c *conn) mayAnswer(n int) bool { return n < largeReply || c.exec != nil || c.enterLane(n) }

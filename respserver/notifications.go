@@ -14,6 +14,7 @@ const (
 	messageLimit     = 8 << 20 // bytes of messages that wait for one subscriber; past it the connection is closed, since none may be lost silently
 	subscriptionsMax = 10_000  // channels and patterns of one connection
 	channelMost      = 64 << 10
+	subscriptionCost = 512 // bytes that one takes beside its name, which is held twice
 )
 
 // notifications knows who has subscribed to what, and tells them what is applied: keyspace notifications, see
@@ -124,7 +125,10 @@ func endAll(who map[int64]*conn) {
 }
 
 // subscriptions are a connection's. They belong to its goroutine.
-type subscriptions struct{ channels, patterns map[string]struct{} }
+type subscriptions struct {
+	channels, patterns map[string]struct{}
+	bytes              int // that they take, about
+}
 
 func (s *subscriptions) count() int {
 	if s == nil {

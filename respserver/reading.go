@@ -49,6 +49,9 @@ func (c *conn) fill() bool {
 		return false
 	}
 	c.account()
+	if !c.affordable() {
+		return false
+	}
 	if (idle || c.parks) && c.raw != nil {
 		c.parks, c.moves = false, true
 		return true

@@ -12,12 +12,13 @@ import (
 
 // Redis's defaults and bounds (slowlog.h, redis.conf).
 const (
-	slowDefault    = 10_000 // µs: slowlog-log-slower-than
-	slowKeptMost   = 10_000 // of slowlog-max-len; Redis has no bound
-	slowKept       = 128    // slowlog-max-len
-	slowArguments  = 32     // kept of an entry
-	slowBytes      = 128    // kept of an argument
-	slowManyInputs = 16     // from so many arguments on a fast command is timed by itself too
+	slowDefault    = 10_000  // µs: slowlog-log-slower-than
+	slowKeptMost   = 10_000  // of slowlog-max-len; Redis has no bound
+	slowKept       = 128     // slowlog-max-len
+	slowArguments  = 32      // kept of an entry
+	slowBytes      = 128     // kept of an argument
+	slowMemory     = 8 << 20 // of all entries, whatever slowlog-max-len says
+	slowManyInputs = 16      // from so many arguments on a fast command is timed by itself too
 )
 
 // slowLog keeps the newest of the commands whose execution took long: what SLOWLOG GET lists. A command is timed by itself where what it does grows with
@@ -29,6 +30,7 @@ type slowLog struct {
 
 	mu      sync.Mutex
 	entries []slowEntry // the oldest first
+	bytes   int         // of them, about
 	next    int64
 }
 
@@ -62,14 +64,31 @@ func (l *slowLog) add(c *conn, args []string, took time.Duration) {
 	defer l.mu.Unlock()
 	l.entries = append(l.entries, slowEntry{l.next, time.Now(), took, args, c.nc.RemoteAddr().String(), name})
 	l.next++
+	l.bytes += l.entries[len(l.entries)-1].size()
 	l.trim()
 }
 
 // trim is called with mu held.
 func (l *slowLog) trim() {
-	if over := len(l.entries) - int(l.most.Load()); over > 0 {
-		l.entries = slices.Delete(l.entries, 0, over)
+	over := max(0, len(l.entries)-int(l.most.Load()))
+	for i, e := range l.entries {
+		if i >= over && l.bytes <= slowMemory {
+			break
+		}
+		l.bytes -= e.size()
+		over = max(over, i+1)
 	}
+	clear(l.entries[:over])
+	l.entries = l.entries[over:] // what append moves when there is no room at the end is little for each
+}
+
+func (e *slowEntry) size() int {
+	const overhead = 128 // of an entry, and about that of four arguments
+	n := overhead + len(e.client) + len(e.name)
+	for _, a := range e.args {
+		n += overhead/4 + len(a)
+	}
+	return n
 }
 
 // newest are at most n entries, the newest first; a negative n is all.
@@ -93,7 +112,7 @@ func (l *slowLog) len() int {
 func (l *slowLog) reset() {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	l.entries = nil
+	l.entries, l.bytes = nil, 0
 }
 
 // noteSlow logs a command that was timed by itself.

@@ -18,3 +18,5 @@ func writeNow(uintptr, []byte) (int, error) { return 0, errors.ErrUnsupported }
 func cpuSeconds() (system, user float64, ok bool) { return 0, 0, false }
 
 func boundUnsent(syscall.RawConn, int) {}
+
+func isReset(syscall.RawConn) bool { return false }

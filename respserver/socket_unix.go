@@ -24,6 +24,13 @@ func boundUnsent(raw syscall.RawConn, n int) {
 	_ = raw.Control(func(fd uintptr) { _ = syscall.SetsockoptInt(int(fd), syscall.IPPROTO_TCP, tcpNotSentLowat, n) })
 }
 
+// isReset reports whether the peer has reset the connection.
+func isReset(raw syscall.RawConn) bool {
+	failed := 0
+	err := raw.Control(func(fd uintptr) { failed, _ = syscall.GetsockoptInt(int(fd), syscall.SOL_SOCKET, syscall.SO_ERROR) })
+	return err != nil || failed != 0
+}
+
 // readNow reads what the kernel has, at most len(b) bytes, and reports whether it had nothing yet. 0 bytes otherwise are the end.
 func readNow(fd uintptr, b []byte) (n int, nothing bool, err error) {
 	for {

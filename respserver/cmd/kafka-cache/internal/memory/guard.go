@@ -41,6 +41,7 @@ const (
 type Guard struct {
 	cfg      Config
 	resident func() (int64, bool)
+	mapped   func() int64
 	setLimit func(int64) int64
 
 	outside atomic.Int64
@@ -50,7 +51,7 @@ type Guard struct {
 
 // NewGuard registers the metrics and changes nothing before Run.
 func NewGuard(cfg Config) (*Guard, error) {
-	g := &Guard{cfg: cfg, resident: residentBytes, setLimit: debug.SetMemoryLimit}
+	g := &Guard{cfg: cfg, resident: residentBytes, mapped: mappedBytes, setLimit: debug.SetMemoryLimit}
 	g.runtime.Store(debug.SetMemoryLimit(-1))
 	gauge := func(name, help string, f func() float64) prometheus.Collector {
 		return prometheus.NewGaugeFunc(prometheus.GaugeOpts{Namespace: "kafka_cache", Name: name, Help: help}, f)
@@ -94,11 +95,11 @@ func (g *Guard) Run(ctx context.Context) error {
 func (g *Guard) adjust() {
 	outside := g.cfg.Outside()
 	g.outside.Store(outside)
+	limit := runtimeLimit(g.cfg.Limit, outside+g.mapped())
 	if g.cfg.Spare != nil {
-		g.cfg.Spare(runtimeLimit(g.cfg.Limit, outside))
+		g.cfg.Spare(limit)
 	}
 	if !g.cfg.KeepRuntimeLimit {
-		limit := runtimeLimit(g.cfg.Limit, outside)
 		g.setLimit(limit)
 		g.runtime.Store(limit)
 	}
@@ -116,25 +117,34 @@ func (g *Guard) adjust() {
 	}
 }
 
-// runtimeLimit keeps a twentieth back for what neither the heap nor the stores account for (the program itself, C's
-// allocator, fragments), and never goes below a tenth: under that the collector would use all of the CPU and save nothing.
+// runtimeLimit keeps a twentieth back for what neither the heap, the stores nor the program's own pages account for (C's
+// allocator, fragments, what the runtime passes its limit by), and never goes below a tenth: under that the collector would use all of the CPU and save nothing.
 func runtimeLimit(limit, outside int64) int64 {
 	return max(limit-limit/20-outside, limit/10)
 }
 
+// mappedBytes is what of the process's resident set lies in files, which is the program itself; 0 where the system does not tell.
+func mappedBytes() int64 { return statm(2) }
+
 // residentBytes is the process's resident set, where the system tells.
 func residentBytes() (int64, bool) {
+	n := statm(1)
+	return n, n > 0
+}
+
+// statm is a field of /proc/self/statm, in bytes; 0 where there is none.
+func statm(field int) int64 {
 	b, err := os.ReadFile("/proc/self/statm")
 	if err != nil {
-		return 0, false
+		return 0
 	}
 	fields := strings.Fields(string(b))
-	if len(fields) < 2 {
-		return 0, false
+	if len(fields) <= field {
+		return 0
 	}
-	pages, err := strconv.ParseInt(fields[1], 10, 64)
+	pages, err := strconv.ParseInt(fields[field], 10, 64)
 	if err != nil || pages > math.MaxInt64/int64(os.Getpagesize()) {
-		return 0, false
+		return 0
 	}
-	return pages * int64(os.Getpagesize()), true
+	return pages * int64(os.Getpagesize())
 }

@@ -64,6 +64,7 @@ func TestGuard(t *testing.T) {
 		t.Fatal(err)
 	}
 	g.resident = func() (int64, bool) { return resident, true }
+	g.mapped = func() int64 { return 10 }
 	g.setLimit = func(n int64) int64 {
 		was := set
 		if n >= 0 {
@@ -79,7 +80,7 @@ func TestGuard(t *testing.T) {
 		{100, 500, 850, "0", 0}, {300, 901, 650, "1", 1}, {300, 950, 650, "1", 1}, {300, 870, 650, "1", 1}, {300, 800, 650, "0", 1}, {300, 950, 650, "1", 2},
 	}
 	for i, s := range steps {
-		outside, resident = s.outside, s.resident
+		outside, resident = s.outside-10, s.resident
 		g.adjust()
 		if set != s.limit || spare != s.limit || strings.Count(log.String(), "level=WARN") != s.warnings {
 			t.Errorf("step %d: limit %d, log\n%s\nwant limit %d, %d warnings", i, set, log.String(), s.limit, s.warnings)
