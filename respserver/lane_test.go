@@ -94,7 +94,15 @@ func TestStalledPeersMakeRoom(t *testing.T) {
 			}
 		}()
 	}
-	eventually(t, "pressure", func() bool { return f.srv.pressed() })
+	eventually(t, "pressure by peers that have taken nothing for a while", func() bool {
+		stalled := 0
+		for _, c := range f.srv.clients() {
+			if c.net.stalled(f.srv.now()) {
+				stalled++
+			}
+		}
+		return stalled >= 3 && f.srv.pressed()
+	})
 	good := f.dial()
 	for end := time.Now().Add(2 * stalledAfter); time.Now().Before(end); {
 		good.ask("$1048576\r\n"+body+"\r\n", "echo", body)

@@ -18,7 +18,7 @@ type strip struct{ file, from, to string }
 var strips = []strip{
 	{"dispatch.go", "case !c.authenticated && cmd.flags&noAuth == 0:", "case false:"},
 	{"dispatch.go", "case !c.user.Load().full:", "case false:"},
-	{"dispatch.go", "if c.track != nil && cmd.flags&readonly != 0 {", "if false {"},
+	{"dispatch.go", "tr := c.track.Load()", "var tr *tracking"},
 	{"dispatch.go", "if cmd.timed(args) {", "if false {"},
 	{"dispatch.go", "\tc.forgetCaching(cmd)\n\tif len(c.out) > at", "\tif len(c.out) > at"},
 	{"dispatch.go", "if !c.runTimes {", "if false {"},
