@@ -23,6 +23,8 @@ var strips = []strip{
 	{"dispatch.go", "\tc.forgetCaching(cmd)\n\tif len(c.out) > at", "\tif len(c.out) > at"},
 	{"dispatch.go", "if !c.runTimes {", "if false {"},
 	{"conn.go", "if c.full() {", "if false {"},
+	{"conn.go", "if c.srv.rate.interval > 0 && !c.inRate(cmd) {", "if false {"},
+	{"conn.go", "if cmd != nil && c.srv.paused.mode.Load() != pauseNothing && c.postponed(cmd, args) {", "if false {"},
 	{"conn.go", "if c.inLane.Load() && !c.sendLarge() {", "if false {"},
 	{"reading.go", "\t\tc.active.Store(int64(c.srv.now()))\n", ""},
 	{"buffers.go", "if have >= c.srv.cfg.QueryLimit {", "if false {"},
