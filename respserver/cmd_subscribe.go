@@ -75,33 +75,22 @@ func (c *conn) subscribe(kind string, names [][]byte, patterns bool) {
 	if c.subs == nil {
 		c.subs = &subscriptions{channels: map[string]struct{}{}, patterns: map[string]struct{}{}}
 	}
-	mine, all := c.subs.channels, n.channels
-	if patterns {
-		mine, all = c.subs.patterns, n.patterns
-	}
+	mine := c.subs.of(patterns)
 	for _, name := range names {
 		if _, ok := mine[string(name)]; !ok {
 			c.subs.bytes += subscriptionCost + 2*len(name)
+			mine[string(name)] = struct{}{}
+			n.mu.Lock()
+			n.join(string(name), c, patterns)
+			n.mu.Unlock()
 		}
-		mine[string(name)] = struct{}{}
-		n.mu.Lock()
-		if all[string(name)] == nil {
-			all[string(name)] = map[int64]*conn{}
-		}
-		all[string(name)][c.id] = c
-		n.mu.Unlock()
 		c.answerSubscription(kind, name)
 	}
 	c.recount()
 }
 
 func (c *conn) unsubscribe(kind string, names [][]byte, patterns bool) {
-	var mine map[string]struct{}
-	if c.subs != nil {
-		if mine = c.subs.channels; patterns {
-			mine = c.subs.patterns
-		}
-	}
+	mine := c.subs.of(patterns)
 	if len(names) == 0 {
 		for name := range mine {
 			names = append(names, []byte(name))
@@ -117,11 +106,7 @@ func (c *conn) unsubscribe(kind string, names [][]byte, patterns bool) {
 			delete(mine, string(name))
 			c.subs.bytes -= subscriptionCost + 2*len(name)
 			n.mu.Lock()
-			if patterns {
-				leave(n.patterns, string(name), c)
-			} else {
-				leave(n.channels, string(name), c)
-			}
+			n.leave(string(name), c, patterns)
 			n.mu.Unlock()
 			c.recount() // no message follows the end of its subscription
 		}
@@ -138,13 +123,19 @@ func runPubSubChannels(c *conn, args [][]byte) {
 		return
 	}
 	n := &c.srv.notifications
-	n.mu.Lock()
-	defer n.mu.Unlock()
 	var found []string
+	size := 0
+	n.mu.Lock()
 	for name := range n.channels {
 		if len(args) == 2 || glob.Match(args[2], []byte(name)) {
 			found = append(found, name)
+			size += len(name)
 		}
+	}
+	n.mu.Unlock()
+	if limit := c.srv.replyLimit(); size > limit {
+		c.fail("ERR the reply would be larger than the limit of " + bytesText(int64(limit)) + " that is held for one client")
+		return
 	}
 	slices.Sort(found)
 	c.out = resp.AppendArray(c.out, len(found))
@@ -165,8 +156,6 @@ func runPubSubNumSub(c *conn, args [][]byte) {
 }
 
 func runPubSubNumPat(c *conn, _ [][]byte) {
-	n := &c.srv.notifications
-	n.mu.Lock()
-	defer n.mu.Unlock()
-	c.out = resp.AppendInt(c.out, int64(len(n.patterns)))
+	_, patterns := c.srv.notifications.sizes()
+	c.out = resp.AppendInt(c.out, int64(patterns))
 }

@@ -6,7 +6,6 @@ import (
 	"sync"
 
 	"github.com/yolean/kafka-cache/core/cache"
-	"github.com/yolean/kafka-cache/respserver/glob"
 	"github.com/yolean/kafka-cache/respserver/resp"
 )
 
@@ -25,7 +24,7 @@ type notifications struct {
 
 	mu       sync.Mutex
 	channels map[string]map[int64]*conn
-	patterns map[string]map[int64]*conn
+	patterns patternTable
 	watches  topicWatches
 }
 
@@ -36,7 +35,7 @@ func (n *notifications) start() error {
 	if n.watches.started() {
 		return nil
 	}
-	n.channels, n.patterns = map[string]map[int64]*conn{}, map[string]map[int64]*conn{}
+	n.channels = map[string]map[int64]*conn{}
 	return n.watches.start(n.srv.topics, n.take)
 }
 
@@ -61,7 +60,7 @@ func (n *notifications) changed(db int, key []byte, event string) {
 	at := strconv.Itoa(db) + "__:"
 	n.mu.Lock()
 	defer n.mu.Unlock()
-	if len(n.channels)+len(n.patterns) == 0 {
+	if len(n.channels)+len(n.patterns.all) == 0 {
 		return
 	}
 	n.publish(db, append([]byte("__keyspace@"+at), key...), []byte(event))
@@ -71,11 +70,11 @@ func (n *notifications) changed(db int, key []byte, event string) {
 // publish tells who subscribed to a channel, then who subscribed to a pattern that it matches.
 func (n *notifications) publish(db int, channel, payload []byte) {
 	tell(db, n.channels[string(channel)], []byte("message"), channel, payload)
-	for pattern, who := range n.patterns {
-		if glob.Match([]byte(pattern), channel) {
-			tell(db, who, []byte("pmessage"), []byte(pattern), channel, payload)
-		}
-	}
+	n.patterns.matching(channel, func(p *pattern) {
+		tell(db, p.who, []byte("pmessage"), p.text, channel, payload)
+	}, func(p *pattern) {
+		endAll(p.who, "pubsub")
+	})
 }
 
 // tell sends a message to those who may read the database, made once for each protocol that they speak.
@@ -110,17 +109,17 @@ func (n *notifications) missed(db int) {
 	defer n.mu.Unlock()
 	for name, who := range n.channels {
 		if strings.HasPrefix(name, "__keyspace@"+at) || strings.HasPrefix(name, "__keyevent@"+at) {
-			endAll(who)
+			endAll(who, "notifications")
 		}
 	}
-	for _, who := range n.patterns {
-		endAll(who)
+	for _, p := range n.patterns.all {
+		endAll(p.who, "notifications")
 	}
 }
 
-func endAll(who map[int64]*conn) {
+func endAll(who map[int64]*conn, why string) {
 	for _, c := range who {
-		c.end("notifications")
+		c.end(why)
 	}
 }
 
@@ -128,6 +127,17 @@ func endAll(who map[int64]*conn) {
 type subscriptions struct {
 	channels, patterns map[string]struct{}
 	bytes              int // that they take, about
+}
+
+// of are those to patterns, or to channels; nil where there are none.
+func (s *subscriptions) of(patterns bool) map[string]struct{} {
+	switch {
+	case s == nil:
+		return nil
+	case patterns:
+		return s.patterns
+	}
+	return s.channels
 }
 
 func (s *subscriptions) count() int {
@@ -145,19 +155,42 @@ func (c *conn) unsubscribeAll() {
 	n := &c.srv.notifications
 	n.mu.Lock()
 	for name := range c.subs.channels {
-		leave(n.channels, name, c)
+		n.leave(name, c, false)
 	}
 	for name := range c.subs.patterns {
-		leave(n.patterns, name, c)
+		n.leave(name, c, true)
 	}
 	n.mu.Unlock()
 	c.subs = nil
 	c.dropMessages()
 }
 
-func leave(names map[string]map[int64]*conn, name string, c *conn) {
-	delete(names[name], c.id)
-	if len(names[name]) == 0 {
-		delete(names, name)
+// join and leave are called with mu held.
+func (n *notifications) join(name string, c *conn, isPattern bool) {
+	if isPattern {
+		n.patterns.add(name, c)
+		return
 	}
+	if n.channels[name] == nil {
+		n.channels[name] = map[int64]*conn{}
+	}
+	n.channels[name][c.id] = c
+}
+
+func (n *notifications) leave(name string, c *conn, isPattern bool) {
+	if isPattern {
+		n.patterns.remove(name, c)
+		return
+	}
+	delete(n.channels[name], c.id)
+	if len(n.channels[name]) == 0 {
+		delete(n.channels, name)
+	}
+}
+
+// sizes are what INFO tells.
+func (n *notifications) sizes() (channels, patterns int) {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	return len(n.channels), len(n.patterns.all)
 }

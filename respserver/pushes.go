@@ -90,14 +90,16 @@ func (c *conn) message(proto resp.Version, b []byte) (spoken resp.Version) {
 		o.mu.Unlock()
 		return proto
 	}
-	o.messages = append(o.messages, b...)
-	queued := len(o.messages)
-	c.waits(len(b))
+	queued := len(o.messages) + len(b)
+	if queued <= messageLimit { // one that is being closed may be told more
+		o.messages = append(o.messages, b...)
+		c.waits(len(b))
+	}
 	o.mu.Unlock()
 	switch {
 	case queued > messageLimit:
 		c.end("pubsub")
-	case c.srv.buffers.Load() > c.srv.bufferLimit.Load():
+	case c.srv.buffers.Load()-c.srv.owed.Load() > c.srv.bufferLimit.Load() && !c.srv.relieve(c, 0): // who holds little does not pay for who holds much
 		c.end("buffers")
 	default:
 		c.wake()

@@ -99,7 +99,9 @@ func infoStats(s *Server, _ *conn, b *strings.Builder) {
 		}
 	}
 	_, keys, items, prefixes := s.tracking.sizes()
-	fmt.Fprintf(b, "tracking_total_keys:%d\r\ntracking_total_items:%d\r\ntracking_total_prefixes:%d\r\n", keys, items, prefixes)
+	channels, patterns := s.notifications.sizes()
+	fmt.Fprintf(b, "pubsub_channels:%d\r\npubsub_patterns:%d\r\ntracking_total_keys:%d\r\ntracking_total_items:%d\r\ntracking_total_prefixes:%d\r\n", channels, patterns, keys, items,
+		prefixes)
 }
 
 // runConfigResetStat has what INFO and LATENCY HISTOGRAM count begin anew. The metrics go on: Prometheus takes a counter that falls for a restart.

@@ -1,11 +1,6 @@
 package respserver
 
-import (
-	"cmp"
-	"slices"
-
-	"github.com/yolean/kafka-cache/core/cache"
-)
+import "github.com/yolean/kafka-cache/core/cache"
 
 // Bounds of one connection's prefixes, which Redis does not have: each change is looked up once for each length of a prefix that there is.
 const (
@@ -16,21 +11,14 @@ const (
 // prefixTable are the prefixes of those that track by them (BCAST). The tracking table's lock guards it.
 type prefixTable struct {
 	all     map[string]*prefix
-	lengths []prefixLength // sorted
-	touched []*prefix      // by the batch at hand
+	lengths lengths
+	touched []*prefix // by the batch at hand
 }
 
 // prefix is one, and what has changed under it in the batch at hand.
 type prefix struct {
 	trackers map[int64]*tracking // by connection
 	events   []*cache.Event
-}
-
-// prefixLength is a length, and of how many prefixes.
-type prefixLength struct{ bytes, prefixes int }
-
-func (p *prefixTable) length(n int) (at int, ok bool) {
-	return slices.BinarySearchFunc(p.lengths, n, func(l prefixLength, n int) int { return cmp.Compare(l.bytes, n) })
 }
 
 func (p *prefixTable) add(tr *tracking) {
@@ -42,11 +30,7 @@ func (p *prefixTable) add(tr *tracking) {
 				p.all = map[string]*prefix{}
 			}
 			p.all[name] = of
-			at, ok := p.length(len(name))
-			if !ok {
-				p.lengths = slices.Insert(p.lengths, at, prefixLength{bytes: len(name)})
-			}
-			p.lengths[at].prefixes++
+			p.lengths.add(len(name))
 		}
 		of.trackers[tr.conn.id] = tr
 	}
@@ -60,10 +44,7 @@ func (p *prefixTable) remove(tr *tracking) {
 			continue
 		}
 		delete(p.all, name)
-		at, _ := p.length(len(name))
-		if p.lengths[at].prefixes--; p.lengths[at].prefixes == 0 {
-			p.lengths = slices.Delete(p.lengths, at, at+1)
-		}
+		p.lengths.remove(len(name))
 	}
 }
 

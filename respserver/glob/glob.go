@@ -1,16 +1,29 @@
 package glob
 
+import "math"
+
 // Match reports whether all of s matches pattern. It works on bytes, allocates nothing, and takes at most len(pattern) times len(s) steps:
 // of several stars only the last one that was passed is ever tried again, which is enough since every other element matches exactly one byte.
 //
 // As in Redis, an unterminated class ends with the pattern, a range may be given in either order, a class that begins with ] is
 // empty, and a \ at the very end stands for itself. Bytes compare as unsigned.
-func Match(pattern, s []byte) bool { return match(pattern, s, false) }
+func Match(pattern, s []byte) bool {
+	matches, _ := match(pattern, s, false, math.MaxInt)
+	return matches
+}
+
+// MatchWithin is Match in at most that many steps; where they do not suffice ok is false.
+func MatchWithin(pattern, s []byte, steps int) (matches, ok bool) {
+	return match(pattern, s, false, steps)
+}
 
 // MatchFold is Match without regard to the case of ASCII letters.
-func MatchFold(pattern, s []byte) bool { return match(pattern, s, true) }
+func MatchFold(pattern, s []byte) bool {
+	matches, _ := match(pattern, s, true, math.MaxInt)
+	return matches
+}
 
-func match(pattern, s []byte, fold bool) bool {
+func match(pattern, s []byte, fold bool, steps int) (matches, ok bool) {
 	p, i := 0, 0
 	star, from := -1, 0 // the pattern after the last star, and where in s it was last tried
 	for i < len(s) {
@@ -19,20 +32,24 @@ func match(pattern, s []byte, fold bool) bool {
 				p++
 			}
 			if p == len(pattern) {
-				return true
+				return true, true
 			}
 			star, from = p, i
 			continue
 		}
 		if p < len(pattern) {
-			if next, ok := one(pattern, p, s[i], fold); ok {
+			next, same := one(pattern, p, s[i], fold)
+			if steps -= next - p; steps < 0 {
+				return false, false
+			}
+			if same {
 				p = next
 				i++
 				continue
 			}
 		}
 		if star < 0 {
-			return false
+			return false, true
 		}
 		from++
 		p, i = star, from
@@ -40,7 +57,7 @@ func match(pattern, s []byte, fold bool) bool {
 	for p < len(pattern) && pattern[p] == '*' {
 		p++
 	}
-	return p == len(pattern)
+	return p == len(pattern), true
 }
 
 // one matches c with the element at pattern[p], which is no star, and says where the next element begins.

@@ -172,3 +172,32 @@ func TestASubscriberThatDoesNotRead(t *testing.T) {
 		return writer.call("pubsub", "numsub", "__keyevent@0__:set") == "*2\r\n$18\r\n__keyevent@0__:set\r\n:1\r\n"
 	})
 }
+
+// TestManySubscriptions: thousands of patterns cost a change little, and INFO counts them.
+func TestManySubscriptions(t *testing.T) {
+	f := start(t, nil)
+	p, writer := f.dial(), f.dial()
+	const patterns = 9000
+	args := []string{"psubscribe"}
+	for i := range patterns {
+		args = append(args, fmt.Sprintf("__keyspace@0__:user:%d:*", i))
+	}
+	p.send(frame(args...))
+	for range patterns {
+		p.reply()
+	}
+	for i := range 200 {
+		if reply := writer.call("set", fmt.Sprintf("user:%d:name", i), "x"); reply != "+OK\r\n" {
+			t.Fatal(reply)
+		}
+		p.want(message("2", "pmessage", fmt.Sprintf("__keyspace@0__:user:%d:*", i), fmt.Sprintf("__keyspace@0__:user:%d:name", i), "set"))
+	}
+	args = args[:1]
+	for i := range 1001 {
+		args = append(args, fmt.Sprint(i))
+	}
+	p.ask("-ERR more than 10000 subscriptions of one connection\r\n", args...)
+	if info := writer.call("info", "stats"); !strings.Contains(info, "\r\npubsub_channels:0\r\npubsub_patterns:9000\r\n") {
+		t.Errorf("INFO: %q", info)
+	}
+}
