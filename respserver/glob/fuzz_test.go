@@ -1,8 +1,8 @@
 package glob
 
 import (
-	"math"
 	"fmt"
+	"math"
 	"regexp"
 	"strings"
 	"testing"
