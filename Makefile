@@ -56,10 +56,19 @@ redis-suite: build ## Redis's own test suite, what a server of strings can run o
 caching: setup ## client-side caches of every mode and of libraries for five minutes, with cuts, kills and rebuilds; CACHING_DURATION and CACHING_SEED choose
 	@CACHING_DURATION=$(or $(CACHING_DURATION),5m) go test -race -count=1 -timeout 2h -v -run TestNoCacheKeepsAnOverwrittenValue ./tests/caching/
 
+# Not with $(or …), which takes commas for its own.
+BENCH_ARGS ?= -out docs/benchmarks.md
+
 .PHONY: bench
-bench: setup ## compare with Redis, Kafka Streams and others in one run: docs/benchmarks.md, or as BENCH_ARGS say
+bench: ## compare with Redis, Kafka Streams and others in one run: docs/benchmarks.md, or as BENCH_ARGS say
+	@tools/setup.sh bench
 	@go -C tests build -o ../build/tools/bench ./bench
-	@build/tools/bench $(or $(BENCH_ARGS),-out docs/benchmarks.md)
+	@build/tools/bench $(BENCH_ARGS)
+
+.PHONY: bench-smoke
+bench-smoke: setup ## under a minute: has anything become grossly slower, next to redis-server and a raw fetch in the same run?
+	@go -C tests build -o ../build/tools/bench ./bench
+	@build/tools/bench -smoke
 
 .PHONY: microbench
 microbench: ## the benchmarks in the packages; BENCH and BENCHTIME choose

@@ -3,7 +3,9 @@
 # (for -race), Java 17 and Maven (for Kafka), redis-server (what replies are
 # compared with), kcat, curl and xxd (which the documents use), Python with
 # redis-py (one of the clients) and Confluent's serializers, Node.js with the
-# original's encodings, Chromium (which opens loadgen's reports). Installs Debian
+# original's encodings, Chromium (which opens loadgen's reports). With the argument
+# `bench` also what `make bench` compares with and `make test` does not need: a Java
+# compiler, and what the original's Kafka client is compiled with. Installs Debian
 # packages where it may, and otherwise says exactly what to install.
 set -euo pipefail
 cd "$(dirname "$0")/.."
@@ -39,6 +41,9 @@ has_node() { has node && has npm && node -e 'process.exit(parseInt(process.versi
 
 has_chromium() { has chromium || has chromium-browser || has google-chrome || has google-chrome-stable || [ -x /Applications/Chromium.app/Contents/MacOS/Chromium ]; }
 
+want=${1:-test}
+has_librdkafka() { [ -e /usr/include/librdkafka/rdkafka.h ] || [ -e /usr/local/include/librdkafka/rdkafka.h ] || [ -e /opt/homebrew/include/librdkafka/rdkafka.h ]; }
+
 look() {
 	missing_packages=()
 	missing_formulas=()
@@ -52,6 +57,14 @@ look() {
 	has_python || need "python3 python3-venv python3-pip" "python@3.12"
 	has_node || need "nodejs npm" "node"
 	has_chromium || need "chromium" "chromium"
+	if [ "$want" = bench ]; then
+		has javac || need "openjdk-17-jdk-headless" "openjdk@17"
+		has g++ || need "g++" "gcc"
+		has make || need "make" "make"
+		has_librdkafka || need "librdkafka-dev" "librdkafka"
+		[ -e /usr/include/node/node.h ] || [ "$(uname)" != Linux ] || need "libnode-dev" "node"
+		has redis-benchmark || need "redis-tools" "redis"
+	fi
 }
 
 look

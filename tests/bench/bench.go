@@ -21,6 +21,7 @@ type bench struct {
 	dir         string // temporary files, removed at the end
 	daemon      string // kafka-cache's path
 	globalTable *globalTable
+	peers       peerPrograms
 	kafka       *kafkatest.Cluster
 	restless    []string // measurements before which the machine was busy
 }
@@ -49,7 +50,7 @@ func (b *bench) open(ctx context.Context) error {
 			return err
 		}
 	}
-	if b.wants("get") || b.wants("limits") {
+	if b.wants("get") || b.wants("limits") || b.smoke {
 		for _, program := range []string{"redis-server", "redis-benchmark"} {
 			if _, err := exec.LookPath(program); err != nil {
 				return fmt.Errorf("%w: install Redis 7 (Debian: apt-get install redis-server redis-tools)", err)
@@ -59,6 +60,11 @@ func (b *bench) open(ctx context.Context) error {
 	if b.wants("load") || b.wants("warm") {
 		b.logf("building the GlobalKTable application")
 		if b.globalTable, err = buildGlobalTable(ctx, b.top, b.dir); err != nil {
+			return err
+		}
+	}
+	if b.wants("peers") {
+		if err := b.preparePeers(ctx); err != nil {
 			return err
 		}
 	}

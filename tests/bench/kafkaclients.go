@@ -31,17 +31,18 @@ func fillTopic(ctx context.Context, bootstrap []string, topic string, entries, b
 }
 
 // fillPartitions creates a topic and writes version 0 of the entries that each
-// names, in order. It returns the bytes that they take in the log.
-func fillPartitions(ctx context.Context, bootstrap []string, topic string, partitions int32, batchBytes int, each func(write func(partition int32, entry uint64))) (int64, error) {
-	client, err := kgo.NewClient(
+// names, in order. It returns the bytes that they take in the log. More options
+// of the producer replace those that are set here.
+func fillPartitions(ctx context.Context, bootstrap []string, topic string, partitions int32, batchBytes int, each func(write func(partition int32, entry uint64)), more ...kgo.Opt) (int64, error) {
+	client, err := kgo.NewClient(append([]kgo.Opt{
 		kgo.SeedBrokers(bootstrap...),
 		kgo.DefaultProduceTopic(topic),
 		kgo.RecordPartitioner(kgo.ManualPartitioner()),
 		kgo.ProducerBatchCompression(kgo.Lz4Compression()),
 		kgo.ProducerBatchMaxBytes(int32(batchBytes)),
-		kgo.ProducerLinger(100*time.Millisecond),
+		kgo.ProducerLinger(100 * time.Millisecond),
 		kgo.MaxBufferedRecords(50_000),
-	)
+	}, more...)...)
 	if err != nil {
 		return 0, err
 	}

@@ -74,6 +74,7 @@ func (b *bench) versions() []fact {
 	if b.globalTable != nil {
 		facts = append(facts, fact{"Kafka Streams", streamsVersion}, fact{"RocksDB (rocksdbjni)", b.globalTable.rocksDB})
 	}
+	facts = append(facts, b.peers.versions...)
 	first, _, _ := strings.Cut(output("java", "-version"), "\n")
 	return append(facts, fact{"Java", first})
 }

@@ -52,12 +52,16 @@ func run(ctx context.Context, o options) error {
 	if err := b.open(ctx); err != nil {
 		return err
 	}
+	if o.smoke {
+		return b.runSmoke(ctx)
+	}
 	var sections []section
 	for _, s := range []struct {
 		wanted  bool
 		measure func(context.Context) ([]section, error)
 	}{
 		{o.wants("load") || o.wants("warm"), b.measureLoads},
+		{o.wants("peers"), b.measurePeers},
 		{o.wants("rebuild"), b.measureRebuilds},
 		{o.wants("get"), b.measureGets},
 		{o.wants("set"), b.measureSets},
@@ -80,6 +84,9 @@ func run(ctx context.Context, o options) error {
 	}
 	if o.out == "" {
 		_, err := os.Stdout.Write(page.Bytes())
+		return err
+	}
+	if err := writePlots(o.out, sections); err != nil {
 		return err
 	}
 	return os.WriteFile(o.out, page.Bytes(), 0o644)

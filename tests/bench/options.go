@@ -13,6 +13,7 @@ import (
 
 // options of one run.
 type options struct {
+	pageOptions
 	only         []string // of scenarioNames
 	rounds       int
 	loadEntries  int // cold load and warm restart
@@ -34,7 +35,7 @@ type options struct {
 	daemonBinary string        // "" builds it
 }
 
-var scenarioNames = []string{"load", "warm", "rebuild", "get", "set", "waits", "limits"}
+var scenarioNames = []string{"load", "warm", "rebuild", "get", "set", "waits", "limits", "peers"}
 
 func parseOptions(args []string, stderr io.Writer) (options, error) {
 	o := options{}
@@ -60,7 +61,11 @@ func parseOptions(args []string, stderr io.Writer) (options, error) {
 	f.DurationVar(&o.quiet, "quiet", 15*time.Second, "longest wait for an idle machine before each measurement")
 	f.StringVar(&o.out, "out", "", "file to write the report to instead of standard output")
 	f.StringVar(&o.daemonBinary, "daemon", "", "a kafka-cache binary; built from this tree when not given")
+	checkPage := o.pageOptions.register(f)
 	if err := f.Parse(args); err != nil {
+		return o, err
+	}
+	if err := checkPage(); err != nil {
 		return o, err
 	}
 	if f.NArg() > 0 {
@@ -69,7 +74,9 @@ func parseOptions(args []string, stderr io.Writer) (options, error) {
 	if *entries != 0 {
 		o.loadEntries, o.getEntries = *entries, *entries
 	}
-	o.only = strings.Split(*only, ",")
+	if o.only = strings.Split(*only, ","); o.smoke {
+		o.only = nil
+	}
 	for _, s := range o.only {
 		if !slices.Contains(scenarioNames, s) {
 			return o, fmt.Errorf("-only %s: not one of %s", s, strings.Join(scenarioNames, ", "))

@@ -14,6 +14,7 @@ type section struct {
 	text    []string // paragraphs
 	tables  []table
 	targets []target
+	plots   []plot
 }
 
 type table struct {
@@ -68,9 +69,17 @@ func (r report) write(w io.Writer) error {
 		for _, p := range s.text {
 			fmt.Fprintf(&b, "\n%s\n", p)
 		}
+		if limit := limitedBy[s.title]; limit != "" {
+			fmt.Fprintf(&b, "\n**What limits it:** %s\n", limit)
+		}
 		for _, t := range s.tables {
 			b.WriteString("\n")
 			t.write(&b)
+		}
+		if r.out != "" {
+			for _, p := range s.plots {
+				fmt.Fprintf(&b, "\n![%s](%s/%s.svg)\n", p.caption(), plotsDir, p.name())
+			}
 		}
 	}
 	b.WriteString("\n## The machine and the versions\n\n")
@@ -88,8 +97,7 @@ make bench BENCH_ARGS='-only get -entries 100000 -rounds 1'           # a part o
 make bench BENCH_ARGS='-h'                                            # what else can be chosen
 `+"```"+`
 
-The machine should do nothing else meanwhile. It needs Linux, Java 17 with a compiler, Maven (which resolves Kafka and Kafka Streams), and Redis; `+"`make setup`"+` gets all of them but the compiler
-(Debian: openjdk-17-jdk-headless).
+The machine should do nothing else meanwhile. It needs Linux, and what `+"`tools/setup.sh bench`"+` gets: a Java compiler, a C++ compiler with the headers of librdkafka and Node.js, Maven, npm, kcat and Redis.
 The program is in `+"`tests/bench`"+`.
 `, plural(max(1, int(r.took.Round(time.Minute).Minutes())), "minute"))
 	_, err := io.WriteString(w, b.String())

@@ -47,3 +47,12 @@ func (s samples) show(verb string) string {
 	}
 	return fmt.Sprintf(verb+" ("+verb+"–"+verb+")", s.median(), slices.Min(s), slices.Max(s))
 }
+
+// rate is how many a second there were of n things that took s seconds.
+func (s samples) rate(n int) samples {
+	r := make(samples, len(s))
+	for i := range r {
+		r[i] = float64(n) / s[i]
+	}
+	return r
+}

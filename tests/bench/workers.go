@@ -22,6 +22,7 @@ var workers = map[string]func(in io.Reader, out io.Writer) error{
 	"set":     worker(runSetLoad),
 	"consume": worker(consumeTopic),
 	"produce": worker(runProduceLoad),
+	"fetch":   worker(runFetch),
 }
 
 func worker[In, Out any](run func(context.Context, In) (Out, error)) func(io.Reader, io.Writer) error {
