@@ -175,12 +175,14 @@ func (c *conn) describe() string {
 		i.libName, i.libVer)
 }
 
-// clients are all connections in the order of their ids.
+// clients are all connections in the order of their ids, without those that are being closed from elsewhere.
 func (s *Server) clients() []*conn {
 	s.mu.Lock()
 	all := make([]*conn, 0, len(s.conns))
 	for _, c := range s.conns {
-		all = append(all, c)
+		if c.alive() {
+			all = append(all, c)
+		}
 	}
 	s.mu.Unlock()
 	slices.SortFunc(all, func(a, b *conn) int { return int(a.id - b.id) })

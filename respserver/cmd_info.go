@@ -46,9 +46,9 @@ func runInfo(c *conn, args [][]byte) {
 func infoServer(s *Server, c *conn, b *strings.Builder) {
 	executable, _ := os.Executable() // empty where it is not known
 	up := int(s.now().Seconds())
-	fmt.Fprintf(b, "redis_version:%s\r\nredis_mode:standalone\r\nkafka_cache_version:%s\r\nos:%s\r\narch_bits:%d\r\ngo_version:%s\r\nprocess_id:%d\r\nrun_id:%s\r\n"+
+	fmt.Fprintf(b, "redis_version:%s\r\nredis_mode:standalone\r\nkafka_cache_version:%s\r\nos:%s\r\narch_bits:%d\r\nmultiplexing_api:%s\r\ngo_version:%s\r\nprocess_id:%d\r\nrun_id:%s\r\n"+
 		"tcp_port:%s\r\nserver_time_usec:%d\r\nuptime_in_seconds:%d\r\nuptime_in_days:%d\r\nexecutable:%s\r\nconfig_file:\r\nidentity:%s\r\n",
-		redisVersion, line(s.cfg.Version), runtime.GOOS+" "+runtime.GOARCH, 32<<(^uint(0)>>63), runtime.Version(), os.Getpid(), s.runID, port(c.nc.LocalAddr()),
+		redisVersion, line(s.cfg.Version), runtime.GOOS+" "+runtime.GOARCH, 32<<(^uint(0)>>63), s.driver(), runtime.Version(), os.Getpid(), s.runID, port(c.nc.LocalAddr()),
 		time.Now().UnixMicro(), up, up/86400, line(executable), line(s.cfg.Cache.Identity()))
 }
 

@@ -77,6 +77,9 @@ type Config struct {
 	// Peers are the other instances, which WAIT counts; without addresses there are none. What names this instance is filled in.
 	Peers peers.Config
 
+	// Driver is what waits for connections: Goroutines.
+	Driver Driver
+
 	// MaxClients is how many connections there may be, 10,000.
 	MaxClients int
 	// MaxUnauthenticated is how many of them may be in the TLS handshake, or not have logged in where that is asked for: half of MaxClients. For one more the
@@ -137,6 +140,9 @@ func (c *Config) Validate() error {
 		if n.v < 0 {
 			return fmt.Errorf("%w: %s is negative: %d", ErrConfig, n.name, n.v)
 		}
+	}
+	if c.Driver != Goroutines && c.Driver != Epoll {
+		return fmt.Errorf("%w: Driver is %d", ErrConfig, c.Driver)
 	}
 	if c.WriteReply != Applied && c.WriteReply != Acknowledged {
 		return fmt.Errorf("%w: WriteReply is %d", ErrConfig, c.WriteReply)

@@ -41,6 +41,7 @@ type conn struct {
 
 	*workspace
 	reading reading
+	driven  *driven // nil: it has a goroutine of its own
 
 	slots     []*slot
 	slotBytes int
@@ -75,7 +76,7 @@ type conn struct {
 	owes          int64         // what it held when it was closed to make room; Server.mu's
 	waited        time.Duration // for its turn in the lane, in all
 
-	state  atomic.Int32  // running, inRead, sleeping, woken
+	state  atomic.Int32  // running, inRead, sleeping, inLoop, woken
 	wakeup chan struct{} // made before it first sleeps
 
 	// Read by others.
@@ -113,8 +114,12 @@ func newConn(s *Server, nc net.Conn) *conn {
 	c.net = outbound{conn: c, raw: c.raw}
 	if c.raw != nil {
 		boundUnsent(c.raw, unsentInKernel)
-		c.reading.attempt, c.reading.shallow = c.tryRead, true
 		c.net.attempt = c.net.try
+	}
+	if sock, ok := nc.(*loopSocket); ok {
+		c.driven = &driven{loop: sock.loop, sock: sock}
+	} else if c.raw != nil {
+		c.reading.attempt, c.reading.shallow = c.tryRead, true
 	}
 	if s.cfg.TLS != nil {
 		c.raw = nil // what it has decrypted already is not seen on the socket
@@ -159,6 +164,7 @@ const (
 	running  int32 = iota
 	inRead         // ended by a deadline in the past
 	sleeping       // waiting for wakeup
+	inLoop         // waiting in its event loop
 	woken
 )
 
@@ -179,6 +185,8 @@ func (c *conn) wake() {
 			_ = c.nc.SetReadDeadline(longAgo)
 		case sleeping:
 			c.wakeup <- struct{}{} // has room: one send a sleep
+		case inLoop:
+			c.driven.loop.post(c)
 		}
 		return
 	}
@@ -284,6 +292,9 @@ func (c *conn) process() (again bool) {
 		queues := c.multi != nil && (cmd == nil || cmd.flags&atOnce == 0)
 		if cmd != nil && !queues && (cmd.flags&needsWrites != 0 || cmd.flags&atOnce != 0 && c.multi != nil && c.multi.endsWith(cmd)) && !c.settled() {
 			return false // the frame is parsed again
+		}
+		if c.driven != nil && c.leavesLoop(cmd, args, n) {
+			return false
 		}
 		if cmd != nil && c.srv.paused.mode.Load() != pauseNothing && c.postponed(cmd, args) {
 			return false

@@ -100,6 +100,10 @@ func (c *conn) enterLane(n int) bool {
 	l := &c.srv.lane
 	if !c.inLane.Load() {
 		began := c.srv.now()
+		if c.onLoop() { // the value has become large since it was looked at (answersMuch)
+			l.last.Store(int64(began))
+			return c.reserve(int64(n))
+		}
 		if !l.take(c) {
 			for !c.inLane.Load() && c.alive() {
 				c.sleep()
@@ -221,7 +225,7 @@ func (c *conn) reserve(n int64) bool {
 }
 
 // makeRoom has others closed where n bytes more for c would exceed the limit, and waits until they have given back what they held. It reports whether there is
-// room then.
+// room then. An event loop does not wait: what is to be given back counts as given back for it.
 func (s *Server) makeRoom(c *conn, n int64) bool {
 	if s.buffers.Load()+n <= s.bufferLimit.Load() {
 		return true
@@ -229,6 +233,9 @@ func (s *Server) makeRoom(c *conn, n int64) bool {
 	for until := s.now() + roomWait; s.buffers.Load()+n > s.bufferLimit.Load(); {
 		if s.buffers.Load()-s.owed.Load()+n > s.bufferLimit.Load() && !s.relieve(c, n) || s.now() > until || !c.alive() {
 			return false
+		}
+		if c.onLoop() {
+			return true
 		}
 		time.Sleep(roomPoll) // until it has been given back
 	}

@@ -16,6 +16,7 @@ import (
 	"math"
 	"math/big"
 	"net"
+	"os"
 	"strings"
 	"testing"
 	"time"
@@ -30,6 +31,9 @@ import (
 func TestMain(m *testing.M) {
 	goleak.VerifyTestMain(m, goleak.IgnoreTopFunction("github.com/rcrowley/go-metrics.(*meterArbiter).tick"))
 }
+
+// driver is what the tests' connections are driven by; make test runs them with each.
+var driver = map[string]Driver{"": Goroutines, "epoll": Epoll}[os.Getenv("KAFKA_CACHE_TEST_RESP_DRIVER")]
 
 // patience bounds every wait: a test that reaches it has failed.
 const patience = 20 * time.Second
@@ -80,7 +84,7 @@ func startOn(t testing.TB, l net.Listener, change func(*Config)) *fixture {
 		t.Fatal(err)
 	}
 	log := &lockedBuffer{ch: make(chan struct{}, 1)}
-	cfg := Config{Cache: c, Version: "test", Logger: slog.New(slog.NewTextHandler(log, nil)), Registerer: prometheus.NewRegistry()}
+	cfg := Config{Cache: c, Driver: driver, Version: "test", Logger: slog.New(slog.NewTextHandler(log, nil)), Registerer: prometheus.NewRegistry()}
 	if change != nil {
 		change(&cfg)
 	}

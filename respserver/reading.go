@@ -34,25 +34,13 @@ func rawConn(nc net.Conn) syscall.RawConn {
 
 // fill waits for more bytes, or to be woken. It reports whether the connection goes on.
 func (c *conn) fill() bool {
-	idle := c.wantsTrim.Load() && c.wantsTrim.Swap(false)
-	c.trim(idle)
-	// What Kafka, the peer or the rate limit decides is over within a time-out. A WAIT may last for ever, so there a peer that leaves has to be noticed
-	// behind whatever it has sent: up to the query limit, as in Redis.
-	bounded := c.block == nil && (len(c.slots) > 0 || c.limited || c.full())
-	if c.closing != "" || c.eof || (bounded && c.workspace != nil && c.w-c.r >= readAhead) {
+	idle, reads, ok := c.beforeWait()
+	switch {
+	case !ok:
+		return false
+	case !reads:
 		return c.sleep()
-	}
-	if c.raw == nil {
-		c.enter()
-	}
-	if c.workspace != nil && !c.room() {
-		return false
-	}
-	c.account()
-	if !c.affordable() {
-		return false
-	}
-	if (idle || c.parks) && c.raw != nil {
+	case (idle || c.parks) && c.raw != nil:
 		c.parks, c.moves = false, true
 		return true
 	}
@@ -72,6 +60,30 @@ func (c *conn) fill() bool {
 			err = nil
 		}
 	}
+	return c.arrived(n, err)
+}
+
+// beforeWait gives back what is not needed while the connection waits, and makes room for what it reads. It reports whether the connection has been idle, whether
+// it waits for bytes too rather than only to be woken, and whether it goes on.
+func (c *conn) beforeWait() (idle, reads, ok bool) {
+	idle = c.wantsTrim.Load() && c.wantsTrim.Swap(false)
+	c.trim(idle)
+	// What Kafka, the peer or the rate limit decides is over within a time-out. A WAIT may last for ever, so there a peer that leaves has to be noticed
+	// behind whatever it has sent: up to the query limit, as in Redis.
+	bounded := c.block == nil && (len(c.slots) > 0 || c.limited || c.full())
+	reads = c.closing == "" && !c.eof && !(bounded && c.workspace != nil && c.w-c.r >= readAhead)
+	if reads && c.raw == nil {
+		c.enter()
+	}
+	if reads && c.workspace != nil && !c.room() {
+		return idle, reads, false
+	}
+	c.account()
+	return idle, reads, !reads || c.affordable()
+}
+
+// arrived takes note of what was read. It reports whether the connection goes on.
+func (c *conn) arrived(n int, err error) bool {
 	if n > 0 {
 		c.active.Store(int64(c.srv.now()))
 		c.srv.stats.inputBytes.Add(uint64(n))
@@ -87,6 +99,20 @@ func (c *conn) fill() bool {
 		}
 	}
 	return c.alive()
+}
+
+// receive reads what the kernel has, once, without waiting. It reports whether the connection goes on.
+func (c *conn) receive(fd int) bool {
+	c.enter()
+	if !c.room() {
+		return false
+	}
+	n, nothing, err := readNow(uintptr(fd), c.in[c.w:])
+	if n == 0 && err == nil && !nothing {
+		err = io.EOF
+	}
+	c.w += n
+	return c.arrived(n, err)
 }
 
 // read reads what there is behind in[:w], and waits for it where there is nothing.

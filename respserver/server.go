@@ -59,14 +59,16 @@ type Server struct {
 
 	loadingReplies []loadingReply // by topic
 
-	mu        sync.Mutex
-	conns     map[int64]*conn
-	strangers strangers
-	listeners map[net.Listener]struct{}
-	closed    bool
-	cronDone  chan struct{} // nil while there is no cron
-	cronStop  chan struct{}
-	goroutine sync.WaitGroup // connections, and repairs that they began
+	mu           sync.Mutex
+	conns        map[int64]*conn
+	strangers    strangers
+	listeners    map[net.Listener]struct{}
+	closed       bool
+	cronDone     chan struct{} // nil while there is no cron
+	cronStop     chan struct{}
+	goroutine    sync.WaitGroup // connections, and repairs that they began
+	loops        []*eventLoop   // none: connections have goroutines
+	loopsStarted bool           // or it is known that there are none
 }
 
 // NewServer makes a Server that does nothing until Serve. It registers its metrics.
@@ -144,6 +146,9 @@ func (s *Server) Serve(l net.Listener) error {
 		return ErrServerClosed
 	}
 	defer s.removeListener(l)
+	if err := s.startLoops(); err != nil {
+		return err
+	}
 	backOff := acceptBackOff
 	for {
 		nc, err := l.Accept()
@@ -213,6 +218,12 @@ func (s *Server) accept(nc net.Conn) {
 			Enable: s.cfg.KeepAlive > 0, Idle: s.cfg.KeepAlive, Interval: max(s.cfg.KeepAlive/3, time.Second), Count: 3,
 		})
 	}
+	nc, err := s.take(nc)
+	if err != nil {
+		s.stats.acceptErrors.Add(1)
+		s.cfg.Logger.Warn("accept", "error", err)
+		return
+	}
 	c := newConn(s, nc)
 	c.multiCount.Store(-1)
 	c.logout()
@@ -223,7 +234,7 @@ func (s *Server) accept(nc net.Conn) {
 	switch {
 	case s.closed:
 		s.mu.Unlock()
-		_ = nc.Close()
+		c.close()
 		return
 	case s.protects(nc.RemoteAddr()):
 		refusal, reason = denied, "protected"
@@ -243,20 +254,31 @@ func (s *Server) accept(nc net.Conn) {
 		s.stats.reject(reason)
 		go func() {
 			defer s.goroutine.Done()
+			defer c.close()
 			refuse(nc, s.cfg.TLS != nil, refusal)
 		}()
 		return
 	}
-	if s.cfg.TLS != nil {
+	switch {
+	case c.driven != nil:
+		c.driven.loop.begin(c)
+	case s.cfg.TLS != nil:
 		go s.begin(c)
-	} else {
+	default:
 		go s.serve(c)
+	}
+}
+
+// close closes what was accepted for good. Nobody reads or writes any more.
+func (c *conn) close() {
+	_ = c.nc.Close()
+	if c.driven != nil {
+		c.driven.sock.release()
 	}
 }
 
 // refuse says why, as Redis does, on connections without TLS: a handshake is not spent on it.
 func refuse(nc net.Conn, overTLS bool, text string) {
-	defer func() { _ = nc.Close() }()
 	if !overTLS {
 		_ = nc.SetWriteDeadline(time.Now().Add(refusalTimeout))
 		_, _ = nc.Write([]byte(text))
@@ -310,7 +332,11 @@ func (s *Server) ended(c *conn) {
 	s.tracking.left(c)
 	c.dropOutOfBand()
 	s.buffers.Add(-c.accounted)
-	c.net.wait()      // its goroutine fails at once, now that nc is closed
+	c.net.wait() // its goroutine fails at once, now that nc is closed
+	c.close()
+	if c.driven != nil {
+		c.driven.loop.forget(c.driven.sock.slot)
+	}
 	if c.kill != "" { // counted before it is not there any more, so that whoever sees the one sees the other
 		s.stats.kill(c.kill)
 		s.cfg.Logger.Info("connection closed by the server", "reason", c.kill, "client", c.id, "remote", c.nc.RemoteAddr().String())
@@ -422,6 +448,7 @@ func (s *Server) Shutdown(ctx context.Context) error {
 		s.mu.Unlock()
 		<-ended
 	}
+	s.stopLoops()
 	s.tracking.close()
 	s.notifications.close()
 	return err

@@ -73,13 +73,16 @@ func start(tb testing.TB, args []string) *Daemon {
 	return d
 }
 
-// environment is this process's without what would configure the daemon.
+// environment is this process's without what would configure the daemon, apart from what drives its connections, which make test runs some tests with each of.
 func environment() []string {
 	var env []string
 	for _, e := range os.Environ() {
 		if !strings.HasPrefix(e, "KCACHE_") && !strings.HasPrefix(e, "POD_NAME") {
 			env = append(env, e)
 		}
+	}
+	if driver := os.Getenv("KAFKA_CACHE_TEST_RESP_DRIVER"); driver != "" {
+		env = append(env, "KCACHE_RESP_DRIVER="+driver)
 	}
 	return env
 }

@@ -7,6 +7,7 @@ import (
 	"errors"
 	"io"
 	"net"
+	"os"
 	"testing"
 	"time"
 
@@ -25,6 +26,9 @@ import (
 func TestMain(m *testing.M) {
 	goleak.VerifyTestMain(m, goleak.IgnoreTopFunction("github.com/rcrowley/go-metrics.(*meterArbiter).tick"))
 }
+
+// driver is what the tests' connections are driven by; make test runs them with each.
+var driver = map[string]respserver.Driver{"": respserver.Goroutines, "epoll": respserver.Epoll}[os.Getenv("KAFKA_CACHE_TEST_RESP_DRIVER")]
 
 // patience bounds every wait: a test that reaches it has failed.
 const patience = 20 * time.Second
@@ -70,7 +74,7 @@ func startOn(t testing.TB, id string, change func(*respserver.Config), more ...c
 			t.Errorf("close: %v", err)
 		}
 	})
-	cfg := respserver.Config{Cache: c, Version: "test"}
+	cfg := respserver.Config{Cache: c, Driver: driver, Version: "test"}
 	if change != nil {
 		change(&cfg)
 	}

@@ -45,7 +45,7 @@ func pods(t *testing.T, n int, change func(*respserver.Config)) []*pod {
 			t.Fatal(err)
 		}
 		t.Cleanup(func() { _ = c.Close() })
-		cfg := respserver.Config{Cache: c, Peers: peers.Config{Addrs: addrs, Heartbeat: 300 * time.Millisecond}}
+		cfg := respserver.Config{Cache: c, Driver: driver, Peers: peers.Config{Addrs: addrs, Heartbeat: 300 * time.Millisecond}}
 		if change != nil {
 			change(&cfg)
 		}

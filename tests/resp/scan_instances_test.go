@@ -100,7 +100,7 @@ func (f *fixture) another() (addr string) {
 			t.Errorf("close: %v", err)
 		}
 	})
-	srv, err := respserver.NewServer(respserver.Config{Cache: c, Version: "test"})
+	srv, err := respserver.NewServer(respserver.Config{Cache: c, Driver: driver, Version: "test"})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -178,6 +178,9 @@ func (d *daemon) respConfig(m material, metrics *prometheus.Registry) respserver
 	if d.cfg.WriteReply == config.Acknowledged {
 		c.WriteReply = respserver.Acknowledged
 	}
+	if d.cfg.RESPDriver == config.Epoll {
+		c.Driver = respserver.Epoll
+	}
 	return c
 }
 

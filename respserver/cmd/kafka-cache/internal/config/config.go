@@ -51,6 +51,7 @@ type Config struct {
 	RESPTLSMinVersion      string        // 1.2 or 1.3
 	RESPTLSAuthClientsUser string        // off or CN
 	RESPReloadInterval     time.Duration // 0: never
+	RESPDriver             string        // Goroutines or Epoll
 	RESPAuthTimeout        time.Duration
 	RESPWriteTimeout       time.Duration
 	RESPOutputLimit        Bytes
@@ -91,6 +92,12 @@ type Config struct {
 const (
 	Applied      = "applied"
 	Acknowledged = "acknowledged"
+)
+
+// Values of RESPDriver.
+const (
+	Goroutines = "goroutines"
+	Epoll      = "epoll"
 )
 
 // Topic is one topic with its own settings, those of the whole where it has none.

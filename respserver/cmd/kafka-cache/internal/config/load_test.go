@@ -47,7 +47,7 @@ func TestPrecedence(t *testing.T) {
 		"shutdown-timeout": {"1s", "2s", "3s"}, "schema-registry": {"https://f", "https://e", "https://g"}, "schema-registry-user": {"f", "e", "g"},
 		"schema-registry-password-file": {"f", "e", "g"}, "schema-registry-ca": {"f", "e", "g"},
 		"resp-tls-min-version": {"1.2", "1.3", "1.2"}, "resp-tls-auth-clients-user": {"CN", "off", "CN"}, "resp-reload-interval": {"1s", "2s", "3s"},
-		"resp-auth-timeout": {"1s", "2s", "3s"}, "resp-write-timeout": {"1s", "2s", "3s"}, "resp-output-limit": {"1Mi", "2Mi", "3Mi"},
+		"resp-driver": {"epoll", "goroutines", "epoll"}, "resp-auth-timeout": {"1s", "2s", "3s"}, "resp-write-timeout": {"1s", "2s", "3s"}, "resp-output-limit": {"1Mi", "2Mi", "3Mi"},
 		"resp-query-limit": {"1Mi", "2Mi", "3Mi"}, "resp-buffer-limit": {"1Mi", "2Mi", "3Mi"},
 		"peers": {"f:1", "dns:e:1", "g:1"}, "peer-user": {"f", "e", "g"}, "peer-password-file": {"f", "e", "g"}, "peer-tls-ca": {"f", "e", "g"},
 		"peer-tls-cert": {"f", "e", "g"}, "peer-tls-key": {"f", "e", "g"}, "peer-tls-server-name": {"f", "e", "g"},

@@ -143,6 +143,10 @@ var options = []option{
 		help: "How often the files of passwords and certificates are looked at. Where they have changed they hold from then on; where the new ones are not usable " +
 			"those before go on to hold, a line of the log says so, and kafka_cache_resp_reload_errors_total counts it. 0: never.",
 		value: func(c *Config) value { return duration{&c.RESPReloadInterval, 0} }},
+	{name: "resp-driver", arg: "NAME", section: "Redis protocol", def: Goroutines,
+		help: "What waits for clients: goroutines (one a connection) or epoll (an event loop: fewer CPU and shorter tails where many clients send single commands; " +
+			"on Linux, and not with TLS, where it is goroutines). What is answered is the same.",
+		value: func(c *Config) value { return choice{&c.RESPDriver, []string{Goroutines, Epoll}, false} }},
 	{name: "resp-auth-timeout", arg: "DURATION", section: "Redis protocol", def: "30s",
 		help:  "Close a connection that has not logged in this long after it was accepted, where that is asked for.",
 		value: func(c *Config) value { return duration{&c.RESPAuthTimeout, time1ms} }},
