@@ -21,6 +21,7 @@ type options struct {
 	batchBytes   int // uncompressed bytes of a record batch in the topics
 	connections  int
 	pipelines    []int
+	drivers      []string      // of kafka-cache's connections, for get
 	warmup       time.Duration // before each measurement under load
 	measure      time.Duration // of each measurement under load
 	sets         int           // writes a measurement
@@ -37,6 +38,8 @@ type options struct {
 
 var scenarioNames = []string{"load", "warm", "rebuild", "get", "set", "waits", "limits", "peers"}
 
+var driverNames = []string{"goroutines", "epoll"}
+
 func parseOptions(args []string, stderr io.Writer) (options, error) {
 	o := options{}
 	f := flag.NewFlagSet("bench", flag.ContinueOnError)
@@ -44,6 +47,7 @@ func parseOptions(args []string, stderr io.Writer) (options, error) {
 	only := f.String("only", strings.Join(scenarioNames, ","), "what to measure, of "+strings.Join(scenarioNames, ", "))
 	entries := f.Int("entries", 0, "sets both -load-entries and -get-entries")
 	pipelines := f.String("pipelines", "1,16,128", "commands that a connection has in flight, for get")
+	drivers := f.String("drivers", strings.Join(driverNames, ","), "what drives kafka-cache's connections (--resp-driver), for get, of "+strings.Join(driverNames, ", "))
 	f.IntVar(&o.rounds, "rounds", 3, "rounds, in each of which every candidate is measured once")
 	f.IntVar(&o.loadEntries, "load-entries", 5_000_000, "records of the topics that load, warm and rebuild read")
 	f.IntVar(&o.getEntries, "get-entries", 1_000_000, "entries that get reads from")
@@ -80,6 +84,12 @@ func parseOptions(args []string, stderr io.Writer) (options, error) {
 	for _, s := range o.only {
 		if !slices.Contains(scenarioNames, s) {
 			return o, fmt.Errorf("-only %s: not one of %s", s, strings.Join(scenarioNames, ", "))
+		}
+	}
+	o.drivers = strings.Split(*drivers, ",")
+	for _, s := range o.drivers {
+		if !slices.Contains(driverNames, s) {
+			return o, fmt.Errorf("-drivers %s: not one of %s", s, strings.Join(driverNames, ", "))
 		}
 	}
 	for s := range strings.SplitSeq(*pipelines, ",") {

@@ -18,16 +18,19 @@ func TestReport(t *testing.T) {
 		return loadFigures{seconds: s, cpuSeconds: s, resident: s, peak: s, proportional: s}
 	}
 	l := &loads{bench: b, inMemory: load(2, 2), withDir: load(2.5, 5), globalTable: load(5, 4), floor: load(1, 1), restarted: load(1, 1), killed: load(1, 1), globalRestarted: load(2, 4)}
-	server := func(name string, perSecond, resident float64) *getFigures {
-		f := &getFigures{name: name, byPipeline: map[int]*pipelineFigures{}}
+	server := func(name, driver string, inMemory bool, perSecond, resident, p99 float64) *getFigures {
+		f := &getFigures{name: name, driver: driver, inMemory: inMemory, byPipeline: map[int]*pipelineFigures{}}
 		for _, p := range o.pipelines {
-			f.byPipeline[p] = &pipelineFigures{perSecond: samples{perSecond, perSecond}}
+			f.byPipeline[p] = &pipelineFigures{perSecond: samples{perSecond, perSecond}, p99: samples{p99, p99}}
 		}
 		f.loaded = memorySamples{resident: samples{resident, resident}}
 		f.afterGets = f.loaded
 		return f
 	}
-	g := &gets{bench: b, redis: server("redis-server", 100, 10), withDir: server("with", 90, 14), inMemory: server("without", 140, 12), sanity: map[int]*sanityFigures{}}
+	g := &gets{bench: b, redis: server("redis-server", "", false, 100, 10, 1), daemons: []*getFigures{
+		server("with", "goroutines", false, 90, 14, 5), server("without", "goroutines", true, 140, 12, 5),
+		server("with epoll", "epoll", false, 150, 13, 1.5), server("without epoll", "epoll", true, 120, 15, 3),
+	}, sanity: map[int]*sanityFigures{}}
 	for _, p := range o.pipelines {
 		g.sanity[p] = &sanityFigures{}
 	}
@@ -51,6 +54,8 @@ func TestReport(t *testing.T) {
 		"2 measurements began",
 		"| at least 0.4 M records/s | 0.30 (0.20–0.40) M records/s | **missed** |",
 		"| the same next to GlobalKTable | at least 1 | 1.40 (0.80–2.00) | met |",
+		"GET at pipeline 16 with epoll next to redis-server, the slower of in memory and with a data directory | at least 1.30 | 1.20 (1.20–1.20) | **missed** |",
+		"| at most 2.0 | 3.00 (3.00–3.00) | **missed** |",
 		"| at least 0.85 | 0.90 (0.90–0.90) | met |",
 		"| at least 1.30 | 0.90 (0.90–0.90) | **missed** |",
 		"| at most 1.3 | 1.40 (1.40–1.40) | **missed** |",
@@ -69,7 +74,7 @@ func TestReport(t *testing.T) {
 }
 
 func TestOptionsThatAreRefused(t *testing.T) {
-	for _, args := range [][]string{{"-only", "load,nothing"}, {"-pipelines", "1,x"}, {"-pipelines", "100000"}, {"-rounds", "0"}, {"-no-such"}, {"get"}} {
+	for _, args := range [][]string{{"-only", "load,nothing"}, {"-pipelines", "1,x"}, {"-pipelines", "100000"}, {"-rounds", "0"}, {"-drivers", "threads"}, {"-no-such"}, {"get"}} {
 		if _, err := parseOptions(args, t.Output()); err == nil {
 			t.Errorf("%q is taken", args)
 		}
