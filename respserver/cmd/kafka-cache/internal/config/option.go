@@ -144,7 +144,7 @@ var options = []option{
 			"those before go on to hold, a line of the log says so, and kafka_cache_resp_reload_errors_total counts it. 0: never.",
 		value: func(c *Config) value { return duration{&c.RESPReloadInterval, 0} }},
 	{name: "resp-driver", arg: "NAME", section: "Redis protocol", def: Goroutines,
-		help: "What waits for clients: goroutines (one a connection) or epoll (an event loop: fewer CPU and shorter tails where many clients send single commands; " +
+		help: "What waits for clients: goroutines (one a connection) or epoll (event loops: much shorter tails and less memory a connection, and fewer operations a second; " +
 			"on Linux, and not with TLS, where it is goroutines). What is answered is the same.",
 		value: func(c *Config) value { return choice{&c.RESPDriver, []string{Goroutines, Epoll}, false} }},
 	{name: "resp-auth-timeout", arg: "DURATION", section: "Redis protocol", def: "30s",
