@@ -1,6 +1,6 @@
 // Command gotest runs `go test` once or several times and sums them up: it prints
 // go test's closing line of every package, the output of the tests that failed,
-// and at last one line "N passed, N failed".
+// the tests that took the longest, and at last one line "N passed, N failed".
 //
 //	gotest [NAME=VALUE]... ARGUMENTS [-- [NAME=VALUE]... ARGUMENTS]...
 //
@@ -34,6 +34,7 @@ func main() {
 		}
 		args = args[min(n+1, len(args)):]
 	}
+	fmt.Print(s.slowest(12))
 	fmt.Println(s.String())
 	if !ok || s.failed > 0 || s.passed == 0 {
 		os.Exit(1)

@@ -1,9 +1,11 @@
 package main
 
 import (
+	"cmp"
 	"encoding/json"
 	"fmt"
 	"io"
+	"slices"
 	"strings"
 )
 
@@ -13,6 +15,7 @@ type event struct {
 	Package string
 	Test    string
 	Output  string
+	Elapsed float64 // seconds
 }
 
 type testName struct{ pkg, test string }
@@ -22,6 +25,13 @@ type summary struct {
 	passed, failed, skipped int
 	output                  map[testName][]string
 	counted                 map[string]bool // packages of which a test was counted as failed
+	slow                    []slowTest
+}
+
+// slowTest is a top-level test that took a second or more.
+type slowTest struct {
+	testName
+	seconds float64
 }
 
 func (s *summary) line(b []byte, w io.Writer) {
@@ -38,6 +48,9 @@ func (s *summary) event(e event, w io.Writer) {
 		s.output, s.counted = map[testName][]string{}, map[string]bool{}
 	}
 	name := testName{e.Package, e.Test}
+	if (e.Action == "pass" || e.Action == "fail") && e.Test != "" && !strings.Contains(e.Test, "/") && e.Elapsed >= 1 {
+		s.slow = append(s.slow, slowTest{name, e.Elapsed})
+	}
 	switch e.Action {
 	case "build-output":
 		fmt.Fprint(w, e.Output)
@@ -95,6 +108,16 @@ func (s *summary) show(name testName, w io.Writer) {
 		fmt.Fprint(w, o)
 	}
 	delete(s.output, name)
+}
+
+// slowest lists the n tests that took the longest: where the time of a run goes.
+func (s *summary) slowest(n int) string {
+	slices.SortStableFunc(s.slow, func(a, b slowTest) int { return cmp.Compare(b.seconds, a.seconds) })
+	var b strings.Builder
+	for _, t := range s.slow[:min(n, len(s.slow))] {
+		fmt.Fprintf(&b, "slow\t%s.%s\t%.0fs\n", t.pkg, t.test, t.seconds)
+	}
+	return b.String()
 }
 
 func (s *summary) String() string {

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"io"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -74,5 +75,21 @@ func TestD(t *testing.T) {}
 				t.Errorf("%s: %q is in:\n%s", c.packages, text, w.String())
 			}
 		}
+	}
+}
+
+func TestSlowest(t *testing.T) {
+	var s summary
+	for _, e := range []event{
+		{"pass", "x/a", "TestShort", "", 0.5}, {"pass", "x/a", "TestLong", "", 7.2}, {"pass", "x/a", "TestLong/part", "", 7.1},
+		{"fail", "x/b", "TestLonger", "", 9}, {"pass", "x/b", "TestThird", "", 2}, {"pass", "x/b", "", "", 20},
+	} {
+		s.event(e, io.Discard)
+	}
+	if got, want := s.slowest(2), "slow\tx/b.TestLonger\t9s\nslow\tx/a.TestLong\t7s\n"; got != want {
+		t.Errorf("%q, want %q", got, want)
+	}
+	if got := strings.Count(s.slowest(9), "\n"); got != 3 {
+		t.Errorf("%d lines, want 3", got)
 	}
 }
