@@ -6,6 +6,7 @@ import (
 	"io"
 	"os"
 	"os/exec"
+	"slices"
 	"strings"
 	"time"
 
@@ -50,7 +51,7 @@ func (b *bench) open(ctx context.Context) error {
 			return err
 		}
 	}
-	if b.wants("get") || b.wants("limits") || b.smoke {
+	if b.smoke || slices.ContainsFunc([]string{"get", "connections", "many", "busy", "growth", "limits"}, b.wants) {
 		for _, program := range []string{"redis-server", "redis-benchmark"} {
 			if _, err := exec.LookPath(program); err != nil {
 				return fmt.Errorf("%w: install Redis 7 (Debian: apt-get install redis-server redis-tools)", err)

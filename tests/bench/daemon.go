@@ -3,6 +3,7 @@ package main
 import (
 	"context"
 	"fmt"
+	"io"
 	"net/http"
 	"os"
 	"os/exec"
@@ -10,6 +11,8 @@ import (
 	"regexp"
 	"strings"
 	"time"
+
+	"github.com/yolean/kafka-cache/tests/daemontest"
 )
 
 // buildDaemon builds kafka-cache from the tree whose top is given, as a release is built.
@@ -79,8 +82,8 @@ func (s *server) daemonReady(ctx context.Context) (time.Duration, error) {
 	defer cancel()
 	ctx, cancelExit := s.untilExit(ctx)
 	defer cancelExit()
-	admin, _, err := s.waitLine(ctx, firstGroup(adminListening))
-	if err != nil {
+	var err error
+	if s.admin, _, err = s.waitLine(ctx, firstGroup(adminListening)); err != nil {
 		return 0, err
 	}
 	if s.addr, _, err = s.waitLine(ctx, firstGroup(respListening)); err != nil {
@@ -89,7 +92,7 @@ func (s *server) daemonReady(ctx context.Context) (time.Duration, error) {
 	tick := time.NewTicker(pollReady)
 	defer tick.Stop()
 	for {
-		req, err := http.NewRequestWithContext(ctx, http.MethodGet, "http://"+admin+"/readyz", nil)
+		req, err := http.NewRequestWithContext(ctx, http.MethodGet, "http://"+s.admin+"/readyz", nil)
 		if err != nil {
 			return 0, err
 		}
@@ -108,6 +111,28 @@ func (s *server) daemonReady(ctx context.Context) (time.Duration, error) {
 			return 0, s.error(fmt.Errorf("is not ready after %v: %w", time.Since(s.began), context.Cause(ctx)))
 		}
 	}
+}
+
+// metric is the sum of the samples of one of a kafka-cache's metrics that have all labels ("part=live").
+func (s *server) metric(ctx context.Context, name string, labels ...string) (float64, error) {
+	req, err := http.NewRequestWithContext(ctx, http.MethodGet, "http://"+s.admin+"/metrics", nil)
+	if err != nil {
+		return 0, err
+	}
+	res, err := http.DefaultClient.Do(req)
+	if err != nil {
+		return 0, err
+	}
+	defer res.Body.Close()
+	text, err := io.ReadAll(res.Body)
+	if err != nil {
+		return 0, err
+	}
+	sum, found, err := daemontest.SumSamples(text, name, labels)
+	if err == nil && !found {
+		err = fmt.Errorf("there is no metric %s with %q", name, labels)
+	}
+	return sum, err
 }
 
 // readyPatience is how long a candidate may take to become ready.

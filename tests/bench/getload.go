@@ -1,6 +1,7 @@
 package main
 
 import (
+	"fmt"
 	"time"
 )
 
@@ -20,6 +21,7 @@ type getLoad struct {
 	ServerPID   int
 	Connections int
 	Pipeline    int
+	OneCommand  bool // the requests of a batch are the keys of one MGET
 	Entries     uint64
 	Warmup      time.Duration
 	Measure     time.Duration
@@ -42,7 +44,20 @@ func (r getResult) serverCPUPerOp() float64 {
 	return float64(r.ServerCPU.Nanoseconds()) / float64(r.Operations)
 }
 
-const (
-	getPrefix  = "*2\r\n$3\r\nGET\r\n$36\r\n"
-	getRequest = len(getPrefix) + keySize + 2
-)
+// batch is how the requests of a connection are laid out: a head, and then for every key prefix, key and line end.
+type batch struct {
+	head, prefix string
+	replyHead    string // before the replies
+}
+
+func (o getLoad) batch() batch {
+	if o.OneCommand {
+		return batch{head: fmt.Sprintf("*%d\r\n$4\r\nMGET\r\n", o.Pipeline+1), prefix: "$36\r\n", replyHead: fmt.Sprintf("*%d\r\n", o.Pipeline)}
+	}
+	return batch{prefix: "*2\r\n$3\r\nGET\r\n$36\r\n"}
+}
+
+func (b batch) size(n int) int { return len(b.head) + n*(len(b.prefix)+keySize+2) }
+
+// key is where the key of request i begins.
+func (b batch) key(i int) int { return b.size(i) + len(b.prefix) }

@@ -19,7 +19,7 @@ import (
 func runGetLoad(_ context.Context, o getLoad) (getResult, error) {
 	runtime.LockOSThread()
 	debug.SetGCPercent(-1) // it allocates at the start alone
-	l := &getLoop{getLoad: o, random: o.Seed}
+	l := &getLoop{getLoad: o, batch: o.batch(), random: o.Seed}
 	defer l.close()
 	if err := l.connect(); err != nil {
 		return getResult{}, err
@@ -29,6 +29,7 @@ func runGetLoad(_ context.Context, o getLoad) (getResult, error) {
 
 type getLoop struct {
 	getLoad
+	batch
 	epoll  int
 	conns  []*getConn
 	random uint64
@@ -43,12 +44,13 @@ type getLoop struct {
 	free  []int           // connections without a request
 }
 
-// getConn is one connection. out holds the requests in flight, one at each multiple of getRequest.
+// getConn is one connection. out holds the requests in flight.
 type getConn struct {
 	fd        int
 	out       []byte
 	written   int
-	replies   int // that have arrived for out
+	replies   int  // that have arrived for out
+	headed    bool // what comes before the replies has arrived
 	in        []byte
 	have      int // bytes in in
 	sent      time.Duration
@@ -71,7 +73,7 @@ func (l *getLoop) connect() error {
 		if err != nil {
 			return os.NewSyscallError("socket", err)
 		}
-		c := &getConn{fd: fd, in: make([]byte, 64<<10+valueSize*l.Pipeline), out: make([]byte, getRequest*l.Pipeline)}
+		c := &getConn{fd: fd, in: make([]byte, 64<<10+valueSize*l.Pipeline), out: make([]byte, l.size(l.Pipeline))}
 		l.conns = append(l.conns, c)
 		if err := syscall.Connect(fd, &syscall.SockaddrInet4{Port: int(addr.Port()), Addr: addr.Addr().As4()}); err != nil {
 			return &net.OpError{Op: "dial", Net: "tcp", Addr: net.TCPAddrFromAddrPort(addr), Err: err}
@@ -85,10 +87,10 @@ func (l *getLoop) connect() error {
 		if err := l.control(syscall.EPOLL_CTL_ADD, c, len(l.conns)-1, syscall.EPOLLIN); err != nil {
 			return err
 		}
+		copy(c.out, l.head)
 		for i := range l.Pipeline {
-			r := c.out[i*getRequest:]
-			copy(r, getPrefix)
-			copy(r[len(getPrefix)+keySize:], "\r\n")
+			copy(c.out[l.size(i):], l.prefix)
+			copy(c.out[l.key(i)+keySize:], "\r\n")
 		}
 	}
 	return nil
@@ -223,6 +225,15 @@ func (l *getLoop) serve(c *getConn, index int, events uint32) error {
 	c.have += n
 	used := 0
 	took := l.now - c.sent
+	if !c.headed {
+		if c.have < len(l.replyHead) {
+			return nil
+		}
+		if got := c.in[:len(l.replyHead)]; string(got) != l.replyHead {
+			return fmt.Errorf("%d keys were answered with %.80q", l.Pipeline, c.in[:c.have])
+		}
+		used, c.headed = len(l.replyHead), true
+	}
 	for c.replies < l.Pipeline {
 		payload, n, err := nextReply(c.in[used:c.have])
 		if errors.Is(err, errShort) {
@@ -231,7 +242,7 @@ func (l *getLoop) serve(c *getConn, index int, events uint32) error {
 		if err != nil {
 			return err
 		}
-		key := c.out[c.replies*getRequest+len(getPrefix):][:keySize]
+		key := c.out[l.key(c.replies):][:keySize]
 		if len(payload) != valueSize || !bytes.Equal(payload[keyInValue:keyInValue+keySize], key) {
 			return fmt.Errorf("GET %s was answered with %q", key, payload)
 		}
@@ -259,10 +270,10 @@ func (l *getLoop) serve(c *getConn, index int, events uint32) error {
 func (l *getLoop) send(c *getConn, index int) error {
 	for i := range l.Pipeline {
 		l.random++
-		at := i*getRequest + len(getPrefix)
+		at := l.key(i)
 		appendKey(c.out[at:at:at+keySize], mix(l.random)%l.Entries)
 	}
-	c.written, c.replies = 0, 0
+	c.written, c.replies, c.headed = 0, 0, false
 	return l.write(c, index)
 }
 

@@ -103,6 +103,19 @@ func createTopic(ctx context.Context, bootstrap []string, topic string) error {
 	return nil
 }
 
+// deleteTopic deletes a topic whose room others need.
+func deleteTopic(ctx context.Context, bootstrap []string, topic string) error {
+	client, err := kgo.NewClient(kgo.SeedBrokers(bootstrap...))
+	if err != nil {
+		return err
+	}
+	defer client.Close()
+	if _, err := kadm.NewClient(client).DeleteTopic(ctx, topic); err != nil {
+		return fmt.Errorf("delete topic %s: %w", topic, err)
+	}
+	return nil
+}
+
 // setTopic changes a setting of a topic.
 func setTopic(ctx context.Context, bootstrap []string, topic, name, value string) error {
 	client, err := kgo.NewClient(kgo.SeedBrokers(bootstrap...))

@@ -64,7 +64,12 @@ func run(ctx context.Context, o options) error {
 		{o.wants("peers"), b.measurePeers},
 		{o.wants("rebuild"), b.measureRebuilds},
 		{o.wants("get"), b.measureGets},
+		{o.wants("connections"), b.measureConnections},
+		{o.wants("many"), b.measureMany},
+		{o.wants("busy"), b.measureBusy},
+		{o.wants("growth"), b.measureGrowth},
 		{o.wants("set"), b.measureSets},
+		{o.wants("sets"), b.measureManySets},
 		{o.wants("waits"), b.measureWaits},
 		{o.wants("limits"), b.measureLimits},
 	} {

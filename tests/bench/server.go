@@ -20,6 +20,7 @@ type server struct {
 	began   time.Time // just before its start
 	proc    *childproc.Process
 	addr    string // where it speaks RESP; "" for a GlobalKTable
+	admin   string // of a kafka-cache: where its metrics are
 	mu      sync.Mutex
 	lines   []string
 	changed chan struct{} // closed and replaced with every line

@@ -23,6 +23,12 @@ var workers = map[string]func(in io.Reader, out io.Writer) error{
 	"consume": worker(consumeTopic),
 	"produce": worker(runProduceLoad),
 	"fetch":   worker(runFetch),
+	"scan":    worker(runScanLoad),
+
+	"set-many":     worker(runSetMany),
+	"produce-many": worker(runProduceMany),
+	"set-rate":     worker(runSetRate),
+	"produce-rate": worker(runProduceRate),
 }
 
 func worker[In, Out any](run func(context.Context, In) (Out, error)) func(io.Reader, io.Writer) error {

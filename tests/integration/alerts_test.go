@@ -27,6 +27,7 @@ var metricName = regexp.MustCompile(`kafka_cache_[a-z_]+`)
 
 // TestAlertsAskForMetricsThatExist: every metric that a rule names is in the daemon's registry, with the labels that the rule chooses by.
 func TestAlertsAskForMetricsThatExist(t *testing.T) {
+	t.Parallel()
 	top, err := daemontest.Top()
 	if err != nil {
 		t.Fatal(err)

@@ -19,6 +19,7 @@ import (
 
 // TestConfigurationErrors: one clear line each, exit code 2, and a data directory that is there stays as it is.
 func TestConfigurationErrors(t *testing.T) {
+	t.Parallel()
 	c := kafkatest.Shared(t)
 	topic := c.NewTopic(t, 1, nil)
 	c.Produce(t, record(topic, "a", "1"))

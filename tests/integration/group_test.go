@@ -14,6 +14,7 @@ import (
 // TestGroupLagAsTheStockToolPrintsIt looks at an instance the way operators do: with
 // kafka-consumer-groups. A marker at the end is no lag, and a clean exit leaves no group.
 func TestGroupLagAsTheStockToolPrintsIt(t *testing.T) {
+	t.Parallel()
 	c := kafkatest.Shared(t)
 	topic := c.NewTopic(t, 2, nil)
 	a := &kgo.Record{Topic: topic, Partition: 0, Key: []byte("a"), Value: []byte("1")}

@@ -19,6 +19,7 @@ import (
 // keys are written, overwritten and deleted. What it serves in the end is what a
 // fresh instance serves, and what the log says.
 func TestKillUnderLoad(t *testing.T) {
+	t.Parallel()
 	c := kafkatest.Shared(t)
 	topic := c.NewTopic(t, 2, nil)
 	rnd := random(t)
@@ -85,6 +86,7 @@ func positions(d *daemontest.Daemon) int64 {
 
 // TestKillDuringLoad kills an instance while it reads a log for the first time, and again while it goes on.
 func TestKillDuringLoad(t *testing.T) {
+	t.Parallel()
 	c := kafkatest.Shared(t)
 	topic := c.NewTopic(t, 2, nil)
 	rnd := random(t)

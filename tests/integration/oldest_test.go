@@ -13,6 +13,7 @@ import (
 // TestOldestSupportedKafka goes the main way once on the oldest Kafka that is supported; all tests do with
 // KAFKATEST_VERSION.
 func TestOldestSupportedKafka(t *testing.T) {
+	t.Parallel()
 	c := kafkatest.Start(t, kafkatest.Options{Version: kafkatest.Versions()[0]})
 	topic := c.NewTopic(t, 2, nil)
 	want := map[string]string{}

@@ -58,6 +58,7 @@ func TestStartupTimeout(t *testing.T) {
 
 // TestAbsentTopicAppears waits for a topic, and then for partitions that are added to it.
 func TestAbsentTopicAppears(t *testing.T) {
+	t.Parallel()
 	c := kafkatest.Shared(t)
 	topic := kafkatest.RandomName(t)
 	d := serve(t, c, topic)
@@ -85,6 +86,7 @@ func TestAbsentTopicAppears(t *testing.T) {
 // TestBrokerOutage: an instance that was ready serves on while its broker is away, refuses
 // writes as ones to try again, and reads on when the broker is back.
 func TestBrokerOutage(t *testing.T) {
+	t.Parallel()
 	c := kafkatest.Start(t, kafkatest.Options{Private: true})
 	topic := c.NewTopic(t, 1, nil)
 	c.Produce(t, record(topic, "a", "1"))
@@ -128,6 +130,7 @@ func TestBrokerOutage(t *testing.T) {
 // TestPausedLeader stops the leader's process without closing its connections: reading
 // and writing go on from the new leader within seconds, not after a socket time-out.
 func TestPausedLeader(t *testing.T) {
+	t.Parallel()
 	c := kafkatest.Start(t, kafkatest.Options{Brokers: 3})
 	topic := c.NewTopic(t, 2, nil)
 	c.Produce(t, record(topic, "a", "1"))
