@@ -1,9 +1,6 @@
 package respserver
 
-import (
-	"cmp"
-	"errors"
-)
+import "errors"
 
 // room makes room for a read: as much as has arrived already, never as much as was announced.
 func (c *conn) room() bool {
@@ -57,37 +54,6 @@ func (s *Server) pressed() bool { return s.buffers.Load() > s.bufferLimit.Load()
 // held is about what a connection holds. Any goroutine may ask.
 func (c *conn) held() int64 {
 	return c.net.held.Load() + c.oob.bytes.Load() + c.bufferIn.Load() + c.bufferOut.Load() + c.multiBytes.Load()
-}
-
-// relieve closes a connection where the limit of all is reached: of those whose peer has taken nothing for a while the one that holds the most, and otherwise
-// the one that holds the most of all, where that is not the one which asks for more. Who holds little, or reads, does not pay for who does not.
-// CLIENT NO-EVICT exempts from the latter alone. It reports whether it did.
-func (s *Server) relieve(asks *conn, more int64) bool {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	var largest, stalled *conn
-	most, mostStalled := asks.held()+more, int64(0)
-	now := s.now()
-	for _, c := range s.conns {
-		h := c.held()
-		if c == asks || h == 0 || !c.alive() {
-			continue
-		}
-		if h > most && !c.exempt() {
-			largest, most = c, h
-		}
-		if h > mostStalled && c.net.stalled(now) {
-			stalled, mostStalled = c, h
-		}
-	}
-	victim := cmp.Or(stalled, largest)
-	if victim == nil {
-		return false
-	}
-	victim.owes = victim.held()
-	s.owed.Add(victim.owes)
-	victim.end("buffers")
-	return true
 }
 
 // exempt reports whether CLIENT NO-EVICT is on.

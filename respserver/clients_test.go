@@ -186,16 +186,16 @@ func TestNoEvict(t *testing.T) {
 	all[0].multiBytes.Add(1 << 20)
 	all[1].multiBytes.Add(1 << 10)
 	asks := newConn(f.srv, all[0].nc)
-	if !f.srv.relieve(asks, 1) {
+	if !f.srv.relieve(asks, 1, true) {
 		t.Fatal("nobody was closed")
 	}
 	other.closed()
 	all[1].multiBytes.Add(-1 << 10)
-	if f.srv.relieve(asks, 1) {
+	if f.srv.relieve(asks, 1, true) {
 		t.Error("who is exempt was closed")
 	}
 	exempt.ask("+OK\r\n", "client", "no-evict", "off")
-	if !f.srv.relieve(asks, 1) {
+	if !f.srv.relieve(asks, 1, true) {
 		t.Error("who is not exempt any more was not closed")
 	}
 	exempt.closed()

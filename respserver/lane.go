@@ -10,12 +10,10 @@ import (
 )
 
 const (
-	largeReply  = 64 << 10               // from this size on a reply is made in the lane
-	lanePause   = 2 * time.Millisecond   // after a reply that its peer has not taken at once
-	pressPause  = 20 * time.Millisecond  // the same, while much is held
-	laneExpects = 10 * time.Second       // since the last large reply
-	roomPoll    = 500 * time.Microsecond // between looks whether a connection that was closed has given back what it held
-	roomWait    = time.Second            // for that, at most
+	largeReply  = 64 << 10              // from this size on a reply is made in the lane
+	lanePause   = 2 * time.Millisecond  // after a reply that its peer has not taken at once
+	pressPause  = 20 * time.Millisecond // the same, while much is held
+	laneExpects = 10 * time.Second      // since the last large reply
 )
 
 // lane lets few connections at a time make replies that are large: each is as much memory that nobody has counted yet and as much of a processor's
@@ -220,24 +218,6 @@ func (c *conn) reserve(n int64) bool {
 	if !c.srv.makeRoom(c, n) {
 		c.end("buffers")
 		return false
-	}
-	return true
-}
-
-// makeRoom has others closed where n bytes more for c would exceed the limit, and waits until they have given back what they held. It reports whether there is
-// room then. An event loop does not wait: what is to be given back counts as given back for it.
-func (s *Server) makeRoom(c *conn, n int64) bool {
-	if s.buffers.Load()+n <= s.bufferLimit.Load() {
-		return true
-	}
-	for until := s.now() + roomWait; s.buffers.Load()+n > s.bufferLimit.Load(); {
-		if s.buffers.Load()-s.owed.Load()+n > s.bufferLimit.Load() && !s.relieve(c, n) || s.now() > until || !c.alive() {
-			return false
-		}
-		if c.onLoop() {
-			return true
-		}
-		time.Sleep(roomPoll) // until it has been given back
 	}
 	return true
 }

@@ -2,10 +2,8 @@ package respserver
 
 import (
 	"io"
-	"net"
 	"strings"
 	"testing"
-	"time"
 )
 
 // TestLaneOrder: those that have shown that they read go first, the others in the order in which they came; who has been closed is passed over.
@@ -76,40 +74,6 @@ func TestLargeRepliesWaitForEachOther(t *testing.T) {
 	}
 	large.want(reply + pong)
 	large.ask(reply, "echo", body)
-}
-
-// TestStalledPeersMakeRoom: where the limit is reached, who has taken nothing for a while is closed before who holds as much and reads.
-func TestStalledPeersMakeRoom(t *testing.T) {
-	const limit = 8 << 20
-	f := start(t, func(c *Config) { c.BufferLimit, c.OutputLimit, c.WriteTimeout = limit, 4<<20, patience })
-	body := strings.Repeat("x", 1<<20)
-	for range 20 {
-		p := f.dial()
-		_ = p.nc.(*net.TCPConn).SetReadBuffer(4096)
-		go func() { // ends when the connection does
-			for range 20 {
-				if _, err := io.WriteString(p.nc, frame("echo", body)); err != nil {
-					return
-				}
-			}
-		}()
-	}
-	eventually(t, "pressure by peers that have taken nothing for a while", func() bool {
-		stalled := 0
-		for _, c := range f.srv.clients() {
-			if c.net.stalled(f.srv.now()) {
-				stalled++
-			}
-		}
-		return stalled >= 1 && f.srv.pressed() // how many are left depends on how fast they came
-	})
-	good := f.dial()
-	for end := time.Now().Add(2 * stalledAfter); time.Now().Before(end); {
-		good.ask("$1048576\r\n"+body+"\r\n", "echo", body)
-		if n := f.srv.buffers.Load(); n > limit {
-			t.Fatalf("%d bytes are held at a limit of %d", n, limit)
-		}
-	}
 }
 
 func TestLimitBuffers(t *testing.T) {

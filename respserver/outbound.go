@@ -183,7 +183,7 @@ func (o *outbound) deliver(p parcel) (parcel, error) {
 		n, err := o.conn.nc.Write(p.b[:min(len(p.b), drainChunk)])
 		if n > 0 {
 			now := o.conn.srv.now()
-			if now-time.Duration(o.taken.Load()) > stalledAfter {
+			if o.silent(now) {
 				o.proven.Store(false)
 			}
 			o.taken.Store(int64(now))
@@ -212,7 +212,11 @@ func (o *outbound) deliver(p parcel) (parcel, error) {
 
 // stalled reports whether there is something that the peer has not taken a part of for a while.
 func (o *outbound) stalled(now time.Duration) bool {
-	return o.size.Load() > 0 && now-time.Duration(o.taken.Load()) > stalledAfter
+	return o.size.Load() > 0 && o.silent(now)
+}
+
+func (o *outbound) silent(now time.Duration) bool {
+	return int64(now)-o.taken.Load() > o.conn.srv.stalledAfter.Load()
 }
 
 // fail is called with mu held.

@@ -99,7 +99,7 @@ func (c *conn) message(proto resp.Version, b []byte) (spoken resp.Version) {
 	switch {
 	case queued > messageLimit:
 		c.end("pubsub")
-	case c.srv.buffers.Load()-c.srv.owed.Load() > c.srv.bufferLimit.Load() && !c.srv.relieve(c, 0): // who holds little does not pay for who holds much
+	case c.srv.buffers.Load()-c.srv.owed.Load() > c.srv.bufferLimit.Load() && !c.srv.relieve(c, 0, true): // who holds little does not pay for who holds much
 		c.end("buffers")
 	default:
 		c.wake()

@@ -41,6 +41,9 @@ type Server struct {
 	buffers       atomic.Int64 // bytes that connections hold
 	bufferLimit   atomic.Int64 // Config.BufferLimit, or less
 	owed          atomic.Int64 // of buffers, what connections hold that were closed for it and have not ended yet
+	roomWait      atomic.Int64 // roomWait, and stalledAfter, but in tests
+	stalledAfter  atomic.Int64
+	lastLook      atomic.Int64 // now when a connection that waits for room had last looked whom to close
 	lane          lane
 	nextID        atomic.Int64
 	draining      atomic.Bool
@@ -92,6 +95,8 @@ func NewServer(cfg Config) (*Server, error) {
 	_, _ = rand.Read(id[:]) // never fails
 	s.workspaces.New = newWorkspace
 	s.lane.free = lanes()
+	s.roomWait.Store(int64(roomWait))
+	s.stalledAfter.Store(int64(stalledAfter))
 	s.LimitBuffers(s.cfg.BufferLimit)
 	s.runID = hex.EncodeToString(id[:])
 	s.table = newTable(cfg.AllowFlush)
