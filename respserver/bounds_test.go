@@ -17,6 +17,9 @@ func TestNamesAndSubscriptionsAreCounted(t *testing.T) {
 	eventually(t, "the name to be counted", func() bool { return f.srv.buffers.Load() >= int64(len(name)) })
 	p.ask("+OK\r\n", "client", "setname", "")
 	eventually(t, "the name to be forgotten", func() bool { return f.srv.buffers.Load() < int64(len(name)) })
+	p.ask("+OK\r\n", "client", "setname", name)
+	p.ask("+RESET\r\n", "reset")
+	eventually(t, "the name to be forgotten by RESET", func() bool { return f.srv.buffers.Load() < int64(len(name)) })
 
 	go func() { _, _ = p.r.WriteTo(discard{}) }() // the replies have the names too
 	channel := strings.Repeat("c", 60<<10)
@@ -63,7 +66,7 @@ func TestSlowLogIsBoundedInBytes(t *testing.T) {
 		args[i] = strings.Repeat("x", slowBytes)
 	}
 	for range slowKeptMost {
-		l.add(c, args, time.Second)
+		l.add(c, nil, args, time.Second)
 	}
 	newest := l.newest(-1)
 	size := 0

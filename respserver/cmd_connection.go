@@ -89,9 +89,7 @@ func runReset(c *conn, _ [][]byte) {
 	c.fresh, c.feed = 0, nil
 	c.endMulti()
 	c.selectDB(0)
-	c.infoMu.Lock()
-	c.info.name, c.info.noEvict, c.info.noTouch, c.info.proto = "", false, false, resp.V2
-	c.infoMu.Unlock()
+	c.edit(func(i *connInfo) { i.name, i.noEvict, i.noTouch, i.proto = "", false, false, resp.V2 })
 	c.logout()
 	c.out = append(c.out, "+RESET\r\n"...)
 }

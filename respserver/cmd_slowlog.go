@@ -38,8 +38,9 @@ func runSlowLogGet(c *conn, args [][]byte) {
 		c.out = resp.AppendInt(c.out, e.id)
 		c.out = resp.AppendInt(c.out, e.at.Unix())
 		c.out = resp.AppendInt(c.out, e.took.Microseconds())
-		c.out = resp.AppendArray(c.out, len(e.args))
-		for _, a := range e.args {
+		args := e.shownTo(c)
+		c.out = resp.AppendArray(c.out, len(args))
+		for _, a := range args {
 			c.out = resp.AppendBulkString(c.out, a)
 		}
 		c.out = resp.AppendBulkString(c.out, e.client)

@@ -42,7 +42,24 @@ type slowEntry struct {
 	args   []string
 	client string
 	name   string
+	cmd    *command // that args are of; nil: they are nothing that a client sent
+	db     int      // of the topic that it was about
 }
+
+// shownTo are the arguments as a connection may see them: what others sent may be keys and values of topics that its user may not read.
+func (e *slowEntry) shownTo(c *conn) []string {
+	if e.cmd == nil || c.mayReadAll() || e.cmd.flags&(readonly|write|ofTopic) != 0 && c.mayRead(e.db) {
+		return e.args
+	}
+	words := strings.Count(e.cmd.name, "|") + 1
+	if len(e.args) <= words {
+		return e.args
+	}
+	return append(e.args[:words:words], redacted)
+}
+
+// redacted stands for what is not to be seen, in Redis's word.
+const redacted = "(redacted)"
 
 func (l *slowLog) init() {
 	l.threshold.Store(slowDefault)
@@ -55,14 +72,14 @@ func (l *slowLog) slow(d time.Duration) bool {
 	return t >= 0 && d.Microseconds() >= t
 }
 
-// add logs a command of a connection. The arguments are copied.
-func (l *slowLog) add(c *conn, args []string, took time.Duration) {
+// add logs a command of a connection, nil: a run of them. The arguments are copies.
+func (l *slowLog) add(c *conn, cmd *command, args []string, took time.Duration) {
 	c.infoMu.Lock()
 	name := c.info.name
 	c.infoMu.Unlock()
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	l.entries = append(l.entries, slowEntry{l.next, time.Now(), took, args, c.nc.RemoteAddr().String(), name})
+	l.entries = append(l.entries, slowEntry{l.next, time.Now(), took, args, c.nc.RemoteAddr().String(), name, cmd, c.db})
 	l.next++
 	l.bytes += l.entries[len(l.entries)-1].size()
 	l.trim()
@@ -119,7 +136,7 @@ func (l *slowLog) reset() {
 func (c *conn) noteSlow(cmd *command, args [][]byte, took time.Duration) {
 	c.srv.latency.observe(cmd, took)
 	if l := &c.srv.slow; l.slow(took) {
-		l.add(c, loggable(cmd, args), took)
+		l.add(c, cmd, loggable(cmd, args), took)
 	}
 }
 
@@ -131,12 +148,22 @@ func (c *conn) noteSlowRun(cmd *command, n int, each time.Duration) {
 		if n > 1 {
 			args = append(args, fmt.Sprintf("... (%d commands, timed together)", n))
 		}
-		l.add(c, args, each)
+		l.add(c, nil, args, each)
 	}
 }
 
 // timed reports whether a command is timed by itself.
 func (m *command) timed(args [][]byte) bool { return m.flags&fast == 0 || len(args) > slowManyInputs }
+
+// secretSetting reports whether the value of a setting is not to be seen: all but those that can be set here, since a client may try to set a password.
+func secretSetting(name []byte) bool {
+	for _, known := range []string{"slowlog-", "latency-", "tracking-"} {
+		if len(name) > len(known) && is(name[:len(known)], known) {
+			return false
+		}
+	}
+	return true
+}
 
 // loggable is a command with its arguments clipped as in Redis, and secrets redacted.
 func loggable(cmd *command, args [][]byte) []string {
@@ -147,9 +174,9 @@ func loggable(cmd *command, args [][]byte) []string {
 		switch {
 		case i == slowArguments-1 && len(args) > slowArguments:
 			return append(out, fmt.Sprintf("... (%d more arguments)", len(args)-n+1))
-		case cmd.name == "auth" && i > 0, secret > 0:
+		case secret > 0, cmd.name == "auth" && i > 0, cmd.name == "acl|setuser" && i > 2, cmd.name == "config|set" && i > 2 && i%2 == 1 && secretSetting(args[i-1]):
 			secret--
-			out = append(out, "(redacted)")
+			out = append(out, redacted)
 			continue
 		case cmd.name == "hello" && is(a, "auth"):
 			secret = 2

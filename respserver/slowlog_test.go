@@ -15,12 +15,20 @@ func TestSlowLogKeepsNoSecrets(t *testing.T) {
 		"auth me s3cret":                      "auth (redacted) (redacted)",
 		"HELLO 3 AUTH me s3cret setname name": "HELLO 3 AUTH (redacted) (redacted) setname name",
 		"get auth":                            "get auth",
+		// Neither does anything here, and who tries has told a password all the same.
+		"acl setuser me on >s3cret ~*":                          "acl setuser me (redacted) (redacted) (redacted)",
+		"config set requirepass s3cret":                         "config set requirepass (redacted)",
+		"CONFIG SET slowlog-max-len 5 Masterauth s3cret save x": "CONFIG SET slowlog-max-len 5 Masterauth (redacted) save (redacted)",
 	} {
 		var args [][]byte
 		for _, w := range strings.Fields(line) {
 			args = append(args, []byte(w))
 		}
-		if got := strings.Join(loggable(table.byName[strings.ToLower(string(args[0]))], args), " "); got != want {
+		cmd := table.byName[strings.ToLower(string(args[0]))]
+		if cmd.subs != nil {
+			cmd = cmd.subs[strings.ToLower(string(args[1]))]
+		}
+		if got := strings.Join(loggable(cmd, args), " "); got != want {
 			t.Errorf("%q: %q", line, got)
 		}
 	}
@@ -73,4 +81,45 @@ func TestSlowLogOfRuns(t *testing.T) {
 			return e.args[0] == "echo" && e.name == "me" && e.client == p.nc.LocalAddr().String() && e.took < time.Minute
 		})
 	})
+}
+
+// TestSlowLogShowsWhatMayBeRead: the keys and values of topics that an administrator has no right to read are not shown to it.
+func TestSlowLogShowsWhatMayBeRead(t *testing.T) {
+	f := start(t, func(c *Config) {
+		someUsers(c)
+		c.Users = append(c.Users, User{Name: "ops", Passwords: passwords("o"), Admin: true, Topics: map[string]Right{"b": MayRead}})
+	})
+	f.srv.slow.threshold.Store(-1) // nothing but what is added here
+	boss, ops := f.dial(), f.dial()
+	boss.ask("+OK\r\n", "auth", "boss", "b")
+	ops.ask("+OK\r\n", "auth", "ops", "o")
+	lines := []string{"getrange key 0 1", "object encoding key", "subscribe __keyspace@0__:key", "client id"}
+	for db := range 2 {
+		for _, line := range lines {
+			words := strings.Fields(line)
+			cmd := f.srv.table.byName[words[0]]
+			if cmd.subs != nil {
+				cmd = cmd.subs[words[1]]
+			}
+			f.srv.slow.add(&conn{nc: boss.nc, db: db}, cmd, words, time.Minute)
+		}
+	}
+	run := "get ... (7 commands, timed together)"
+	f.srv.slow.add(&conn{nc: boss.nc}, nil, []string{"get", run[len("get "):]}, time.Minute)
+	sees := func(p *peer, lines ...string) {
+		t.Helper()
+		entries := f.srv.slow.newest(-1)
+		var want strings.Builder
+		fmt.Fprintf(&want, "*%d\r\n", len(entries))
+		for i, e := range entries {
+			words := strings.Fields(lines[len(lines)-1-i])
+			if e.cmd == nil {
+				words = e.args
+			}
+			fmt.Fprintf(&want, "*6\r\n:%d\r\n:%d\r\n:60000000\r\n%s$%d\r\n%s\r\n$0\r\n\r\n", e.id, e.at.Unix(), frame(words...), len(e.client), e.client)
+		}
+		p.ask(want.String(), "slowlog", "get", "-1")
+	}
+	sees(boss, slices.Concat(lines, lines, []string{run})...)
+	sees(ops, "getrange (redacted)", "object encoding (redacted)", "subscribe (redacted)", "client id", lines[0], lines[1], "subscribe (redacted)", "client id", run)
 }
