@@ -70,12 +70,15 @@ func infoMemory(s *Server, _ *conn, b *strings.Builder) {
 		m.resident, bytesText(int64(m.resident)), m.resident, bytesText(int64(m.resident)), m.peak, bytesText(int64(m.peak)), m.heap, m.mapped, s.buffers.Load())
 }
 
-func infoPersistence(s *Server, _ *conn, b *strings.Builder) {
+func infoPersistence(s *Server, c *conn, b *strings.Builder) {
 	loading := s.loading()
 	fmt.Fprintf(b, "loading:%d\r\nasync_loading:0\r\n", map[bool]int{true: 1}[loading])
 	if loading {
 		done, total, eta := s.progress()
-		fmt.Fprintf(b, "loading_start_time:%d\r\nloading_total_records:%d\r\nloading_loaded_records:%d\r\n", s.epoch.Unix(), total, done)
+		fmt.Fprintf(b, "loading_start_time:%d\r\n", s.epoch.Unix())
+		if c.mayReadAll() { // they are of all topics
+			fmt.Fprintf(b, "loading_total_records:%d\r\nloading_loaded_records:%d\r\n", total, done)
+		}
 		if total > 0 {
 			fmt.Fprintf(b, "loading_loaded_perc:%.2f\r\n", 100*float64(done)/float64(total))
 		}

@@ -170,11 +170,25 @@ func runKafkaSync(c *conn, args [][]byte) {
 	}, a.stop)
 }
 
-// offset is the sum of the topics' positions, which stands for Redis's replication offset.
-func (s *Server) offset() (n int64) {
-	for _, t := range s.topics {
+// offset is the sum of the topics' positions, which stands for Redis's replication offset; of the topics that the connection's user may read, since it
+// grows with what is written to them.
+func (c *conn) offset() (n int64) {
+	for i, t := range c.srv.topics {
+		if !c.mayRead(i) {
+			continue
+		}
 		for _, o := range t.Position().Offsets() {
 			n += o.Next
+		}
+	}
+	return n
+}
+
+// offsetOf is offset as a peer has told.
+func (c *conn) offsetOf(p *peers.Status) (n int64) {
+	for i, t := range c.srv.topics {
+		if c.mayRead(i) {
+			n += p.Offset(t.Name())
 		}
 	}
 	return n
@@ -193,27 +207,29 @@ func (s *Server) replicas() (all []peers.Status) {
 	return all
 }
 
-func infoReplication(s *Server, _ *conn, b *strings.Builder) {
+func infoReplication(s *Server, c *conn, b *strings.Builder) {
 	all := s.replicas()
 	fmt.Fprintf(b, "role:master\r\nconnected_slaves:%d\r\n", len(all))
-	for i, p := range all {
+	for i := range all {
+		p := &all[i]
 		host, port, _ := net.SplitHostPort(p.Addr)
-		fmt.Fprintf(b, "slave%d:ip=%s,port=%s,state=online,offset=%d,lag=%d\r\n", i, host, port, p.Offset(), int(p.AgeSeconds))
+		fmt.Fprintf(b, "slave%d:ip=%s,port=%s,state=online,offset=%d,lag=%d\r\n", i, host, port, c.offsetOf(p), int(p.AgeSeconds))
 	}
-	fmt.Fprintf(b, "master_failover_state:no-failover\r\nmaster_replid:%s\r\nmaster_repl_offset:%d\r\n", s.runID, s.offset())
+	fmt.Fprintf(b, "master_failover_state:no-failover\r\nmaster_replid:%s\r\nmaster_repl_offset:%d\r\n", s.runID, c.offset())
 }
 
 func runRole(c *conn, _ [][]byte) {
 	all := c.srv.replicas()
 	c.out = resp.AppendArray(c.out, 3)
 	c.out = resp.AppendBulkString(c.out, "master")
-	c.out = resp.AppendInt(c.out, c.srv.offset())
+	c.out = resp.AppendInt(c.out, c.offset())
 	c.out = resp.AppendArray(c.out, len(all))
-	for _, p := range all {
+	for i := range all {
+		p := &all[i]
 		host, port, _ := net.SplitHostPort(p.Addr)
 		c.out = resp.AppendArray(c.out, 3)
 		c.out = resp.AppendBulkString(c.out, host)
 		c.out = resp.AppendBulkString(c.out, port)
-		c.out = resp.AppendBulkString(c.out, fmt.Sprint(p.Offset()))
+		c.out = resp.AppendBulkString(c.out, fmt.Sprint(c.offsetOf(p)))
 	}
 }

@@ -127,6 +127,9 @@ func runPubSubChannels(c *conn, args [][]byte) {
 	size := 0
 	n.mu.Lock()
 	for name := range n.channels {
+		if !c.mayHear(name) {
+			continue
+		}
 		if len(args) == 2 || glob.Match(args[2], []byte(name)) {
 			found = append(found, name)
 			size += len(name)
@@ -151,7 +154,11 @@ func runPubSubNumSub(c *conn, args [][]byte) {
 	c.out = resp.AppendArray(c.out, 2*(len(args)-2))
 	for _, name := range args[2:] {
 		c.out = resp.AppendBulk(c.out, name)
-		c.out = resp.AppendInt(c.out, int64(len(n.channels[string(name)])))
+		subscribers := 0
+		if c.mayHear(string(name)) {
+			subscribers = len(n.channels[string(name)])
+		}
+		c.out = resp.AppendInt(c.out, int64(subscribers))
 	}
 }
 

@@ -1,6 +1,10 @@
 package respserver
 
-import "slices"
+import (
+	"slices"
+	"strconv"
+	"strings"
+)
 
 // What a connection may do is asked here, and nowhere else. Any goroutine may ask.
 
@@ -33,6 +37,21 @@ func (c *conn) mayReadLess() {
 	if c.subscribed.Load() != 0 {
 		c.end("user")
 	}
+}
+
+// mayHear reports whether the connection's user may know that there is a subscription to a channel, whose name may have a key: it is that of a topic which it may
+// read, or it may read all.
+func (c *conn) mayHear(channel string) bool {
+	if c.mayReadAll() {
+		return true
+	}
+	for db := range c.srv.topics {
+		n := strconv.Itoa(db)
+		if c.mayRead(db) && (strings.HasPrefix(channel, "__keyspace@"+n+"__:") || strings.HasPrefix(channel, "__keyevent@"+n+"__:")) {
+			return true
+		}
+	}
+	return false
 }
 
 // mayWrite reports whether the connection's user may write to a database's topic. Whether the topic takes writes is another question.

@@ -187,3 +187,21 @@ func TestWhoDoesNotLogIn(t *testing.T) {
 	}
 	in.ask("$6\r\nwriter\r\n", "acl", "whoami")
 }
+
+// TestSubscriptionsOfOthers: channels are named after keys, so an administrator sees those of topics that it may read.
+func TestSubscriptionsOfOthers(t *testing.T) {
+	f := start(t, func(c *Config) {
+		someUsers(c)
+		c.Users = append(c.Users, User{Name: "ops", Passwords: passwords("o"), Admin: true, Topics: map[string]Right{"b": MayRead}})
+	})
+	subscriber, boss, ops := f.dial(), f.dial(), f.dial()
+	for p, login := range map[*peer][2]string{subscriber: {"reader", "r1"}, boss: {"boss", "b"}, ops: {"ops", "o"}} {
+		p.ask("+OK\r\n", "auth", login[0], login[1])
+	}
+	const ofA, ofB = "__keyspace@0__:secret", "__keyevent@1__:set"
+	subscriber.ask("*3\r\n$9\r\nsubscribe\r\n$21\r\n"+ofA+"\r\n:1\r\n*3\r\n$9\r\nsubscribe\r\n$18\r\n"+ofB+"\r\n:2\r\n", "subscribe", ofA, ofB)
+	boss.ask("*2\r\n$18\r\n"+ofB+"\r\n$21\r\n"+ofA+"\r\n", "pubsub", "channels")
+	boss.ask("*4\r\n$21\r\n"+ofA+"\r\n:1\r\n$18\r\n"+ofB+"\r\n:1\r\n", "pubsub", "numsub", ofA, ofB)
+	ops.ask("*1\r\n$18\r\n"+ofB+"\r\n", "pubsub", "channels")
+	ops.ask("*4\r\n$21\r\n"+ofA+"\r\n:0\r\n$18\r\n"+ofB+"\r\n:1\r\n", "pubsub", "numsub", ofA, ofB)
+}

@@ -94,7 +94,7 @@ type Status struct {
 	// AgeSeconds is the time since it last told its positions, -1 where it has not.
 	AgeSeconds float64 `json:"ageSeconds"`
 
-	offset int64
+	offsets map[string]int64 // by topic
 }
 
 // Report is what the status page shows of peers.
@@ -121,9 +121,10 @@ func (s *Set) Report() Report {
 		if p.state == Connected {
 			r.Connected++
 			st.AgeSeconds = time.Since(p.toldAt).Seconds()
-			for _, t := range p.told {
+			st.offsets = make(map[string]int64, len(p.told))
+			for topic, t := range p.told {
 				for _, o := range t.position.Offsets() {
-					st.offset += o.Next
+					st.offsets[topic] += o.Next
 				}
 			}
 		}
@@ -133,8 +134,8 @@ func (s *Set) Report() Report {
 	return r
 }
 
-// Offset is the sum of the positions that a connected peer has told: what INFO and ROLE show.
-func (s Status) Offset() int64 { return s.offset }
+// Offset is the sum of the positions that a connected peer has told of a topic: what INFO and ROLE show, for all topics together.
+func (s Status) Offset(topic string) int64 { return s.offsets[topic] }
 
 // Errors counts connections that failed or ended, by reason.
 func (s *Set) Errors() map[string]uint64 {
