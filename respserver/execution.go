@@ -19,6 +19,8 @@ const momentWait = time.Second
 type execution struct {
 	conn      *conn
 	db        int               // that the connection had chosen before
+	fresh     time.Duration     // that it had asked for before
+	checked   time.Duration     // under which the topics that are read were found to be fresh enough
 	snapshots []*cache.Snapshot // by topic; nil where it is not read
 	overlays  []overlay         // by topic
 	writes    []cache.TopicWrite
@@ -31,7 +33,7 @@ type execution struct {
 
 // runTransaction runs what was queued.
 func (c *conn) runTransaction(m *multi) {
-	ex := &execution{conn: c, db: c.db, snapshots: make([]*cache.Snapshot, len(c.srv.topics)), overlays: make([]overlay, len(c.srv.topics))}
+	ex := &execution{conn: c, db: c.db, fresh: c.fresh, snapshots: make([]*cache.Snapshot, len(c.srv.topics)), overlays: make([]overlay, len(c.srv.topics))}
 	exec, runStart, runCount := c.run, c.runStart, c.runCount
 	out := c.out
 	if m.writes > 0 {
@@ -57,7 +59,7 @@ func (c *conn) runTransaction(m *multi) {
 		if m.writes > 0 {
 			c.out = out
 		}
-		c.selectDB(ex.db)
+		ex.undo()
 		c.fail(ex.errorText(err))
 	case m.writes == 0:
 	case len(ex.writes) == 0: // all that would have written were wrong
@@ -81,6 +83,12 @@ var errTooLong = errors.New("respserver: the replies are too long")
 type staleError string
 
 func (e staleError) Error() string { return string(e) }
+
+// undo takes back what was chosen within a transaction that does nothing.
+func (ex *execution) undo() {
+	ex.conn.selectDB(ex.db)
+	ex.conn.fresh = ex.fresh
+}
 
 // length is what has been answered so far.
 func (ex *execution) length() int {
@@ -123,6 +131,7 @@ func (ex *execution) runAll(queue []queued) error {
 				return staleError(why)
 			}
 		}
+		ex.checked = ex.conn.fresh
 		defer clear(ex.snapshots)
 		return ex.run(queue[first : last+1])
 	})
@@ -142,6 +151,11 @@ func (ex *execution) run(queue []queued) error {
 				q.cmd.rejected.Add(1)
 				c.fail(why)
 				continue
+			}
+		}
+		if c.fresh != ex.checked && ex.snapshots[c.db] != nil && q.readsStore() { // KAFKA.FRESH came between
+			if why := c.stale(c.topic); why != "" {
+				return staleError(why)
 			}
 		}
 		if tr := c.track.Load(); tr != nil && q.cmd.flags&readonly != 0 {
@@ -217,7 +231,7 @@ func (ex *execution) produce(exec *command) {
 func (ex *execution) render(c *conn, s *slot) {
 	c.barrier = nil
 	if s.err != nil {
-		c.selectDB(ex.db)
+		ex.undo()
 		c.fail(ex.errorText(s.err))
 		return
 	}

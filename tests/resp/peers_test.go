@@ -325,7 +325,23 @@ func TestFresh(t *testing.T) {
 	f.dial().ask("$1\r\nv\r\n", "GET", "k") // another connection has no bound
 	c.ask("+OK\r\n", "KAFKA.FRESH", "OFF")
 	c.ask("$1\r\nv\r\n", "GET", "k")
-	c.ask("+OK\r\n", "KAFKA.FRESH", "1")
+	// Within a transaction it holds from its place on; one that is refused leaves things as they were.
+	c.ask("+OK\r\n", "MULTI")
+	for _, args := range [][]string{{"GET", "k"}, {"KAFKA.FRESH", "1"}, {"EXISTS", "k"}} {
+		c.ask("+QUEUED\r\n", args...)
+	}
+	if r := c.call("EXEC"); !strings.HasPrefix(r, "-STALE ") || !strings.HasSuffix(r, "; nothing was written\r\n") {
+		t.Errorf("EXEC of a read behind KAFKA.FRESH answers %q", r)
+	}
+	c.ask("$1\r\nv\r\n", "GET", "k")
+	c.ask("+OK\r\n", "MULTI")
+	for _, args := range [][]string{{"GET", "k"}, {"KAFKA.FRESH", "1"}, {"ECHO", "x"}, {"KAFKA.FRESH", "OFF"}, {"STRLEN", "k"}, {"KAFKA.FRESH", "2"}} {
+		c.ask("+QUEUED\r\n", args...)
+	}
+	c.ask("*6\r\n$1\r\nv\r\n+OK\r\n$1\r\nx\r\n+OK\r\n:1\r\n+OK\r\n", "EXEC")
+	if r := c.call("GET", "k"); !strings.HasPrefix(r, "-STALE ") {
+		t.Errorf("GET behind KAFKA.FRESH in a transaction answers %q", r)
+	}
 	c.ask("+RESET\r\n", "RESET")
 	c.ask("$1\r\nv\r\n", "GET", "k")
 }
