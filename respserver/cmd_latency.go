@@ -15,6 +15,7 @@ func latencyCommands() []*command {
 		{name: "latency", arity: -2, flags: f, group: "server", since: "2.8.13", summary: "Container of latency commands.", order: []*command{
 			{name: "latest", arity: 2, flags: f, complexity: "O(1)", summary: "Returns the newest sample of each event, and its longest.", run: runLatencyLatest},
 			{name: "history", arity: 3, flags: f, complexity: "O(1)", summary: "Returns the samples of an event.", run: runLatencyHistory},
+			{name: "graph", arity: 3, flags: f, complexity: "O(1)", summary: "Draws the samples of an event, for people.", run: runLatencyGraph},
 			{name: "reset", arity: -2, flags: f, complexity: "O(1)", summary: "Forgets the samples of some events, or of all.", run: runLatencyReset},
 			{name: "doctor", arity: 2, flags: f, complexity: "O(1)", summary: "Says for people what the samples show.", run: runLatencyDoctor},
 			{name: "histogram", arity: -2, flags: f, since: "7.0.0", complexity: "O(N)", summary: "Returns how long executions took, cumulatively, of some commands or all.", run: runLatencyHistogram},

@@ -21,7 +21,7 @@ func serverCommands() []*command {
 		{name: "role", arity: 1, flags: f | fast | noscript, group: g, since: "2.8.12", complexity: "O(1)", summary: "Returns master, and the connected peers: writes go to the log through any instance.", run: runRole},
 		{name: "config", arity: -2, flags: f | admin | noscript, group: g, since: "2.0.0", summary: "Container of configuration commands.", order: []*command{
 			{name: "get", arity: -3, flags: f | admin | noscript, since: "2.0.0", complexity: "O(N)", summary: "Returns settings in Redis's names.", run: runConfigGet},
-			{name: "set", arity: -4, flags: f | admin | noscript, since: "2.0.0", complexity: "O(1)", summary: "Sets what can be set while running: the bounds of the slow log and of latency samples.", run: runConfigSet},
+			{name: "set", arity: -4, flags: f | admin | noscript, since: "2.0.0", complexity: "O(1)", summary: "Sets what can be set while running: the bounds of the slow log, of latency samples and of the tracking table.", run: runConfigSet},
 			{name: "resetstat", arity: 2, flags: f | admin | noscript, since: "2.0.0", complexity: "O(1)", summary: "Has INFO's counters begin anew; the metrics go on.", run: runConfigResetStat},
 			{name: "rewrite", arity: 2, flags: f | admin | noscript, since: "2.8.0", complexity: "O(1)", summary: "Is answered with Redis's error of a server without a file.", run: fails("ERR The server is running without a config file")},
 		}},

@@ -122,3 +122,43 @@ func TestResetStat(t *testing.T) {
 		t.Errorf("the metrics have %d", n)
 	}
 }
+
+func TestLatencyGraph(t *testing.T) {
+	const ms = time.Millisecond
+	e := &latencyEvent{most: 2 * time.Second}
+	for i, took := range []time.Duration{100 * ms, 200 * ms, 600 * ms, 650 * ms, 1200 * ms, 100 * ms} {
+		e.samples = append(e.samples, latencySample{1_000_000 + []int64{0, 86_398, 86_400 + 3000, 90_000 - 60, 90_000 - 10, 90_000}[i], took})
+	}
+	dashes := strings.Repeat("-", 80) + "\n"
+	want := "command - high 1200 ms, low 100 ms (all time high 2000 ms)\n" + dashes +
+		"    #\n" +
+		"    |\n" +
+		"  ##|\n" +
+		"_o|||_\n" +
+		"\n" +
+		"111110\n" +
+		"dh0m0s\n" +
+		"  m s\n"
+	if got := e.graph("command", 1_090_000); got != want {
+		t.Errorf("drawn:\n%s\nwant:\n%s", got, want)
+	}
+	e = &latencyEvent{most: 5 * ms}
+	for range 2*graphColumns - 1 { // that are all the same
+		e.samples = append(e.samples, latencySample{1_000_000, 5 * ms})
+	}
+	part := func(n int) string {
+		return "\n\n\n" + strings.Repeat("_", n) + "\n\n" + strings.Repeat("0", n) + "\n" + strings.Repeat("s", n) + "\n"
+	}
+	if got, want := e.graph("x", 999_999), "x - high 5 ms, low 5 ms (all time high 5 ms)\n"+dashes+part(80)+part(79); got != want { // the clock was set back
+		t.Errorf("drawn:\n%s\nwant:\n%s", got, want)
+	}
+
+	f := start(t, nil)
+	p := f.dial()
+	p.ask("-ERR No samples available for event 'command'\r\n", "latency", "graph", "command")
+	p.ask("+OK\r\n", "config", "set", "latency-monitor-threshold", "100")
+	f.srv.latency.observe(f.srv.table.byName["info"], 300*ms)
+	if s := p.text("latency", "graph", "command"); !strings.HasPrefix(s, "command - high 300 ms, low 300 ms (all time high 300 ms)\n"+dashes+"\n\n\n_\n\n") {
+		t.Error(s)
+	}
+}

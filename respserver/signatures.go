@@ -24,7 +24,7 @@ var signatures = map[string]string{
 	"client|pause": "timeout [(mode: WRITE|ALL)]", "client|no-evict": "(enabled: ON|OFF)", "client|no-touch": "(enabled: ON|OFF)", "client|caching": "(mode: YES|NO)",
 	"client|tracking": "(status: ON|OFF) [REDIRECT client-id] [PREFIX prefix]... [BCAST] [OPTIN] [OPTOUT] [NOLOOP]", "client|maint_notifications": "(status: ON|OFF) [argument...]",
 
-	"info": "[section...]", "config|get": "{parameter: parameter}...", "config|set": "{parameter_value: parameter value}...", "slowlog|get": "[count]", "latency|history": "event",
+	"info": "[section...]", "config|get": "{parameter: parameter}...", "config|set": "{parameter_value: parameter value}...", "slowlog|get": "[count]", "latency|history": "event", "latency|graph": "event",
 	"latency|reset": "[event...]", "latency|histogram": "[command...]",
 
 	"acl|cat": "[categoryname]", "acl|getuser": "username", "acl|setuser": "username [rule...]", "acl|deluser": "username...", "acl|log": "[(operation: count|RESET)]",
