@@ -83,7 +83,7 @@ func TestTheSameBytesAsRedis(t *testing.T) {
 		{"client", "unpause", "x"}, {"client", "pause", "20"}, {"get", "r"}, {"client", "pause", "20", "all"}, {"multi"}, {"get", "r"}, {"exec"},
 		{"client", "pause", "20", "write"}, {"set", "r", "Hello, world"}, {"client", "pause", "20", "write"}, {"multi"}, {"set", "r", "Hello, world"}, {"exec"},
 		{"memory", "doctor", "x"}, {"memory", "stats", "x"}, {"memory", "purge"}, {"memory", "purge", "x"}, {"memory", "malloc-stats", "x"},
-		{"latency", "history"}, {"latency", "history", "x"}, {"latency", "latest", "x"}, {"latency", "reset"}, {"latency", "reset", "x", "y"}, {"latency", "doctor", "x"},
+		{"latency", "history"}, {"latency", "history", "x"}, {"latency", "graph"}, {"latency", "graph", "x"}, {"latency", "graph", "x", "y"}, {"latency", "latest", "x"}, {"latency", "reset"}, {"latency", "reset", "x", "y"}, {"latency", "doctor", "x"},
 		{"latency", "histogram", "nonsense"}, {"latency", "histogram", "nonsense", "geoadd"}, {"latency", "nonsense"}, {"latency"},
 		{"config", "get", "latency-monitor-threshold"}, {"config", "set", "latency-monitor-threshold", "x"}, {"config", "set", "latency-monitor-threshold", "-1"},
 		{"config", "set", "latency-monitor-threshold", "100000"}, {"config", "get", "latency-monitor-threshold"}, {"latency", "latest"}, {"config", "set", "latency-monitor-threshold", "0"},
@@ -100,7 +100,8 @@ func TestTheSameBytesAsRedis(t *testing.T) {
 		{"command", "list", "filterby", "module", "x"}, {"command", "list", "filterby", "aclcat", "nonsense"},
 		{"command", "list", "filterby"}, {"command", "list", "filterby", "pattern"}, {"command", "list", "filterby", "nonsense", "x"}, {"command", "list", "filterby", "pattern", "x", "y"},
 		{"command", "info", "client|nonsense"}, {"command", "docs", "client|nonsense"}, {"command", "list", "nonsense"}, {"command", "list", "filterby", "pattern", "xyz*"}, {"command", "docs", "nonsense"}, {"command", "count", "x"},
-		{"cluster", "slots"}, {"cluster", "info"}, {"cluster", "shards"}, {"readonly"}, {"role", "x"}, {"time", "x"}, {"module", "list"}, {"slowlog", "reset"}, {"slowlog", "len"}, {"latency", "latest"},
+		{"cluster", "slots"}, {"cluster", "info"}, {"cluster", "shards"}, {"readonly"}, {"role", "x"}, {"time", "x"}, {"module", "list"}, {"config", "set", "slowlog-log-slower-than", "-1"}, // SLOWLOG RESET may take as long as that
+		{"slowlog", "reset"}, {"slowlog", "len"}, {"config", "set", "slowlog-log-slower-than", "10000"}, {"latency", "latest"},
 		{"memory", "usage", "none"}, {"memory", "usage", "r", "samples", "x"}, {"memory", "usage", "r", "x", "1"}, {"memory", "usage"}, {"info", "nonsense"},
 		{"reset"}, {"get", "r"}, {"quit"},
 	}
