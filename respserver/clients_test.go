@@ -66,7 +66,10 @@ func TestClientUnblock(t *testing.T) {
 	q := f.dial()
 	q.ask(":3\r\n", "client", "id")
 	q.send(frame("kafka.applied", "0") + frame("kafka.applied", "0"))
-	f.blocked(1)
+	eventually(t, "KAFKA.APPLIED waits", f.srv.clients()[2].waiting)
+	if info := p.text("info", "clients"); !strings.Contains(info, "\r\nblocked_clients:0\r\n") {
+		t.Errorf("another instance that asks is counted: %s", info)
+	}
 	p.ask(":1\r\n", "client", "unblock", "3", "error")
 	q.bulkUntil("-UNBLOCKED client unblocked via CLIENT UNBLOCK\r\n")
 	q.ask("*5\r\n", "kafka.applied", "0")

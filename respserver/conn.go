@@ -145,6 +145,7 @@ type connInfo struct {
 	proto                 resp.Version
 	noEvict, noTouch      bool
 	blocked               bool
+	counted               bool // among blocked_clients
 }
 
 // size is how many bytes the client has named.
@@ -416,18 +417,21 @@ func (c *conn) waiting() bool {
 	return c.info.blocked
 }
 
-// setBlocked is what CLIENT LIST and INFO show.
+// setBlocked is what CLIENT LIST and INFO show. INFO does not count who asks KAFKA.APPLIED: other instances, as Redis's replicas, wait all the time.
 func (c *conn) setBlocked(b bool) {
 	c.infoMu.Lock()
 	changed := c.info.blocked != b
 	c.info.blocked = b
-	c.infoMu.Unlock()
-	if !changed {
-		return
+	if b && changed {
+		c.info.counted = c.feed == nil
 	}
-	if b {
+	counted := c.info.counted
+	c.infoMu.Unlock()
+	switch {
+	case !changed || !counted:
+	case b:
 		c.srv.stats.blocked.Add(1)
-	} else {
+	default:
 		c.srv.stats.blocked.Add(-1)
 	}
 }

@@ -22,7 +22,7 @@ type stats struct {
 	deniedAuth     atomic.Uint64 // log-ins that failed
 	deniedCommands atomic.Uint64 // that the user may not run
 	deniedKeys     atomic.Uint64 // commands on keys of topics that the user may not access
-	blocked        atomic.Int64  // connections in a WAIT
+	blocked        atomic.Int64  // connections in a WAIT, without those of other instances
 	opsPerSecond   atomic.Uint64
 	rateDelays     atomic.Uint64 // times that a connection was held back by the rate limit
 	rateLimited    atomic.Int64  // connections that are
