@@ -163,7 +163,8 @@ var options = []option{
 		help:  "What all clients' buffers hold together, and no more than a third of what --memory-limit leaves beside the store. From half of it on no more commands are taken from clients that do not read; where it is reached the client that holds the most is closed, one that takes no bytes first.",
 		value: func(c *Config) value { return byteLimit{&c.RESPBufferLimit, 1 << 20} }},
 	{name: "resp-maxclients", arg: "N", section: "Redis protocol", def: "10000",
-		help:  "Connections at the same time; more are refused as Redis does.",
+		help: "Connections at the same time, those of other instances (--peers) and of administrators among them, as in Redis; more are refused as Redis does. An instance that is refused asks " +
+			"again, and is not counted by WAIT meanwhile.",
 		value: func(c *Config) value { return count{&c.RESPMaxClients, 1} }},
 	{name: "resp-max-unauthenticated", arg: "N", section: "Redis protocol", def: "0",
 		help: "Of them, connections that are in the TLS handshake, or have not logged in where that is asked for. For one more the one that has been so for longest is " +
