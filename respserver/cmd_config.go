@@ -1,8 +1,8 @@
 package respserver
 
 import (
-	"bytes"
 	"fmt"
+	"slices"
 	"strconv"
 	"time"
 
@@ -75,15 +75,7 @@ func runConfigSet(c *conn, args [][]byte) {
 		c.fail("ERR CONFIG SET failed (possibly related to argument '" + clip(name, 128) + "') - " + why)
 	}
 	all := c.srv.settings()
-	var apply []func()
-	for i := 2; i < len(args); i += 2 {
-		for j := 2; j < i; j += 2 {
-			if bytes.EqualFold(args[j], args[i]) {
-				refuse(args[i], "duplicate parameter")
-				return
-			}
-		}
-	}
+	var chosen []*setting
 	for i := 2; i < len(args); i += 2 {
 		var s *setting
 		for j := range all {
@@ -91,21 +83,29 @@ func runConfigSet(c *conn, args [][]byte) {
 				s = &all[j]
 			}
 		}
-		if s == nil || s.set == nil {
+		switch {
+		case s == nil || s.set == nil:
 			refuse(args[i], "can't set immutable config: it is made of flags, environment and file, at start")
 			return
+		case slices.Contains(chosen, s): // which are few
+			refuse(args[i], "duplicate parameter")
+			return
 		}
-		n, ok := parseInt(args[i+1])
+		chosen = append(chosen, s)
+	}
+	var apply []func()
+	for i, s := range chosen {
+		name, value := args[2+2*i], args[3+2*i]
+		n, ok := parseInt(value)
 		switch {
 		case !ok:
-			refuse(args[i], "argument couldn't be parsed into an integer")
+			refuse(name, "argument couldn't be parsed into an integer")
 			return
 		case n < s.low || n > s.high:
-			refuse(args[i], fmt.Sprintf("argument must be between %d and %d inclusive", s.low, s.high))
+			refuse(name, fmt.Sprintf("argument must be between %d and %d inclusive", s.low, s.high))
 			return
 		}
-		set := s.set
-		apply = append(apply, func() { set(n) })
+		apply = append(apply, func() { s.set(n) })
 	}
 	for _, f := range apply {
 		f()

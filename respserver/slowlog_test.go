@@ -63,6 +63,13 @@ func TestSlowLogIsBounded(t *testing.T) {
 	p.ask(":1\r\n", "slowlog", "len")
 	p.ask("-ERR CONFIG SET failed (possibly related to argument 'slowlog-max-len') - argument must be between 0 and 10000 inclusive\r\n", "config", "set", "slowlog-log-slower-than", "5",
 		"slowlog-max-len", "10001")
+	p.ask("-ERR CONFIG SET failed (possibly related to argument 'Slowlog-max-len') - duplicate parameter\r\n", "config", "set", "slowlog-max-len", "x", "slowlog-log-slower-than", "5",
+		"Slowlog-max-len", "7")
+	many = []string{"config", "set"} // what is wrong with as many as there can be is found at once
+	for range (1<<20 - 2) / 2 {
+		many = append(many, "x", "1")
+	}
+	p.ask("-ERR CONFIG SET failed (possibly related to argument 'x') - can't set immutable config: it is made of flags, environment and file, at start\r\n", many...)
 	p.ask("*2\r\n$23\r\nslowlog-log-slower-than\r\n$2\r\n-1\r\n", "config", "get", "slowlog-log-slower-than") // all or nothing
 	p.ask("+OK\r\n", "slowlog", "reset")
 	p.ask(":0\r\n", "slowlog", "len")
