@@ -89,3 +89,51 @@ func TestPagesForLongPatterns(t *testing.T) {
 		}
 	}
 }
+
+// TestRepliesOfNamesAreBounded: what repeats names is no longer than any other reply of many keys, and made in the lane where it is large.
+func TestRepliesOfNamesAreBounded(t *testing.T) {
+	f := start(t, func(c *Config) { c.OutputLimit = 1 << 20 })
+	p := f.dial()
+	const tooLong = "-ERR the reply would be larger than the limit of 1.00M that is held for one client\r\n"
+	long := strings.Repeat("n", 50<<10)
+	var many, few []string
+	for i := range 25 {
+		many = append(many, fmt.Sprint(i, long))
+	}
+	few = many[:5]
+	for _, args := range [][]string{{"unsubscribe"}, {"punsubscribe"}, {"subscribe"}, {"psubscribe"}, {"pubsub", "numsub"}, {"command", "getkeys", "mget"}, {"command", "getkeysandflags", "del"}} {
+		p.ask(tooLong, append(args, many...)...)
+	}
+	p.ask(":0\r\n", "pubsub", "numpat")
+	lane := func() time.Duration { return time.Duration(f.srv.lane.last.Load()) }
+	for _, args := range [][]string{{"unsubscribe"}, {"pubsub", "numsub"}, {"command", "getkeys", "mget"}} {
+		before := lane()
+		p.send(frame(append(args, few...)...))
+		if args[0] == "unsubscribe" {
+			for _, name := range few {
+				p.want(fmt.Sprintf("*3\r\n$11\r\nunsubscribe\r\n$%d\r\n%s\r\n:0\r\n", len(name), name))
+			}
+		} else {
+			head := fmt.Sprintf("*%d\r\n", len(few))
+			if args[0] == "pubsub" {
+				head = fmt.Sprintf("*%d\r\n", 2*len(few))
+			}
+			p.want(head)
+			for _, name := range few {
+				p.want(fmt.Sprintf("$%d\r\n%s\r\n", len(name), name))
+				if args[0] == "pubsub" {
+					p.want(":0\r\n")
+				}
+			}
+		}
+		if lane() == before {
+			t.Errorf("%v is not answered in the lane", args)
+		}
+	}
+	p.ask("*3\r\n$9\r\nsubscribe\r\n$1\r\nc\r\n:1\r\n", "subscribe", "c")
+	before := lane()
+	p.ask(fmt.Sprintf("*2\r\n$4\r\npong\r\n$%d\r\n%s\r\n", 2*len(long), long+long), "ping", long+long)
+	if lane() == before {
+		t.Error("PING of a subscriber is not answered in the lane")
+	}
+}

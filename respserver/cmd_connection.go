@@ -31,6 +31,9 @@ func runPing(c *conn, args [][]byte) {
 	case len(args) > 2:
 		c.fail("ERR wrong number of arguments for 'ping' command")
 	case c.subscribing():
+		if len(args) == 2 && !c.mayAnswer(len(args[1])) {
+			return
+		}
 		c.out = resp.AppendArray(c.out, 2)
 		c.out = resp.AppendBulkString(c.out, "pong")
 		c.out = resp.AppendBulk(c.out, slices.Concat(args[1:]...))

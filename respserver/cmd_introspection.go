@@ -295,16 +295,19 @@ func (c *conn) commandKeys(args [][]byte, access bool) {
 		c.fail("ERR Invalid number of arguments specified for command")
 		return
 	}
-	n := 0
-	m.keys(args, func([]byte) { n++ })
-	c.out = resp.AppendArray(c.out, n)
-	m.keys(args, func(key []byte) {
-		if !access {
-			c.out = resp.AppendBulk(c.out, key)
-			return
+	var keys [][]byte
+	m.keys(args, func(key []byte) { keys = append(keys, key) })
+	if !c.answersNames(keys) {
+		return
+	}
+	c.out = resp.AppendArray(c.out, len(keys))
+	for _, key := range keys {
+		if access {
+			c.out = resp.AppendArray(c.out, 2)
 		}
-		c.out = resp.AppendArray(c.out, 2)
 		c.out = resp.AppendBulk(c.out, key)
-		c.out = appendStatuses(c.out, c.proto, m.access())
-	})
+		if access {
+			c.out = appendStatuses(c.out, c.proto, m.access())
+		}
+	}
 }

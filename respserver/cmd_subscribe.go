@@ -49,6 +49,20 @@ func (c *conn) answerSubscription(kind string, name []byte) {
 	c.out = resp.AppendInt(c.out, int64(c.subs.count()))
 }
 
+// answersNames reports whether a reply that repeats names is made now. Otherwise it has been answered that it would be too long, or the connection has been closed.
+func (c *conn) answersNames(names [][]byte) bool {
+	const beside = 48 // a name, of what is answered
+	size := 0
+	for _, name := range names {
+		size += len(name) + beside
+	}
+	if size > c.srv.replyLimit() {
+		c.tooLong()
+		return false
+	}
+	return c.mayAnswer(size)
+}
+
 func (c *conn) subscribe(kind string, names [][]byte, patterns bool) {
 	for _, name := range names {
 		if len(name) > channelMost {
@@ -65,6 +79,9 @@ func (c *conn) subscribe(kind string, names [][]byte, patterns bool) {
 		cost += subscriptionCost + 2*len(name)
 	}
 	if !c.reserve(int64(cost)) {
+		return
+	}
+	if !c.answersNames(names) {
 		return
 	}
 	n := &c.srv.notifications
@@ -96,6 +113,9 @@ func (c *conn) unsubscribe(kind string, names [][]byte, patterns bool) {
 			names = append(names, []byte(name))
 		}
 		slices.SortFunc(names, bytes.Compare)
+	}
+	if !c.answersNames(names) {
+		return
 	}
 	n := &c.srv.notifications
 	if len(names) == 0 {
@@ -148,6 +168,9 @@ func runPubSubChannels(c *conn, args [][]byte) {
 }
 
 func runPubSubNumSub(c *conn, args [][]byte) {
+	if !c.answersNames(args[2:]) {
+		return
+	}
 	n := &c.srv.notifications
 	n.mu.Lock()
 	defer n.mu.Unlock()
