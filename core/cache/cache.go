@@ -145,11 +145,11 @@ func (c *Cache) Run(ctx context.Context) (err error) {
 // shutdown follows the closing order of docs/design.md, after the tail has ended.
 func (c *Cache) shutdown(clean bool) error {
 	c.draining.Store(true)
+	if clean {
+		c.deleteGroup()
+	}
 	ctx, cancel := context.WithTimeout(context.Background(), closeTimeout)
 	defer cancel()
-	if clean {
-		c.deleteGroup(ctx)
-	}
 	var errs []error
 	if err := c.together.Close(ctx); err != nil {
 		errs = append(errs, fmt.Errorf("close the transactional producers: %w", err))
@@ -180,8 +180,12 @@ func (c *Cache) shutdown(clean bool) error {
 	return errors.Join(errs...)
 }
 
-// closeTimeout bounds what is asked of Kafka while closing: the group's deletion and what is in flight of the producer.
-const closeTimeout = 5 * time.Second
+// What is asked of Kafka while closing: what is in flight of the producers, and the group's deletion, whose time is its own, so that brokers that do not
+// answer to it leave all of theirs to the writes.
+const (
+	closeTimeout       = 5 * time.Second
+	deleteGroupTimeout = 2 * time.Second
+)
 
 // startupTimer ends Run where a topic is still out of reach.
 func (c *Cache) startupTimer(ctx context.Context) error {
@@ -267,11 +271,11 @@ func (c *Cache) WasReady() bool {
 	return true
 }
 
-// WaitReady waits until every topic answers reads. Its errors are ctx's, or ErrClosed.
+// WaitReady waits until every topic answers reads. Its errors are those of [Topic.WaitReady].
 func (c *Cache) WaitReady(ctx context.Context) error {
 	for _, t := range c.topics {
 		if err := t.WaitReady(ctx); err != nil {
-			return fmt.Errorf("wait for topic %s: %w", t.name, err)
+			return err
 		}
 	}
 	return nil

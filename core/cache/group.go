@@ -65,10 +65,12 @@ func (t *Topic) commitNote() string {
 }
 
 // deleteGroup removes the group on a clean exit: an instance that is gone has no lag.
-func (c *Cache) deleteGroup(ctx context.Context) {
+func (c *Cache) deleteGroup() {
 	if c.cfg.Identity == "" || c.cfg.NoCommit {
 		return
 	}
+	ctx, cancel := context.WithTimeout(context.Background(), deleteGroupTimeout)
+	defer cancel()
 	if err := c.client.DeleteGroup(ctx, c.cfg.Identity); err != nil {
 		c.log.Warn("delete the group", "group", c.cfg.Identity, "error", err)
 		return

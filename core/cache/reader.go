@@ -171,7 +171,7 @@ func (r *Reader[K, V]) Len() int64 { return r.topic.Len() }
 // Ready reports whether reads are answered now.
 func (r *Reader[K, V]) Ready() bool { return r.topic.Ready() }
 
-// WaitReady waits until reads are answered. Its errors are ctx's, or ErrClosed.
+// WaitReady waits until reads are answered, as [Topic.WaitReady] does.
 func (r *Reader[K, V]) WaitReady(ctx context.Context) error { return r.topic.WaitReady(ctx) }
 
 // Position is how far this instance has applied the topic's partitions.

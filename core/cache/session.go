@@ -32,6 +32,9 @@ const (
 // run goes from session to session until ctx ends (nil) or the configuration turns out to be wrong. Where that is found once the topic has been
 // ready, it alone fails: other topics of the instance are not touched.
 func (t *Topic) run(ctx context.Context) error {
+	t.mu.Lock()
+	t.reason = unanswered
+	t.mu.Unlock()
 	backoff := backoffMin
 	for {
 		began := time.Now()

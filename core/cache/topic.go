@@ -2,6 +2,7 @@ package cache
 
 import (
 	"context"
+	"fmt"
 	"log/slog"
 	"sync"
 	"sync/atomic"
@@ -61,6 +62,12 @@ type Topic struct {
 	verifyingSince time.Time
 }
 
+// Reasons of a topic of which nothing is known yet.
+const (
+	notStarted = "not started"
+	unanswered = "no broker has answered yet"
+)
+
 func newTopic(c *Cache, index int, cfg TopicConfig) (*Topic, error) {
 	keys, values, err := cfg.codecs()
 	if err != nil {
@@ -68,7 +75,7 @@ func newTopic(c *Cache, index int, cfg TopicConfig) (*Topic, error) {
 	}
 	t := &Topic{
 		cache: c, name: cfg.Name, index: index, writable: cfg.Writable, keyCodec: keys, valueCodec: values,
-		log: c.cfg.Logger.With("topic", cfg.Name), tracker: newTracker(), state: Starting, reason: "not started", since: time.Now(),
+		log: c.cfg.Logger.With("topic", cfg.Name), tracker: newTracker(), state: Starting, reason: notStarted, since: time.Now(),
 		meaning: newMeaning(&cfg), deadLetters: deadLetters{topic: cfg.DeadLetterTopic},
 		readyCh: make(chan struct{}), metrics: c.metrics.topic(cfg.Name), deleteRetention: cfg.DeleteRetention, repairs: cfg.RepairSplitKeys,
 	}
@@ -101,7 +108,7 @@ func (t *Topic) ValueEncoding() string { return t.valueCodec.Name() }
 // Ready reports whether reads are answered now.
 func (t *Topic) Ready() bool { return t.serving.Load() }
 
-// WaitReady waits until reads are answered. Its errors are ctx's, or ErrClosed.
+// WaitReady waits until reads are answered. Its errors are ErrClosed, or ctx's with the state that the topic is in by then, and why.
 func (t *Topic) WaitReady(ctx context.Context) error {
 	for {
 		t.mu.Lock()
@@ -116,9 +123,18 @@ func (t *Topic) WaitReady(ctx context.Context) error {
 				return nil
 			}
 		case <-ctx.Done():
-			return ctx.Err()
+			return t.notReadyYet(ctx.Err())
 		}
 	}
+}
+
+func (t *Topic) notReadyYet(cause error) error {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	if t.reason == "" {
+		return fmt.Errorf("topic %s is not ready, state %s: %w", t.name, t.state, cause)
+	}
+	return fmt.Errorf("topic %s is not ready, state %s: %s: %w", t.name, t.state, t.reason, cause)
 }
 
 // Position is how far this instance has applied the topic's partitions.
@@ -160,7 +176,11 @@ func (t *Topic) setState(s State, reason string) {
 	if s == Failed || s == Stale || s == Starting { // Starting comes with what is missing
 		level = slog.LevelWarn
 	}
-	t.log.Log(context.Background(), level, "topic state", "state", s.String(), "reason", reason)
+	attrs := []any{"state", s.String()}
+	if reason != "" {
+		attrs = append(attrs, "reason", reason)
+	}
+	t.log.Log(context.Background(), level, "topic state", attrs...)
 }
 
 // startServing lets reads be answered; stopServing makes them ErrNotReady until it is called again.

@@ -80,7 +80,7 @@ func dialTransport(ctx context.Context, c *Config, addr string) (net.Conn, error
 		t := tls.Client(nc, tc)
 		if err := t.HandshakeContext(ctx); err != nil {
 			nc.Close()
-			return nil, fmt.Errorf("TLS handshake: %w", err)
+			return nil, fmt.Errorf("TLS handshake: %w", steady(err))
 		}
 		nc = t
 	}
@@ -99,6 +99,7 @@ func (c *conn) Read(b []byte) (int, error) {
 		return 0, c.fail(err)
 	}
 	n, err := c.Conn.Read(b)
+	err = steady(err)
 	if n > 0 {
 		if err := c.follow(b[:n]); err != nil {
 			return 0, c.fail(err)
@@ -146,7 +147,7 @@ func (c *conn) Write(b []byte) (int, error) {
 	}
 	n, err := c.Conn.Write(b)
 	if err != nil {
-		return n, c.fail(err)
+		return n, c.fail(steady(err))
 	}
 	c.written.Store(true)
 	return n, nil
@@ -178,6 +179,17 @@ func (c *conn) SetReadDeadline(time.Time) error { return nil }
 
 // SetWriteDeadline does nothing: Write sets its own.
 func (c *conn) SetWriteDeadline(time.Time) error { return nil }
+
+// steady is err without the port of this end, which is another one each time: the same trouble reads the same, and is told once.
+func steady(err error) error {
+	var op *net.OpError
+	if !errors.As(err, &op) {
+		return err
+	}
+	same := *op
+	same.Source = nil
+	return &same
+}
 
 // end closes the connection and keeps the first reason.
 func (c *conn) end(err error) {

@@ -369,7 +369,11 @@ func (p *Producer) Close(ctx context.Context) error {
 	select {
 	case <-p.drained:
 	case <-ctx.Done():
-		err = ctx.Err()
+		select {
+		case <-p.drained: // there was nothing to wait for
+		default:
+			err = ctx.Err()
+		}
 	}
 	p.cancel()
 	p.workers.Wait()

@@ -305,7 +305,12 @@ func (t *Transactions) Close(ctx context.Context) error {
 		case <-hurry:
 			t.rush(ErrClosed)
 		case <-ctx.Done():
-			err, done = ctx.Err(), true
+			done = true
+			select {
+			case <-ended:
+			default:
+				err = ctx.Err()
+			}
 		}
 	}
 	t.cancel(ErrClosed)
