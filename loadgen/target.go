@@ -108,7 +108,7 @@ func validTopics(topics []Topic, m sample.Model) error {
 // reach connects, so that what follows measures no handshake.
 func reach(ctx context.Context, c *redis.Client, addr string) error {
 	if err := c.Ping(ctx).Err(); err != nil {
-		return fmt.Errorf("loadgen: connect to %s: %w", addr, err)
+		return fmt.Errorf("loadgen: connect to database %d of %s: %w", c.Options().DB, addr, err)
 	}
 	return nil
 }

@@ -70,8 +70,11 @@ func (l *topicLog) lookUp(ctx context.Context) error {
 		return fmt.Errorf("look up %s: %w", l.name, err)
 	}
 	d, ok := details[l.name]
-	if !ok || d.Err != nil {
-		return fmt.Errorf("look up %s: %w", l.name, errors.Join(kerr.UnknownTopicOrPartition, d.Err))
+	if !ok {
+		d.Err = kerr.UnknownTopicOrPartition
+	}
+	if d.Err != nil {
+		return fmt.Errorf("look up %s: %w", l.name, d.Err)
 	}
 	l.mu.Lock()
 	defer l.mu.Unlock()

@@ -93,7 +93,9 @@ func (v Verify) Run(ctx context.Context) (Result, error) {
 	defer client.Close()
 	for _, t := range v.Topics {
 		topic, comparisons, err := v.topic(ctx, client, t)
-		result.Topics = append(result.Topics, topic)
+		if err == nil || len(topic.Partitions) > 0 { // there is something to say of it
+			result.Topics = append(result.Topics, topic)
+		}
 		result.Instances = append(result.Instances, comparisons...)
 		if err != nil {
 			return result, fmt.Errorf("loadgen: %w", err)

@@ -16,26 +16,47 @@ import (
 	"github.com/yolean/kafka-cache/loadgen"
 )
 
-// newFlags is a set that prints to stderr and leaves the process alone.
-func newFlags(name string, stderr io.Writer) *flag.FlagSet {
-	f := flag.NewFlagSet("loadgen "+name, flag.ContinueOnError)
-	f.SetOutput(stderr)
+// newFlags is a set that prints nothing by itself and leaves the process alone.
+func newFlags(name string) *flag.FlagSet {
+	f := flag.NewFlagSet(name, flag.ContinueOnError)
+	f.SetOutput(io.Discard)
 	return f
 }
 
-// parse reads the arguments; unless ok the command ends with code.
-func parse(f *flag.FlagSet, args []string, stderr io.Writer) (code int, ok bool) {
-	if err := f.Parse(args); err != nil {
-		if errors.Is(err, flag.ErrHelp) {
-			return exitOK, false
-		}
-		return exitUsage, false
+// parse reads the arguments; unless ok the command ends with code, and has said why, or what its options are.
+func parse(f *flag.FlagSet, args []string, stdout, stderr io.Writer) (code int, ok bool) {
+	err := f.Parse(args)
+	if errors.Is(err, flag.ErrHelp) {
+		printOptions(f, stdout)
+		return exitOK, false
 	}
-	if f.NArg() > 0 {
-		fmt.Fprintf(stderr, "loadgen: unexpected argument %q\n", f.Arg(0))
+	if err == nil && f.NArg() > 0 {
+		err = fmt.Errorf("unexpected argument %.64q", f.Arg(0))
+	}
+	if err != nil {
+		fmt.Fprintf(stderr, "loadgen: %v (see \"loadgen %s --help\")\n", err, f.Name())
 		return exitUsage, false
 	}
 	return exitOK, true
+}
+
+// printOptions lists the options as the documents write them, with two dashes.
+func printOptions(f *flag.FlagSet, w io.Writer) {
+	fmt.Fprintf(w, "usage: loadgen %s [options]\n\n", f.Name())
+	f.VisitAll(func(o *flag.Flag) {
+		value, meaning := flag.UnquoteUsage(o)
+		fmt.Fprintf(w, "  --%s", o.Name)
+		if value != "" {
+			fmt.Fprint(w, " ", value)
+		}
+		fmt.Fprintf(w, "\n      %s", meaning)
+		switch o.DefValue {
+		case "", "0", "0s", "false":
+		default:
+			fmt.Fprintf(w, " (default %s)", o.DefValue)
+		}
+		fmt.Fprintln(w)
+	})
 }
 
 // list is a flag that takes values separated by commas, and may be given again.

@@ -20,12 +20,12 @@ type kafkaFlags struct {
 }
 
 func (k *kafkaFlags) register(f *flag.FlagSet) {
-	f.Var(&k.bootstrap, "kafka-bootstrap", "`host:port,…` of brokers")
+	f.Var(&k.bootstrap, "kafka-bootstrap", "`host:port,…` of brokers (default 127.0.0.1:9092)")
 	f.BoolVar(&k.tls, "kafka-tls", false, "use TLS towards the brokers")
 	f.StringVar(&k.ca, "kafka-tls-ca", "", "`file` with certificates (PEM) to check the brokers' with (default: the system's)")
 	f.StringVar(&k.cert, "kafka-tls-cert", "", "`file` with a client certificate (PEM)")
 	f.StringVar(&k.key, "kafka-tls-key", "", "`file` with its key (PEM)")
-	f.StringVar(&k.mechanism, "kafka-sasl-mechanism", "", "PLAIN, SCRAM-SHA-256 or SCRAM-SHA-512 (default: no SASL)")
+	f.StringVar(&k.mechanism, "kafka-sasl-mechanism", "", "`mechanism`: PLAIN, SCRAM-SHA-256 or SCRAM-SHA-512 (default: no SASL)")
 	f.StringVar(&k.user, "kafka-sasl-user", "", "`name` for SASL")
 	f.StringVar(&k.passwordFile, "kafka-sasl-password-file", "", "`file` with the password for SASL")
 }

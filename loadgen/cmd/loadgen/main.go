@@ -13,6 +13,8 @@ import (
 	"os"
 	"os/signal"
 	"syscall"
+
+	"github.com/redis/go-redis/v9"
 )
 
 // Exit statuses.
@@ -33,7 +35,13 @@ const usage = `usage: loadgen COMMAND [options]   (loadgen COMMAND --help lists 
   propagate   measure the time from a write to its visibility in each instance
 `
 
+// quiet takes what go-redis would print by itself: a line for each attempt to connect. What becomes of an operation is in its error.
+type quiet struct{}
+
+func (quiet) Printf(context.Context, string, ...any) {}
+
 func main() {
+	redis.SetLogger(quiet{})
 	ctx, stop := signal.NotifyContext(context.Background(), syscall.SIGTERM, syscall.SIGINT)
 	context.AfterFunc(ctx, stop) // a second signal ends it at once
 	code := run(ctx, os.Args[1:], os.Stdout, os.Stderr)
@@ -50,9 +58,13 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) int {
 			return c(ctx, args[1:], stdout, stderr)
 		}
 		if args[0] == "help" || args[0] == "--help" || args[0] == "-h" {
+			if len(args) == 2 && commands[args[1]] != nil {
+				return commands[args[1]](ctx, []string{"--help"}, stdout, stderr)
+			}
 			fmt.Fprint(stdout, usage)
 			return exitOK
 		}
+		fmt.Fprintf(stderr, "loadgen: unknown command %.64q\n", args[0])
 	}
 	fmt.Fprint(stderr, usage)
 	return exitUsage

@@ -15,7 +15,7 @@ import (
 
 // propagate measures the time from a write to its visibility in each instance; its status tells whether the objectives are met.
 func propagate(ctx context.Context, args []string, stdout, stderr io.Writer) int {
-	f := newFlags("propagate", stderr)
+	f := newFlags("propagate")
 	var p loadgen.Propagation
 	var target targetFlags
 	var topics, objectives list
@@ -32,7 +32,7 @@ func propagate(ctx context.Context, args []string, stdout, stderr io.Writer) int
 	f.BoolVar(&p.Keep, "keep", false, "leave the records, which are otherwise deleted at the end")
 	f.Var(&objectives, "slo", "`objective,…` that each instance has to attain: p99=20ms, max=1s, errors=0, late=1%, rate=50; repeatable")
 	out.register(f)
-	if code, ok := parse(f, args, stderr); !ok {
+	if code, ok := parse(f, args, stdout, stderr); !ok {
 		return code
 	}
 	var err error

@@ -14,7 +14,7 @@ import (
 
 // runLoad drives the load; its status tells whether the objectives are met.
 func runLoad(ctx context.Context, args []string, stdout, stderr io.Writer) int {
-	f := newFlags("run", stderr)
+	f := newFlags("run")
 	var l loadgen.Load
 	var target targetFlags
 	var topics, objectives list
@@ -24,8 +24,8 @@ func runLoad(ctx context.Context, args []string, stdout, stderr io.Writer) int {
 	f.Var(&topics, "topics", "`name=database,…` of the topics that the load is on (default users=0,organizations=1,sessions=2)")
 	mix := f.String("mix", "get=80,mget=5,set=10,del=2,scan=3", "`operation=weight,…` of get, mget, set, del, scan")
 	f.IntVar(&l.MGetKeys, "mget-keys", 10, "`number` of keys in an MGET")
-	f.IntVar(&l.ScanCount, "scan-count", 100, "COUNT of a SCAN")
-	keys := f.String("keys", "uniform", "which keys: uniform, zipf or zipf:`EXPONENT` (0.99)")
+	f.IntVar(&l.ScanCount, "scan-count", 100, "`COUNT` of a SCAN")
+	keys := f.String("keys", "uniform", "`which` keys: uniform, zipf, or zipf:EXPONENT (0.99)")
 	f.Uint64Var(&l.Seed, "choices", 1, "seed of what is chosen: the same `number` chooses the same operations and keys on each connection")
 	f.BoolVar(&l.Closed, "closed", false, "closed loop: as fast as replies come, for the greatest throughput; its latencies leave out what a stall holds up")
 	f.Float64Var(&l.Rate, "rate", 1000, "`operations` a second, of all connections together, from their intended start times")
@@ -38,7 +38,7 @@ func runLoad(ctx context.Context, args []string, stdout, stderr io.Writer) int {
 	f.Var(&objectives, "slo", "`objective,…` that decide the exit status: p99=2ms, get.p99.9=5ms, max=1s, errors=0, misses=0, late=1%, rate=20000; repeatable")
 	out.register(f)
 	out.registerMetrics(f)
-	if code, ok := parse(f, args, stderr); !ok {
+	if code, ok := parse(f, args, stdout, stderr); !ok {
 		return code
 	}
 	rateGiven := false

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"strings"
 	"time"
 
 	"github.com/yolean/kafka-cache/loadgen"
@@ -12,7 +13,7 @@ import (
 
 // seed writes the model once; its status tells whether all of it was written.
 func seed(ctx context.Context, args []string, stdout, stderr io.Writer) int {
-	f := newFlags("seed", stderr)
+	f := newFlags("seed")
 	var s loadgen.Seed
 	var target targetFlags
 	var topics list
@@ -21,7 +22,7 @@ func seed(ctx context.Context, args []string, stdout, stderr io.Writer) int {
 	f.IntVar(&s.Connections, "connections", 1, "`number` of connections, dealt to the addresses in turn")
 	f.IntVar(&s.Pipeline, "pipeline", 500, "`number` of SETs in flight on each connection")
 	f.Var(&topics, "topics", "`name=database,…` of the model's topics (default users=0,organizations=1,sessions=2); what is not named is not written")
-	if code, ok := parse(f, args, stderr); !ok {
+	if code, ok := parse(f, args, stdout, stderr); !ok {
 		return code
 	}
 	var err error
@@ -49,7 +50,7 @@ func seed(ctx context.Context, args []string, stdout, stderr io.Writer) int {
 			return fmt.Sprintf("%3.0f%%, %s left: %s, %.0f/s", 100*float64(r.Written)/float64(max(r.Total, 1)), left, r, rate)
 		})
 	}
-	fmt.Fprintf(stderr, "seeding %s with %d organizations, %d users, %d sessions of seed %d\n", &target.addrs, s.Model.Organizations, s.Model.Users,
+	fmt.Fprintf(stderr, "seeding %s with %d organizations, %d users, %d sessions of seed %d\n", strings.Join(s.Addrs, ","), s.Model.Organizations, s.Model.Users,
 		s.Model.Sessions, s.Model.Seed)
 	r, err := s.Run(ctx)
 	live.end()

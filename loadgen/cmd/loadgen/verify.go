@@ -11,7 +11,7 @@ import (
 
 // verifyInstances compares instances with the log; its status tells whether they agree.
 func verifyInstances(ctx context.Context, args []string, stdout, stderr io.Writer) int {
-	f := newFlags("verify", stderr)
+	f := newFlags("verify")
 	var v verify.Verify
 	var target targetFlags
 	var kafka kafkaFlags
@@ -23,7 +23,7 @@ func verifyInstances(ctx context.Context, args []string, stdout, stderr io.Write
 	f.DurationVar(&v.Wait, "wait", time.Minute, "how long an instance may take to have applied what the log has")
 	f.IntVar(&v.Named, "differences", 20, "`number` of differences that are named, of each topic in each instance")
 	jsonFile := f.String("json", "", "`file` for the results as JSON, - for the standard output")
-	if code, ok := parse(f, args, stderr); !ok {
+	if code, ok := parse(f, args, stdout, stderr); !ok {
 		return code
 	}
 	if len(topics) == 0 {
@@ -103,7 +103,7 @@ func verifyLine(p verify.Progress, took time.Duration) string {
 
 func printVerification(w io.Writer, r *verify.Result) {
 	for _, t := range r.Topics {
-		fmt.Fprintf(w, "%s: the log has %d keys, of %d records in %d partitions", t.Name, t.Keys, t.Records, len(t.Partitions))
+		fmt.Fprintf(w, "%s: the log has %d keys, of %d records in %s", t.Name, t.Keys, t.Records, partitions(len(t.Partitions)))
 		if t.Passes > 1 {
 			fmt.Fprintf(w, "; it was read %d times", t.Passes)
 		}
@@ -128,6 +128,13 @@ func printVerification(w io.Writer, r *verify.Result) {
 			}
 		}
 	}
+}
+
+func partitions(n int) string {
+	if n == 1 {
+		return "1 partition"
+	}
+	return fmt.Sprintf("%d partitions", n)
 }
 
 // side prints what one of both has of a key.
