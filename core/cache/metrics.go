@@ -182,6 +182,9 @@ var (
 	descInfo       = desc("instance_info", "1; who this instance is.", "identity", "version")
 	descResident   = desc("resident_bytes", "Bytes of the resident index outside the Go heap: its tables, and in its chunks what is live and what waits to be collected.", "topic", "part")
 
+	descChecksumPoint = desc("checksum_point", "A number for where kafka_cache_checksum is from: topic, rules, log start and offset, which is the position (every=1) or the last multiple of every that was passed.", "topic", "partition", "every")
+	descChecksum      = desc("checksum", "A number for what is held there, and for where: it is the same in instances that hold the same, wherever kafka_cache_checksum_point is.", "topic", "partition", "every")
+
 	descPebbleDisk     = desc("pebble_disk_bytes", "Bytes of Pebble's files on its file system.", "topic")
 	descPebbleMemtable = desc("pebble_memtable_bytes", "Bytes of Pebble's memtables.", "topic")
 	descPebbleCache    = desc("pebble_block_cache_bytes", "Bytes in Pebble's block cache.", "topic")
@@ -197,7 +200,7 @@ var (
 func (c *collector) Describe(ch chan<- *prometheus.Desc) {
 	for _, d := range []*prometheus.Desc{
 		descLag, descLagSeconds, descAge, descPosition, descEnd, descHigh, descLogStart, descFetchAge, descReady, descState, descKeys, descInfo, descResident,
-		descLagHigh, descBlocked, descSplit, descHeld, descTombstones, descAside,
+		descLagHigh, descBlocked, descSplit, descHeld, descTombstones, descAside, descChecksumPoint, descChecksum,
 		descPebbleDisk, descPebbleMemtable, descPebbleCache, descPebbleHits, descPebbleMisses, descPebbleFlushes, descPebbleCompact, descPebbleDebt, descPebbleAmp,
 	} {
 		ch <- d
@@ -206,9 +209,9 @@ func (c *collector) Describe(ch chan<- *prometheus.Desc) {
 
 // Collect is prometheus.Collector's. Numbers that are not known yet are left out rather than said to be 0.
 func (c *collector) Collect(ch chan<- prometheus.Metric) {
-	gauge := func(d *prometheus.Desc, v float64, labels ...string) {
+	gauge := gaugeFunc(func(d *prometheus.Desc, v float64, labels ...string) {
 		ch <- prometheus.MustNewConstMetric(d, prometheus.GaugeValue, v, labels...)
-	}
+	})
 	status := c.cache.Status()
 	gauge(descInfo, 1, status.Identity, status.Version)
 	for i, t := range status.Topics {
@@ -217,8 +220,8 @@ func (c *collector) Collect(ch chan<- prometheus.Metric) {
 		for s := range stateNames {
 			gauge(descState, truth(t.State == State(s)), t.Name, stateNames[s])
 		}
-		if r := t.Rebuild; r != nil {
-			gauge(descAside, 1, t.Name, r.Reason)
+		for _, reason := range rebuildReasons {
+			gauge(descAside, truth(t.Rebuild != nil && t.Rebuild.Reason == reason), t.Name, reason)
 		}
 		gauge(descSplit, float64(t.SplitKeys-t.SplitKeysDeleted), t.Name, "value")
 		gauge(descSplit, float64(t.SplitKeysDeleted), t.Name, "tombstone")
@@ -227,10 +230,13 @@ func (c *collector) Collect(ch chan<- prometheus.Metric) {
 			c.partition(gauge, t.Name, p)
 		}
 		c.store(ch, gauge, c.cache.topics[i])
+		c.checksums(gauge, c.cache.topics[i])
 	}
 }
 
-func (c *collector) partition(gauge func(*prometheus.Desc, float64, ...string), topic string, p PartitionStatus) {
+type gaugeFunc func(d *prometheus.Desc, v float64, labels ...string)
+
+func (c *collector) partition(gauge gaugeFunc, topic string, p PartitionStatus) {
 	id := strconv.Itoa(int(p.Partition))
 	if p.Position >= 0 {
 		gauge(descPosition, float64(p.Position), topic, id)
@@ -254,7 +260,7 @@ func (c *collector) partition(gauge func(*prometheus.Desc, float64, ...string), 
 	}
 }
 
-func (c *collector) store(ch chan<- prometheus.Metric, gauge func(*prometheus.Desc, float64, ...string), t *Topic) {
+func (c *collector) store(ch chan<- prometheus.Metric, gauge gaugeFunc, t *Topic) {
 	st := t.store.Load()
 	if st == nil {
 		return

@@ -44,6 +44,29 @@ func (s *Store) Digests(ctx context.Context, values bool) ([]PartitionDigest, er
 	return all, nil
 }
 
+// Sums are Digests without what is hidden and without values, which costs next to nothing; none while a load is not settled.
+func (s *Store) Sums() ([]PartitionDigest, error) {
+	if err := s.gate.enter(); err != nil {
+		return nil, err
+	}
+	defer s.gate.leave()
+	s.apply.Lock()
+	defer s.apply.Unlock()
+	if s.err != nil {
+		return nil, fmt.Errorf("digest: %w", s.err)
+	}
+	if s.loading.unsettled {
+		return nil, nil
+	}
+	var all []PartitionDigest
+	for _, c := range s.Checkpoint() {
+		d := PartitionDigest{Checkpoint: c}
+		d.Sum, d.Claims = s.Digest(c.Partition)
+		all = append(all, d)
+	}
+	return all, nil
+}
+
 // digests are those of all partitions, and Pebble at their moment where values may be hidden, which the caller closes.
 func (s *Store) digests(ctx context.Context, values bool) (all []PartitionDigest, moment *pebble.Snapshot, err error) {
 	s.apply.Lock()

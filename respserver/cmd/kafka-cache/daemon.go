@@ -22,6 +22,7 @@ import (
 	"github.com/yolean/kafka-cache/respserver"
 	"github.com/yolean/kafka-cache/respserver/cmd/kafka-cache/internal/config"
 	"github.com/yolean/kafka-cache/respserver/cmd/kafka-cache/internal/dev"
+	"github.com/yolean/kafka-cache/respserver/cmd/kafka-cache/internal/disk"
 	"github.com/yolean/kafka-cache/respserver/cmd/kafka-cache/internal/memory"
 )
 
@@ -43,6 +44,7 @@ type daemon struct {
 	resp          *respserver.Server
 	admin         *admin.Server
 	guard         *memory.Guard // nil without a limit
+	disk          *disk.Watch   // nil without a data directory
 }
 
 // newDaemon opens listeners, and with --dev the broker. Where it fails it has closed them again, and nothing in the data
@@ -113,6 +115,11 @@ func (d *daemon) open() error {
 	}
 	if err := d.newGuard(metrics); err != nil {
 		return err
+	}
+	if cfg.DataDir != "" {
+		if d.disk, err = disk.NewWatch(disk.Config{Dir: cfg.DataDir, Limit: int64(cfg.DiskLimit), Logger: log, Registerer: metrics}); err != nil {
+			return err
+		}
 	}
 	if cfg.Dev {
 		ctx, cancel := context.WithTimeout(context.Background(), fillTimeout)

@@ -93,6 +93,9 @@ func (d *daemon) run(signals <-chan os.Signal) error {
 	if d.guard != nil {
 		addContext(&group, d.guard.Run)
 	}
+	if d.disk != nil {
+		addContext(&group, d.disk.Run)
+	}
 	if d.broker != nil {
 		addContext(&group, d.broker.Run)
 	}

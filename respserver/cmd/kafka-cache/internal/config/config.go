@@ -78,6 +78,7 @@ type Config struct {
 
 	DataDir     string // empty: in memory
 	MemoryLimit Bytes  // AutoBytes: the cgroup's; 0: none
+	DiskLimit   Bytes  // 0: what the file system has
 
 	LogLevel        string
 	LogFormat       string

@@ -42,7 +42,7 @@ func TestPrecedence(t *testing.T) {
 		"apply-timeout": {"2s", "3s", "4s"}, "resp-addr": {":1", ":2", ":3"}, "resp-password-file": {"f", "e", "g"},
 		"resp-tls-cert": {"f", "e", "g"}, "resp-tls-key": {"f", "e", "g"}, "resp-tls-client-ca": {"f", "e", "g"},
 		"resp-maxclients": {"1", "2", "3"}, "resp-max-unauthenticated": {"1", "2", "3"}, "resp-rate-limit": {"1", "2", "3"}, "resp-idle-timeout": {"1s", "2s", "3s"}, "admin-addr": {":1", ":2", ":3"},
-		"ready-max-staleness": {"1s", "2s", "3s"}, "data-dir": {"f", "e", "g"}, "memory-limit": {"1Gi", "2Gi", "3Gi"},
+		"ready-max-staleness": {"1s", "2s", "3s"}, "data-dir": {"f", "e", "g"}, "memory-limit": {"1Gi", "2Gi", "3Gi"}, "disk-limit": {"4Gi", "5Gi", "6Gi"},
 		"log-level": {"debug", "warn", "error"}, "log-format": {"json", "text", "json"}, "shutdown-grace": {"1s", "2s", "4s"},
 		"shutdown-timeout": {"1s", "2s", "3s"}, "schema-registry": {"https://f", "https://e", "https://g"}, "schema-registry-user": {"f", "e", "g"},
 		"schema-registry-password-file": {"f", "e", "g"}, "schema-registry-ca": {"f", "e", "g"},

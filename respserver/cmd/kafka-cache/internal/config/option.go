@@ -224,6 +224,10 @@ var options = []option{
 			"own memory within what the store leaves of it; a log line and the metric kafka_cache_memory_near_limit warn above nine tenths. It does not evict anything, nor does it " +
 			"refuse records or clients: a topic that does not fit still ends the process.",
 		value: func(c *Config) value { return byteSize{&c.MemoryLimit} }},
+	{name: "disk-limit", arg: "BYTES", section: "Storage and memory", def: "0",
+		help: "What --data-dir is meant to stay within, such as the sizeLimit of the volume that it is on: bytes, with Ki, Mi, Gi behind. 0: what the file system has for it. " +
+			"A log line and the metric kafka_cache_disk_near_limit warn above nine tenths. Nothing is removed or refused there.",
+		value: func(c *Config) value { return byteLimit{&c.DiskLimit, 0} }},
 
 	{name: "config", arg: "FILE", section: "Process", noFile: true,
 		help:  "YAML file with options.",
