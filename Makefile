@@ -1,5 +1,5 @@
 # Every target gets what it needs by itself; Go, make and git are enough to begin with.
-MODULES := core respserver admin loadgen tests tools
+MODULES := core respserver admin loadgen tests tools tools/promtool
 SHELL := bash
 .DEFAULT_GOAL := help
 
@@ -17,7 +17,7 @@ build: ## build the programs into bin/
 	@go build -o bin/ ./respserver/cmd/... ./loadgen/cmd/...
 
 .PHONY: setup
-setup: ## get what the tests need: Java, Maven, Kafka's jars, redis-server, kcat, redis-py, the original's encodings, Chromium
+setup: ## get what the tests need: Java, Maven, Kafka's jars, redis-server, kcat, redis-py, the original's encodings, Chromium, promtool
 	@tools/setup.sh
 
 .PHONY: test

@@ -3,7 +3,7 @@
 # (for -race), Java 17 and Maven (for Kafka), redis-server (what replies are
 # compared with), kcat, curl and xxd (which the documents use), Python with
 # redis-py (one of the clients) and Confluent's serializers, Node.js with the
-# original's encodings, Chromium (which opens loadgen's reports). With the argument
+# original's encodings, Chromium (which opens loadgen's reports), promtool. With the argument
 # `bench` also what `make bench` compares with and `make test` does not need: a Java
 # compiler, and what the original's Kafka client is compiled with. Installs Debian
 # packages where it may, and otherwise says exactly what to install.
@@ -130,6 +130,9 @@ if ! cmp -s tests/encodings/package-lock.json $node/package-lock.json; then
 	rm -rf $node
 	mv $node.tmp $node
 fi
+
+# Prometheus's own tool, which checks and tests the alerting rules; without what it could find targets by, which would be most of it.
+GOWORK=off go -C tools/promtool build -tags remove_all_sd -o ../../build/tools/promtool github.com/prometheus/prometheus/cmd/promtool
 
 # Kafka's jars, of every version that is tested.
 if [ -z "${KAFKATEST_BOOTSTRAP:-}" ]; then
