@@ -130,8 +130,19 @@ func TestRepliesOfNamesAreBounded(t *testing.T) {
 			t.Errorf("%v is not answered in the lane", args)
 		}
 	}
-	p.ask("*3\r\n$9\r\nsubscribe\r\n$1\r\nc\r\n:1\r\n", "subscribe", "c")
+	p.ask("+OK\r\n", "client", "setname", long+long)
 	before := lane()
+	p.ask(fmt.Sprintf("$%d\r\n%s\r\n", 2*len(long), long+long), "client", "getname")
+	if lane() == before {
+		t.Error("CLIENT GETNAME is not answered in the lane")
+	}
+	before = lane()
+	p.text("client", "info")
+	if lane() == before {
+		t.Error("CLIENT INFO is not answered in the lane")
+	}
+	p.ask("*3\r\n$9\r\nsubscribe\r\n$1\r\nc\r\n:1\r\n", "subscribe", "c")
+	before = lane()
 	p.ask(fmt.Sprintf("*2\r\n$4\r\npong\r\n$%d\r\n%s\r\n", 2*len(long), long+long), "ping", long+long)
 	if lane() == before {
 		t.Error("PING of a subscriber is not answered in the lane")

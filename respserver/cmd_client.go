@@ -19,6 +19,9 @@ func clientCommands() []*command {
 		{name: "client", arity: -2, group: "connection", since: "2.4.0", flags: f, summary: "Container of commands about connections.", order: []*command{
 			{name: "id", arity: 2, flags: f, since: "5.0.0", complexity: "O(1)", summary: "Returns the connection's id.", run: func(c *conn, _ [][]byte) { c.out = resp.AppendInt(c.out, c.id) }},
 			{name: "info", arity: 2, flags: f, since: "6.2.0", complexity: "O(1)", summary: "Describes the connection.", run: func(c *conn, _ [][]byte) {
+				if !c.mayAnswer(int(c.names.Load())) {
+					return
+				}
 				c.described()
 				c.out = resp.AppendVerbatim(c.out, c.proto, c.describe()+"\n")
 			}},
@@ -59,7 +62,9 @@ func runClientGetName(c *conn, _ [][]byte) {
 		c.out = resp.AppendNull(c.out, c.proto)
 		return
 	}
-	c.out = resp.AppendBulkString(c.out, c.info.name)
+	if c.mayAnswer(len(c.info.name)) {
+		c.out = resp.AppendBulkString(c.out, c.info.name)
+	}
 }
 
 // edit changes what others read of the connection.
