@@ -139,7 +139,7 @@ func (c *conn) unsubscribe(kind string, names [][]byte, patterns bool) {
 
 func runPubSubChannels(c *conn, args [][]byte) {
 	if len(args) > 3 {
-		c.fail("ERR unknown subcommand or wrong number of arguments for 'CHANNELS'. Try PUBSUB HELP.")
+		c.failUsage(args)
 		return
 	}
 	n := &c.srv.notifications

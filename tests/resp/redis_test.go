@@ -47,64 +47,73 @@ func startRedis(t *testing.T) string {
 	return addr
 }
 
+// sameBytes are commands whose replies have to be the same in each byte.
+var sameBytes = [][]string{
+	{"ping"}, {"PING", "x"}, {"ping", "a", "b"}, {"echo", "x\r\ny\x00z"}, {"echo"}, {"nonsense"}, {"NONSENSE", "a", "b c", "\r\n"}, {"x" + strings.Repeat("y", 200), "z"},
+	{"nonsense", strings.Repeat("a", 100), strings.Repeat("b", 100), "c"}, {"get"}, {"get", "a", "b"}, {"client", "nonsense"}, {"config", "nonsense"}, {"client"},
+	{"object", "encoding"}, {"config", "get"}, {"command", "nonsense"}, {"memory", "nonsense"}, {"object", "nonsense", "x"},
+	{"get", "k"}, {"set", "k", "v"}, {"GET", "k"}, {"set", "k", "w", "keepttl"}, {"set", "k", "v", "nonsense"}, {"set", "k"}, {"get", "k"}, {"set", "k", ""}, {"get", "k"},
+	{"strlen", "k"}, {"strlen", "none"}, {"mget", "k", "none", "k"}, {"mget"}, {"exists", "k", "k", "none"}, {"exists"}, {"type", "k"}, {"type", "none"}, {"ttl", "k"},
+	{"ttl", "none"}, {"pttl", "k"}, {"pttl", "none"}, {"expiretime", "k"}, {"expiretime", "none"}, {"pexpiretime", "none"}, {"touch", "k", "none"}, {"mset", "a", "1", "b"},
+	{"mset", "a", "1", "b", "2"}, {"mset"}, {"mget", "a", "b"}, {"del", "a", "none", "a"}, {"unlink", "b"}, {"del"}, {"dbsize"}, {"dbsize", "x"}, {"del", "k"}, {"randomkey"},
+	{"set", "r", "Hello, world"}, {"getrange", "r", "0", "4"}, {"getrange", "r", "-5", "-1"}, {"getrange", "r", "-1", "-5"}, {"getrange", "r", "5", "100"}, {"getrange", "r", "100", "200"},
+	{"getrange", "r", "-100", "3"}, {"getrange", "r", "x", "1"}, {"getrange", "none", "0", "1"}, {"getrange", "r", "-100", "-90"}, {"getrange", "r", "3", "-100"}, {"substr", "r", "1", "2"},
+	{"getrange", "r", "0"}, {"getrange", "r", "01", "2"}, {"getrange", "r", "+1", "2"}, {"getrange", "r", "9223372036854775807", "1"}, {"getrange", "r", "9223372036854775808", "1"},
+	{"getrange", "r", "0", "-9223372036854775808"}, {"getrange", "r", "-9223372036854775808", "-1"}, {"getrange", "r", "-0", "1"},
+	{"set", "i", "12345"}, {"object", "encoding", "i"}, {"object", "encoding", "r"}, {"object", "encoding", "none"}, {"set", "l", strings.Repeat("x", 45)}, {"object", "encoding", "l"},
+	{"set", "i", "012"}, {"object", "encoding", "i"}, {"set", "i", "-9223372036854775808"}, {"object", "encoding", "i"}, {"object", "refcount", "r"}, {"object", "refcount", "none"},
+	{"select", "1"}, {"select", "0"}, {"select", "3"}, {"select", "-1"}, {"select", "x"}, {"select", "99999999999"}, {"select"},
+	{"scan"}, {"scan", "x"}, {"scan", "0", "count"}, {"scan", "0", "count", "0"}, {"scan", "0", "count", "-1"}, {"scan", "0", "count", "x"}, {"scan", "0", "nonsense", "1"},
+	{"scan", " 0"}, {"keys"}, {"keys", "nothing*"},
+	{"client", "getname"}, {"client", "setname", "a b"}, {"client", "setname", "me"}, {"client", "getname"}, {"client", "setname", ""}, {"client", "getname"}, {"client", "setname", "a\xc3"},
+	{"client", "reply"}, {"client", "reply", "x"}, {"client", "reply", "on"}, {"client", "no-evict", "on"}, {"client", "no-evict", "x"}, {"client", "kill", "1.2.3.4:5"}, {"client", "kill", "id", "x"},
+	{"client", "kill", "id", "0"}, {"client", "kill", "nonsense", "x"}, {"client", "kill", "id"}, {"client", "kill", "type", "x"}, {"client", "kill", "id", "999999"}, {"client", "kill"},
+	{"client", "kill", "skipme", "x"}, {"client", "kill", "user", "nobody"}, {"client", "kill", "addr", "1.2.3.4:5", "skipme", "no"},
+	{"client", "list", "type", "x"}, {"client", "list", "type", "pubsub"}, {"client", "list", "id", "x"}, {"client", "list", "nonsense"}, {"client", "list", "id", "999999"},
+	{"client", "getredir"}, {"client", "caching", "yes"}, {"client", "tracking"}, {"client", "tracking", "x"}, {"client", "trackinginfo"},
+	{"client", "kill", "laddr", "1.2.3.4:5", "id", "99"}, {"client", "kill", "id", "1", "id", "x"}, {"client", "kill", "type", "master"}, {"client", "kill", "type", "pubsub", "skipme", "no"},
+	{"client", "list", "type", "master"}, {"client", "list", "type"}, {"client", "list", "id"}, {"client", "list", "type", "normal", "x"}, {"client", "info", "x"},
+	{"client", "unblock"}, {"client", "unblock", "x"}, {"client", "unblock", "999999"}, {"client", "unblock", "999999", "timeout"}, {"client", "unblock", "999999", "ERROR"},
+	{"client", "unblock", "999999", "x"}, {"client", "unblock", "x", "error"}, {"client", "unblock", "1", "error", "x"},
+	{"client", "pause"}, {"client", "pause", "x"}, {"client", "pause", "-1"}, {"client", "pause", "1.5"}, {"client", "pause", "99999999999999999999"}, {"client", "pause", "1", "x"},
+	{"client", "pause", "1", "write", "x"}, {"client", "pause", "0"}, {"client", "pause", "60000", "WRITE"}, {"get", "r"}, {"set", "r"}, {"ping"}, {"client", "unpause"},
+	{"client", "unpause", "x"}, {"client", "pause", "20"}, {"get", "r"}, {"client", "pause", "20", "all"}, {"multi"}, {"get", "r"}, {"exec"},
+	{"client", "pause", "20", "write"}, {"set", "r", "Hello, world"}, {"client", "pause", "20", "write"}, {"multi"}, {"set", "r", "Hello, world"}, {"exec"},
+	{"memory", "doctor", "x"}, {"memory", "stats", "x"}, {"memory", "purge"}, {"memory", "purge", "x"}, {"memory", "malloc-stats", "x"},
+	{"latency", "history"}, {"latency", "history", "x"}, {"latency", "graph"}, {"latency", "graph", "x"}, {"latency", "graph", "x", "y"}, {"latency", "latest", "x"}, {"latency", "reset"}, {"latency", "reset", "x", "y"}, {"latency", "doctor", "x"},
+	{"latency", "histogram", "nonsense"}, {"latency", "histogram", "nonsense", "geoadd"}, {"latency", "nonsense"}, {"latency"},
+	{"config", "get", "latency-monitor-threshold"}, {"config", "set", "latency-monitor-threshold", "x"}, {"config", "set", "latency-monitor-threshold", "-1"},
+	{"config", "set", "latency-monitor-threshold", "100000"}, {"config", "get", "latency-monitor-threshold"}, {"latency", "latest"}, {"config", "set", "latency-monitor-threshold", "0"},
+	{"role", "x"}, {"wait", "x", "0"}, {"wait", "1", "-1"}, {"wait", "1", "x"}, {"wait", "1"},
+	{"auth", "x"}, {"auth", "default", "x"}, {"auth", "me", "x"}, {"auth"}, {"auth", "a", "b", "c"}, {"hello", "4"}, {"hello", "x"}, {"hello", "3", "nonsense"}, {"hello", "3", "auth", "x"},
+	{"hello", "2", "setname", "a b"}, {"hello", "3", "auth", "me", "x"},
+	{"config", "get", "nonsense"}, {"config", "get", "appendonly"}, {"config", "get", "SAVE"}, {"config", "get", "databases"}, {"config", "get", "proto-max-bulk-len"},
+	{"command", "info", "nonsense"}, {"command", "getkeys", "get", "k"}, {"command", "getkeys", "mset", "a", "1", "b", "2"}, {"command", "getkeys", "ping"}, {"command", "getkeys", "nonsense", "a"},
+	{"command", "getkeys", "get"}, {"command", "getkeys"}, {"command", "getkeysandflags", "get", "k"}, {"command", "getkeysandflags", "del", "k", "l"}, {"command", "getkeysandflags", "mset", "a", "1"},
+	{"command", "getkeysandflags", "mset", "a", "1", "b", "2"}, {"command", "getkeysandflags", "exists", "a", "b"}, {"command", "getkeysandflags", "strlen", "a"}, {"command", "getkeysandflags", "ping"},
+	{"command", "getkeysandflags", "nonsense", "a"}, {"command", "getkeysandflags", "get"}, {"command", "getkeysandflags"}, {"command", "getkeysandflags", "memory", "usage", "k"},
+	{"command", "getkeysandflags", "object", "encoding", "k"}, {"command", "getkeys", "object", "freq", "k"}, {"command", "getkeys", "object", "x", "k"}, {"command", "getkeys", "getex", "k"},
+	{"command", "getkeys", "getrange", "k", "1", "2"}, {"command", "getkeys", "touch", "k", "l"}, {"command", "getkeys", "scan", "0"}, {"command", "getkeys", "keys", "x"},
+	{"command", "list", "filterby", "module", "x"}, {"command", "list", "filterby", "aclcat", "nonsense"},
+	{"command", "list", "filterby"}, {"command", "list", "filterby", "pattern"}, {"command", "list", "filterby", "nonsense", "x"}, {"command", "list", "filterby", "pattern", "x", "y"},
+	{"command", "info", "client|nonsense"}, {"command", "docs", "client|nonsense"}, {"command", "list", "nonsense"}, {"command", "list", "filterby", "pattern", "xyz*"}, {"command", "docs", "nonsense"}, {"command", "count", "x"},
+	{"cluster", "slots"}, {"cluster", "info"}, {"cluster", "shards"}, {"readonly"}, {"role", "x"}, {"time", "x"}, {"module", "list"}, {"config", "set", "slowlog-log-slower-than", "-1"}, // SLOWLOG RESET may take as long as that
+	{"slowlog", "reset"}, {"slowlog", "len"}, {"config", "set", "slowlog-log-slower-than", "10000"}, {"latency", "latest"},
+	{"memory", "usage", "none"}, {"memory", "usage", "r", "samples", "x"}, {"memory", "usage", "r", "x", "1"}, {"memory", "usage"}, {"info", "nonsense"},
+	{"acl", "whoami"}, {"acl", "whoami", "x"}, {"acl", "cat", "nonsense"}, {"acl", "cat", "a", "b"}, {"acl", "getuser", "nobody"}, {"acl", "getuser"}, {"acl", "users"}, {"acl", "users", "x"},
+	{"acl", "list", "x"}, {"acl", "setuser"}, {"acl", "deluser"}, {"acl", "load", "x"}, {"acl", "save", "x"}, {"acl", "dryrun"}, {"acl", "nonsense"}, {"acl"},
+	{"cluster", "nodes"}, {"cluster", "myid"}, {"cluster", "myid", "x"}, {"cluster", "nonsense"}, {"cluster"}, {"readwrite"}, {"readwrite", "x"}, {"lastsave", "x"},
+	{"config", "resetstat"}, {"config", "resetstat", "x"}, {"config", "rewrite"}, {"config", "rewrite", "x"}, {"module", "nonsense"}, {"module"},
+	{"slowlog", "get", "0"}, {"slowlog", "get", "-2"}, {"slowlog", "get", "x"}, {"slowlog", "get", "1", "2"}, {"client", "id", "x"}, {"client", "help", "x"}, {"config", "help", "x"},
+	{"object", "help", "x"}, {"memory", "help", "x"}, {"latency", "help", "x"}, {"pubsub", "help", "x"}, {"pubsub", "nonsense"}, {"pubsub", "numpat"}, {"pubsub", "numpat", "x"}, {"pubsub", "channels"},
+	{"pubsub", "channels", "x*"}, {"pubsub", "channels", "x", "y"}, {"pubsub", "numsub"}, {"pubsub", "numsub", "a", "b", "a"},
+	{"reset"}, {"get", "r"}, {"quit"},
+}
+
 // TestTheSameBytesAsRedis sends the same commands to both, in both protocols, and compares the bytes that come back.
 func TestTheSameBytesAsRedis(t *testing.T) {
 	redisAddr := startRedis(t)
 	f := start(t, nil)
-	script := [][]string{
-		{"ping"}, {"PING", "x"}, {"ping", "a", "b"}, {"echo", "x\r\ny\x00z"}, {"echo"}, {"nonsense"}, {"NONSENSE", "a", "b c", "\r\n"}, {"x" + strings.Repeat("y", 200), "z"},
-		{"nonsense", strings.Repeat("a", 100), strings.Repeat("b", 100), "c"}, {"get"}, {"get", "a", "b"}, {"client", "nonsense"}, {"config", "nonsense"}, {"client"},
-		{"object", "encoding"}, {"config", "get"}, {"command", "nonsense"}, {"memory", "nonsense"}, {"object", "nonsense", "x"},
-		{"get", "k"}, {"set", "k", "v"}, {"GET", "k"}, {"set", "k", "w", "keepttl"}, {"set", "k", "v", "nonsense"}, {"set", "k"}, {"get", "k"}, {"set", "k", ""}, {"get", "k"},
-		{"strlen", "k"}, {"strlen", "none"}, {"mget", "k", "none", "k"}, {"mget"}, {"exists", "k", "k", "none"}, {"exists"}, {"type", "k"}, {"type", "none"}, {"ttl", "k"},
-		{"ttl", "none"}, {"pttl", "k"}, {"pttl", "none"}, {"expiretime", "k"}, {"expiretime", "none"}, {"pexpiretime", "none"}, {"touch", "k", "none"}, {"mset", "a", "1", "b"},
-		{"mset", "a", "1", "b", "2"}, {"mset"}, {"mget", "a", "b"}, {"del", "a", "none", "a"}, {"unlink", "b"}, {"del"}, {"dbsize"}, {"dbsize", "x"}, {"del", "k"}, {"randomkey"},
-		{"set", "r", "Hello, world"}, {"getrange", "r", "0", "4"}, {"getrange", "r", "-5", "-1"}, {"getrange", "r", "-1", "-5"}, {"getrange", "r", "5", "100"}, {"getrange", "r", "100", "200"},
-		{"getrange", "r", "-100", "3"}, {"getrange", "r", "x", "1"}, {"getrange", "none", "0", "1"}, {"getrange", "r", "-100", "-90"}, {"getrange", "r", "3", "-100"}, {"substr", "r", "1", "2"},
-		{"getrange", "r", "0"}, {"getrange", "r", "01", "2"}, {"getrange", "r", "+1", "2"}, {"getrange", "r", "9223372036854775807", "1"}, {"getrange", "r", "9223372036854775808", "1"},
-		{"getrange", "r", "0", "-9223372036854775808"}, {"getrange", "r", "-9223372036854775808", "-1"}, {"getrange", "r", "-0", "1"},
-		{"set", "i", "12345"}, {"object", "encoding", "i"}, {"object", "encoding", "r"}, {"object", "encoding", "none"}, {"set", "l", strings.Repeat("x", 45)}, {"object", "encoding", "l"},
-		{"set", "i", "012"}, {"object", "encoding", "i"}, {"set", "i", "-9223372036854775808"}, {"object", "encoding", "i"}, {"object", "refcount", "r"}, {"object", "refcount", "none"},
-		{"select", "1"}, {"select", "0"}, {"select", "3"}, {"select", "-1"}, {"select", "x"}, {"select", "99999999999"}, {"select"},
-		{"scan"}, {"scan", "x"}, {"scan", "0", "count"}, {"scan", "0", "count", "0"}, {"scan", "0", "count", "-1"}, {"scan", "0", "count", "x"}, {"scan", "0", "nonsense", "1"},
-		{"scan", " 0"}, {"keys"}, {"keys", "nothing*"},
-		{"client", "getname"}, {"client", "setname", "a b"}, {"client", "setname", "me"}, {"client", "getname"}, {"client", "setname", ""}, {"client", "getname"}, {"client", "setname", "a\xc3"},
-		{"client", "reply"}, {"client", "reply", "x"}, {"client", "reply", "on"}, {"client", "no-evict", "on"}, {"client", "no-evict", "x"}, {"client", "kill", "1.2.3.4:5"}, {"client", "kill", "id", "x"},
-		{"client", "kill", "id", "0"}, {"client", "kill", "nonsense", "x"}, {"client", "kill", "id"}, {"client", "kill", "type", "x"}, {"client", "kill", "id", "999999"}, {"client", "kill"},
-		{"client", "kill", "skipme", "x"}, {"client", "kill", "user", "nobody"}, {"client", "kill", "addr", "1.2.3.4:5", "skipme", "no"},
-		{"client", "list", "type", "x"}, {"client", "list", "type", "pubsub"}, {"client", "list", "id", "x"}, {"client", "list", "nonsense"}, {"client", "list", "id", "999999"},
-		{"client", "getredir"}, {"client", "caching", "yes"}, {"client", "tracking"}, {"client", "tracking", "x"}, {"client", "trackinginfo"},
-		{"client", "kill", "laddr", "1.2.3.4:5", "id", "99"}, {"client", "kill", "id", "1", "id", "x"}, {"client", "kill", "type", "master"}, {"client", "kill", "type", "pubsub", "skipme", "no"},
-		{"client", "list", "type", "master"}, {"client", "list", "type"}, {"client", "list", "id"}, {"client", "list", "type", "normal", "x"}, {"client", "info", "x"},
-		{"client", "unblock"}, {"client", "unblock", "x"}, {"client", "unblock", "999999"}, {"client", "unblock", "999999", "timeout"}, {"client", "unblock", "999999", "ERROR"},
-		{"client", "unblock", "999999", "x"}, {"client", "unblock", "x", "error"}, {"client", "unblock", "1", "error", "x"},
-		{"client", "pause"}, {"client", "pause", "x"}, {"client", "pause", "-1"}, {"client", "pause", "1.5"}, {"client", "pause", "99999999999999999999"}, {"client", "pause", "1", "x"},
-		{"client", "pause", "1", "write", "x"}, {"client", "pause", "0"}, {"client", "pause", "60000", "WRITE"}, {"get", "r"}, {"set", "r"}, {"ping"}, {"client", "unpause"},
-		{"client", "unpause", "x"}, {"client", "pause", "20"}, {"get", "r"}, {"client", "pause", "20", "all"}, {"multi"}, {"get", "r"}, {"exec"},
-		{"client", "pause", "20", "write"}, {"set", "r", "Hello, world"}, {"client", "pause", "20", "write"}, {"multi"}, {"set", "r", "Hello, world"}, {"exec"},
-		{"memory", "doctor", "x"}, {"memory", "stats", "x"}, {"memory", "purge"}, {"memory", "purge", "x"}, {"memory", "malloc-stats", "x"},
-		{"latency", "history"}, {"latency", "history", "x"}, {"latency", "graph"}, {"latency", "graph", "x"}, {"latency", "graph", "x", "y"}, {"latency", "latest", "x"}, {"latency", "reset"}, {"latency", "reset", "x", "y"}, {"latency", "doctor", "x"},
-		{"latency", "histogram", "nonsense"}, {"latency", "histogram", "nonsense", "geoadd"}, {"latency", "nonsense"}, {"latency"},
-		{"config", "get", "latency-monitor-threshold"}, {"config", "set", "latency-monitor-threshold", "x"}, {"config", "set", "latency-monitor-threshold", "-1"},
-		{"config", "set", "latency-monitor-threshold", "100000"}, {"config", "get", "latency-monitor-threshold"}, {"latency", "latest"}, {"config", "set", "latency-monitor-threshold", "0"},
-		{"role", "x"}, {"wait", "x", "0"}, {"wait", "1", "-1"}, {"wait", "1", "x"}, {"wait", "1"},
-		{"auth", "x"}, {"auth", "default", "x"}, {"auth", "me", "x"}, {"auth"}, {"auth", "a", "b", "c"}, {"hello", "4"}, {"hello", "x"}, {"hello", "3", "nonsense"}, {"hello", "3", "auth", "x"},
-		{"hello", "2", "setname", "a b"}, {"hello", "3", "auth", "me", "x"},
-		{"config", "get", "nonsense"}, {"config", "get", "appendonly"}, {"config", "get", "SAVE"}, {"config", "get", "databases"}, {"config", "get", "proto-max-bulk-len"},
-		{"command", "info", "nonsense"}, {"command", "getkeys", "get", "k"}, {"command", "getkeys", "mset", "a", "1", "b", "2"}, {"command", "getkeys", "ping"}, {"command", "getkeys", "nonsense", "a"},
-		{"command", "getkeys", "get"}, {"command", "getkeys"}, {"command", "getkeysandflags", "get", "k"}, {"command", "getkeysandflags", "del", "k", "l"}, {"command", "getkeysandflags", "mset", "a", "1"},
-		{"command", "getkeysandflags", "mset", "a", "1", "b", "2"}, {"command", "getkeysandflags", "exists", "a", "b"}, {"command", "getkeysandflags", "strlen", "a"}, {"command", "getkeysandflags", "ping"},
-		{"command", "getkeysandflags", "nonsense", "a"}, {"command", "getkeysandflags", "get"}, {"command", "getkeysandflags"}, {"command", "getkeysandflags", "memory", "usage", "k"},
-		{"command", "getkeysandflags", "object", "encoding", "k"}, {"command", "getkeys", "object", "freq", "k"}, {"command", "getkeys", "object", "x", "k"}, {"command", "getkeys", "getex", "k"},
-		{"command", "getkeys", "getrange", "k", "1", "2"}, {"command", "getkeys", "touch", "k", "l"}, {"command", "getkeys", "scan", "0"}, {"command", "getkeys", "keys", "x"},
-		{"command", "list", "filterby", "module", "x"}, {"command", "list", "filterby", "aclcat", "nonsense"},
-		{"command", "list", "filterby"}, {"command", "list", "filterby", "pattern"}, {"command", "list", "filterby", "nonsense", "x"}, {"command", "list", "filterby", "pattern", "x", "y"},
-		{"command", "info", "client|nonsense"}, {"command", "docs", "client|nonsense"}, {"command", "list", "nonsense"}, {"command", "list", "filterby", "pattern", "xyz*"}, {"command", "docs", "nonsense"}, {"command", "count", "x"},
-		{"cluster", "slots"}, {"cluster", "info"}, {"cluster", "shards"}, {"readonly"}, {"role", "x"}, {"time", "x"}, {"module", "list"}, {"config", "set", "slowlog-log-slower-than", "-1"}, // SLOWLOG RESET may take as long as that
-		{"slowlog", "reset"}, {"slowlog", "len"}, {"config", "set", "slowlog-log-slower-than", "10000"}, {"latency", "latest"},
-		{"memory", "usage", "none"}, {"memory", "usage", "r", "samples", "x"}, {"memory", "usage", "r", "x", "1"}, {"memory", "usage"}, {"info", "nonsense"},
-		{"reset"}, {"get", "r"}, {"quit"},
-	}
 	for _, proto := range []int{2, 3} {
 		theirs, ours := dial(t, redisAddr), f.dial()
 		theirs.ask("+OK\r\n", "flushall")
@@ -115,7 +124,7 @@ func TestTheSameBytesAsRedis(t *testing.T) {
 			theirs.call("hello", "3")
 			ours.call("hello", "3")
 		}
-		for _, args := range script {
+		for _, args := range sameBytes {
 			if want, got := theirs.call(args...), ours.call(args...); got != want {
 				t.Errorf("RESP%d %.60q:\n theirs %.200q\n ours   %.200q", proto, args, want, got)
 			}

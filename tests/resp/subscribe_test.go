@@ -68,6 +68,10 @@ func TestSubscriptionsLikeRedis(t *testing.T) {
 			written(0, "set", "other", "1")
 			written(1, "del", "other")
 			both(1, "psubscribe", "__key*@0__:[kdq]*")
+			written(0, "pubsub", "numsub", "__keyspace@0__:k", "none", "__keyspace@0__:k")
+			written(0, "pubsub", "numpat")
+			written(0, "pubsub", "channels", "__keys*")
+			written(0, "pubsub", "channels", "none*")
 			written(2, "set", "k", "2")  // the channel, then the pattern
 			written(4, "del", "k")       // both channels, each with the pattern
 			written(1, "mset", "q", "1") // the pattern alone
