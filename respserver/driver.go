@@ -111,7 +111,7 @@ func (s *Server) startLoops() error {
 	s.loopsStarted = true
 	switch {
 	case s.cfg.Driver != Epoll || s.driver() == Epoll:
-		s.cfg.Logger.Info("what waits for connections", "driver", s.driver().String(), "event loops", len(s.loops))
+		s.cfg.Logger.Info("connection driver", "driver", s.driver().String(), "eventLoops", len(s.loops))
 	case s.cfg.TLS != nil:
 		s.cfg.Logger.Warn("connections with TLS have a goroutine each, the driver epoll is for those without")
 	default:

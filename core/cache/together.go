@@ -336,7 +336,7 @@ func (c *Cache) endPredecessors(ctx context.Context) error {
 			return nil
 		case !errors.Is(err, ErrUnavailable):
 			c.log.Warn("several writes cannot be made together (MULTI of two writes or more): that takes the ACL operations Write and Describe on the transactional ids",
-				"transactional ids", transactionalID(c.cfg.Identity)+"-*", "error", err)
+				"transactionalIDs", transactionalID(c.cfg.Identity)+"-*", "error", err)
 			return nil
 		}
 		select {

@@ -46,7 +46,7 @@ func compareCommand(args []string, stdout io.Writer) (int, error) {
 	}
 	topics, err := compare.Run(context.Background(), cfg)
 	if err != nil {
-		return exitNotComparable, fmt.Errorf("nothing could be compared within %s: %w", cfg.Timeout, err)
+		return exitNotComparable, err
 	}
 	if err := compare.Write(stdout, topics); err != nil {
 		return exitFailed, err

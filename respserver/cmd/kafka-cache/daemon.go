@@ -37,6 +37,7 @@ type daemon struct {
 
 	respListener  net.Listener
 	adminListener net.Listener
+	bootstrap     []string           // of Kafka
 	broker        *dev.Broker        // nil without --dev
 	schemas       *registry.Registry // nil where no topic needs one
 	cache         *cache.Cache
@@ -73,13 +74,13 @@ func (d *daemon) open() error {
 	if d.adminListener, err = listen("--admin-addr", cfg.AdminAddr); err != nil {
 		return err
 	}
-	bootstrap := cfg.KafkaBootstrap
+	d.bootstrap = cfg.KafkaBootstrap
 	if cfg.Dev {
 		if d.broker, err = dev.Start(log); err != nil {
 			return err
 		}
-		bootstrap = d.broker.Addrs()
-		log.Warn("development mode: the broker is in this process, its data is made up and gone when it ends", "broker", strings.Join(bootstrap, ","))
+		d.bootstrap = d.broker.Addrs()
+		log.Warn("development mode: the broker is in this process, its data is made up and gone when it ends", "broker", strings.Join(d.bootstrap, ","))
 	}
 	if !cfg.ProtectedMode && cfg.RESPPasswordFile == "" && len(cfg.Users) == 0 && cfg.RESPTLSClientCA == "" {
 		log.Warn("protected mode is off and neither a password nor a client certificate is asked for: whoever reaches the port is served")
@@ -90,7 +91,7 @@ func (d *daemon) open() error {
 		return err
 	}
 	d.cache, err = cache.New(cache.Config{
-		Kafka:          kafka.Config{Bootstrap: bootstrap, TLS: m.kafkaTLS, SASL: m.kafkaSASL, RefreshInterval: cfg.MetadataRefresh, Logger: log},
+		Kafka:          kafka.Config{Bootstrap: d.bootstrap, TLS: m.kafkaTLS, SASL: m.kafkaSASL, RefreshInterval: cfg.MetadataRefresh, Logger: log},
 		Topics:         topics,
 		DataDir:        cfg.DataDir,
 		Identity:       cfg.Identity,
@@ -115,6 +116,9 @@ func (d *daemon) open() error {
 	}
 	if err := d.newGuard(metrics); err != nil {
 		return err
+	}
+	if err := makeDataDir(cfg.DataDir); err != nil {
+		return configError{err}
 	}
 	if cfg.DataDir != "" {
 		if d.disk, err = disk.NewWatch(disk.Config{Dir: cfg.DataDir, Limit: int64(cfg.DiskLimit), Logger: log, Registerer: metrics}); err != nil {
@@ -221,7 +225,7 @@ func (d *daemon) newGuard(metrics *prometheus.Registry) error {
 		return nil
 	}
 	keep := auto && os.Getenv("GOMEMLIMIT") != ""
-	d.log.Info("memory limit", "bytes", limit, "from", source, "GOMEMLIMIT is kept", keep)
+	d.log.Info("memory limit", "bytes", limit, "from", source, "keepsGOMEMLIMIT", keep)
 	var err error
 	d.guard, err = memory.NewGuard(memory.Config{
 		Limit: limit, Outside: d.cache.OutsideHeap, Spare: func(n int64) { d.resp.LimitBuffers(n / buffersOfSpare) }, KeepRuntimeLimit: keep, Logger: d.log, Registerer: metrics,

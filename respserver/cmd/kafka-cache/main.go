@@ -30,7 +30,7 @@ Commands:
   config    check the configuration that serve would have, and print what is in effect
   compare   tell whether two instances hold the same
   version   print the version
-  help      print this; "help serve" and "help compare" print their options
+  help      print this; "help serve" and "help compare" print their options ("serve --help" too)
 `
 
 func command(args, environ []string, stdout, stderr io.Writer) int {
@@ -62,10 +62,11 @@ func command(args, environ []string, stdout, stderr io.Writer) int {
 			_, err = io.WriteString(stdout, compareUsage)
 			break
 		}
-		err = noArguments(rest, func() error {
-			_, err := io.WriteString(stdout, usage)
-			return err
-		})
+		if len(rest) > 0 && rest[0] != "help" && rest[0] != "version" {
+			err = configError{fmt.Errorf("there is no command %.64q: see \"kafka-cache help\"", rest[0])}
+			break
+		}
+		_, err = io.WriteString(stdout, usage)
 	default:
 		err = configError{fmt.Errorf("unknown command %.64q: see \"kafka-cache help\"", name)}
 	}

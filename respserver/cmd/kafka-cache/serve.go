@@ -6,6 +6,8 @@ import (
 	"io"
 	"os"
 	"os/signal"
+	"runtime"
+	"strings"
 	"sync"
 	"syscall"
 	"time"
@@ -51,6 +53,7 @@ func (d *daemon) run(signals <-chan os.Signal) error {
 		stop    = &stopping{daemon: d, signals: signals}
 		problem problems
 	)
+	d.logStart()
 	stopSignals := make(chan struct{})
 	group.Add(func() error { return d.awaitSignal(signals, stop, stopSignals) }, func(error) {
 		close(stopSignals)
@@ -60,7 +63,7 @@ func (d *daemon) run(signals <-chan os.Signal) error {
 	})
 	group.Add(func() error {
 		d.log.Info("resp listening", "addr", d.respListener.Addr().String(), "tls", d.cfg.RESPTLSCert != "", "password", d.cfg.RESPPasswordFile != "", "users", len(d.cfg.Users),
-			"protected mode", d.cfg.ProtectedMode)
+			"protectedMode", d.cfg.ProtectedMode)
 		err := d.resp.Serve(d.respListener)
 		if errors.Is(err, respserver.ErrServerClosed) {
 			return nil
@@ -114,6 +117,16 @@ func (d *daemon) run(signals <-chan os.Signal) error {
 		d.log.Info("stopped")
 	}
 	return err
+}
+
+// logStart says who begins with what, in one line to find the beginning of a run by.
+func (d *daemon) logStart() {
+	topics := make([]string, len(d.cfg.Topics))
+	for i, t := range d.cfg.Topics {
+		topics[i] = t.Name
+	}
+	d.log.Info("starting", "version", versionName(), "go", runtime.Version(), "identity", d.cfg.Identity, "kafka", strings.Join(d.bootstrap, ","),
+		"topics", strings.Join(topics, ","), "dataDir", d.cfg.DataDir)
 }
 
 // addContext adds an actor that ends with its context, and whose interrupt waits for that.
@@ -181,10 +194,17 @@ type stopping struct {
 	deadline *time.Timer
 }
 
+// sameSignal is for how long after the first signal another is taken for the same: who signals a process and its group, as timeout(1) does, signals it twice.
+const sameSignal = 100 * time.Millisecond
+
 func (s *stopping) watchSecondSignal() {
 	s.watch.Do(func() {
+		first := time.Now()
 		go func() {
 			second := <-s.signals
+			for time.Since(first) < sameSignal {
+				second = <-s.signals
+			}
 			s.daemon.log.Error("a second signal: ending at once", "signal", second.String())
 			os.Exit(exitFailed)
 		}()

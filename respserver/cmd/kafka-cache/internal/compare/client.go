@@ -55,8 +55,8 @@ type instance struct {
 	http *http.Client
 }
 
-// errNever is wrapped where asking again gives no other answer.
-var errNever = errors.New("asking again would not help")
+// final is an error that asking again would not mend.
+type final struct{ error }
 
 func newInstance(base *url.URL) *instance {
 	return &instance{base, &http.Client{
@@ -127,6 +127,9 @@ func (i *instance) get(ctx context.Context, path string, query url.Values, into 
 		if errors.As(err, &wrapped) {
 			err = wrapped.Err // without the URL
 		}
+		if strings.Contains(err.Error(), "malformed HTTP") { // net/http has no error to tell it by
+			return final{fmt.Errorf("%s: what answers does not speak HTTP: the address that is needed is that of --admin-addr", i)}
+		}
 		return fmt.Errorf("%s: %w", i, err)
 	}
 	defer resp.Body.Close()
@@ -154,7 +157,7 @@ func (i *instance) refused(status string, code int, body []byte) error {
 	}
 	err := fmt.Errorf("%s: %s", i, clean(said.Error))
 	if code == http.StatusNotFound {
-		err = fmt.Errorf("%w: %w", err, errNever)
+		return final{err}
 	}
 	return err
 }

@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"context"
 	"errors"
+	"fmt"
 	"net/url"
 	"slices"
 	"sync"
@@ -45,10 +46,17 @@ func Run(ctx context.Context, cfg Config) ([]Topic, error) {
 	pause := newPause(cmp.Or(cfg.Interval, DefaultInterval))
 	defer pause.stop()
 	names := cfg.Topics
-	for len(names) == 0 {
+	for why := error(nil); len(names) == 0; {
 		var err error
-		if names, err = a.topics(ctx); err != nil && !pause.next(ctx) {
+		names, err = a.topics(ctx)
+		if why == nil || ctx.Err() == nil { // otherwise what was answered before tells more
+			why = err
+		}
+		if errors.As(err, &final{}) {
 			return nil, err
+		}
+		if err != nil && !pause.next(ctx) {
+			return nil, fmt.Errorf("nothing could be compared within %s: %w", cfg.Timeout, why)
 		}
 	}
 	var pairs []*pair
@@ -111,7 +119,7 @@ func newPair(name string) *pair {
 func (p *pair) poll(ctx context.Context, a, b *instance, full bool) {
 	x, y, err := both(ctx, a, b, p.topic.Name, full)
 	switch {
-	case errors.Is(err, errNever):
+	case errors.As(err, &final{}):
 		p.topic.Agreement, p.topic.Why, p.decided = cache.NotComparable, err.Error(), true
 	case err != nil && ctx.Err() != nil && p.topic.Why != "":
 		// The time is over: what the polls before said tells more.
@@ -130,7 +138,7 @@ func both(ctx context.Context, a, b *instance, topic string, full bool) (x, y su
 	x, err = a.checksum(ctx, topic, full)
 	wg.Wait()
 	for _, e := range []error{err, otherErr} {
-		if errors.Is(e, errNever) {
+		if errors.As(e, &final{}) {
 			return x, y, e
 		}
 	}

@@ -3,6 +3,8 @@ package compare
 import (
 	"context"
 	"encoding/json"
+	"io"
+	"net"
 	"net/http"
 	"net/http/httptest"
 	"net/url"
@@ -146,7 +148,7 @@ func TestOutcomes(t *testing.T) {
 			c.Comparable, c.NotComparable = false, "start -24h\x1b[2J is relative"
 			return ok(c)
 		}, patience, cache.NotComparable, "t: not comparable: start -24h [2J is relative\n"},
-		{"not configured", same, func(string, int) answer { return refusal(404, "no topic t") }, patience, cache.NotComparable, "no topic t: asking again would not help\n"},
+		{"not configured", same, func(string, int) answer { return refusal(404, "no topic t") }, patience, cache.NotComparable, "no topic t\n"},
 		{"loading, then served", same, func(topic string, n int) answer {
 			if n < 4 {
 				return refusal(503, "topic t is not served: CatchingUp")
@@ -250,6 +252,44 @@ func TestTimeIsOver(t *testing.T) {
 	}
 	if d := time.Since(begin); d > patience {
 		t.Errorf("it took %v", d)
+	}
+}
+
+// TestNotHTTP names the address of a Redis port for that of the admin server, which no waiting mends.
+func TestNotHTTP(t *testing.T) {
+	ln, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	ended := make(chan struct{})
+	t.Cleanup(func() { ln.Close(); <-ended })
+	go func() {
+		defer close(ended)
+		for {
+			c, err := ln.Accept()
+			if err != nil {
+				return
+			}
+			_, _ = c.Read(make([]byte, 1))
+			_, _ = io.WriteString(c, "-ERR wrong number of arguments for 'get' command\r\n")
+			c.Close()
+		}
+	}()
+	redis, err := ParseAddress(ln.Addr().String())
+	if err != nil {
+		t.Fatal(err)
+	}
+	const want = ": what answers does not speak HTTP: the address that is needed is that of --admin-addr"
+	if _, err := Run(t.Context(), Config{A: redis, B: redis, Timeout: patience}); err == nil || err.Error() != redis.Host+want {
+		t.Errorf("asked for its topics: %v", err)
+	}
+	same := newFake(t, []string{"t"}, func(topic string, _ int) answer { return ok(holding(topic, 8, "a")) })
+	a, err := ParseAddress(same.URL)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if got, err := Run(t.Context(), Config{A: a, B: redis, Timeout: patience}); err != nil || got[0].Agreement != cache.NotComparable || got[0].Why != redis.Host+want {
+		t.Errorf("asked for a checksum: %+v", got)
 	}
 }
 

@@ -120,6 +120,9 @@ func (f *file) parseTopics(path, source string, n *yaml.Node) error {
 	}
 	for _, item := range n.Content {
 		t := fileTopic{source: fmt.Sprintf("%s:%d: topics", path, item.Line)}
+		if s, err := scalar(item); err == nil {
+			return fmt.Errorf("%s: a topic is written \"- name: %.64s\"", t.source, s)
+		}
 		err := eachKey(path, item, func(key, source string, v *yaml.Node) error {
 			if key == "validate" {
 				return t.policies.parseValidate(path, v)

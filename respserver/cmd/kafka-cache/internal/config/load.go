@@ -125,11 +125,7 @@ func parseArgs(args []string) ([]assignment, error) {
 		}
 		name, ok := strings.CutPrefix(arg, "--")
 		if !ok || name == "" {
-			hint := ""
-			if arg == "true" || arg == "false" {
-				hint = ": a boolean is written --name=" + arg
-			}
-			return nil, fmt.Errorf("unexpected argument %.64q%s", arg, hint)
+			return nil, fmt.Errorf("unexpected argument %.64q%s", arg, hint(args[:i], arg))
 		}
 		name, value, hasValue := strings.Cut(name, "=")
 		o := find(name)
@@ -148,6 +144,20 @@ func parseArgs(args []string) ([]assignment, error) {
 		out = append(out, assignment{o, value, "--" + name})
 	}
 	return out, nil
+}
+
+// hint is what may have been meant by an argument that belongs to no flag.
+func hint(before []string, arg string) string {
+	if name, _, _ := strings.Cut(strings.TrimPrefix(arg, "-"), "="); find(name) != nil && arg[0] == '-' {
+		return ": flags begin with two dashes, --" + name
+	}
+	if len(before) == 0 {
+		return ""
+	}
+	if o := find(strings.TrimPrefix(before[len(before)-1], "--")); o != nil && o.arg == "" {
+		return fmt.Sprintf(": a boolean is written --%s, --%s=true or --%s=false", o.name, o.name, o.name)
+	}
+	return ""
 }
 
 var serviceLink = regexp.MustCompile(`_SERVICE_(HOST|PORT)(_[A-Z0-9_]+)?$|_PORT(_[0-9]+_(TCP|UDP|SCTP)(_(PROTO|PORT|ADDR))?)?$`)

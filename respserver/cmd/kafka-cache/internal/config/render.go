@@ -11,7 +11,8 @@ import (
 // WriteHelp writes what --help of serve shows.
 func WriteHelp(w io.Writer) error {
 	var b strings.Builder
-	b.WriteString("Usage: kafka-cache serve --topic NAME [--topic NAME …] [options]\n       kafka-cache serve --dev [options]\n\n" +
+	b.WriteString("Usage: kafka-cache serve --topic NAME [--topic NAME …] [options]\n       kafka-cache serve --dev [options]\n" +
+		"       kafka-cache config …, with the same options: checks them, prints what is in effect, and ends\n\n" +
 		"Each option can be given as a flag, as an environment variable, or under its flag's name in the file of\n" +
 		"--config; a flag wins over a variable, that over the file. An empty variable counts as not set.\n")
 	for _, section := range sections {
