@@ -104,6 +104,9 @@ func parseFile(path string, b []byte) (*file, error) {
 			return fmt.Errorf("%s: %w", source, err)
 		}
 		for _, s := range values {
+			if o.isPath() {
+				s = inDir(f.dir, s)
+			}
 			f.assignments = append(f.assignments, assignment{o, s, source})
 		}
 		return nil
@@ -174,6 +177,14 @@ func (f *file) parseTopics(path, source string, n *yaml.Node) error {
 		f.topics = append(f.topics, t)
 	}
 	return nil
+}
+
+// inDir is the path that s, as it stands in a file of that directory, means.
+func inDir(dir, s string) string {
+	if s == "" || filepath.IsAbs(s) {
+		return s
+	}
+	return filepath.Join(dir, s)
 }
 
 // eachKey calls fn for the pairs of a mapping, each key once; source is "path:line: key".

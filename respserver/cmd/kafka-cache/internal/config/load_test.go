@@ -97,12 +97,16 @@ func TestPrecedence(t *testing.T) {
 			without = append(without, base[j])
 		}
 		path := writeFile(t, o.name+": "+quote(v[0])+"\n")
+		inFile := v[0]
+		if o.isPath() {
+			inFile = filepath.Join(filepath.Dir(path), v[0])
+		}
 		env := o.env() + "=" + v[1]
 		steps := []struct {
 			args, environ []string
 			want          string
 		}{
-			{[]string{"--config", path}, nil, v[0]},
+			{[]string{"--config", path}, nil, inFile},
 			{[]string{"--config", path}, []string{env}, v[1]},
 			{nil, []string{env, "KCACHE_CONFIG=" + path}, v[1]},
 			{[]string{"--config=" + path, "--" + o.name + "=" + v[2]}, []string{env}, v[2]},

@@ -19,6 +19,9 @@ type option struct {
 	value   func(*Config) value
 }
 
+// isPath reports whether the option names a file or a directory.
+func (o *option) isPath() bool { return o.arg == "FILE" || o.arg == "DIR" }
+
 // env is the option's environment variable.
 func (o *option) env() string {
 	return envPrefix + strings.ToUpper(strings.ReplaceAll(o.name, "-", "_"))

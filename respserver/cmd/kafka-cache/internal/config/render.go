@@ -3,6 +3,7 @@ package config
 import (
 	"fmt"
 	"io"
+	"path/filepath"
 	"strings"
 
 	"go.yaml.in/yaml/v3"
@@ -167,7 +168,9 @@ users:                                       # who may log in beside default
     admin: true                              # CLIENT LIST and KILL, CONFIG, SLOWLOG, ACL LIST
 ` + "```" + `
 
-What a topic's records mean (` + "`resolver`, `validate`, `dead-letter-topic`" + `) is in [policies](policies.md); paths are relative to the file. It can be set in the file alone. With ` + "`--dev`" + ` the file may have settings for the sample model's topics.
+What a topic's records mean (` + "`resolver`, `validate`, `dead-letter-topic`" + `) is in [policies](policies.md). It can be set in the file alone. With ` + "`--dev`" + ` the file may have settings for the sample model's topics.
+
+Relative paths in the file, of any option, begin where the file is; those of flags and variables in the working directory.
 
 What a topic does not say it takes from the option of the same name. Where ` + "`--topic` or `KCACHE_TOPIC`" + ` is given, its list replaces the
 file's; a topic that is in both keeps its settings.
@@ -213,7 +216,11 @@ func (c *Config) WriteEffective(w io.Writer) error {
 		if s, given := c.sources[o.name]; given {
 			source = strings.TrimSuffix(s, ": "+o.name)
 		}
-		fmt.Fprintf(&b, "%s: %s # %s\n", o.name, quote(o.value(c).String()), source)
+		value := o.value(c).String()
+		if o.isPath() {
+			value = absolute(value)
+		}
+		fmt.Fprintf(&b, "%s: %s # %s\n", o.name, quote(value), source)
 	}
 	if given := c.sources["topic"]; given != "" || !c.Dev {
 		fmt.Fprintf(&b, "topics: # %s\n", strings.TrimSuffix(given, ": topics"))
@@ -227,6 +234,17 @@ func (c *Config) WriteEffective(w io.Writer) error {
 	renderUsers(&b, c.Users)
 	_, err := io.WriteString(w, b.String())
 	return err
+}
+
+// absolute is a path for a file that may be written anywhere.
+func absolute(path string) string {
+	if path == "" {
+		return ""
+	}
+	if a, err := filepath.Abs(path); err == nil {
+		return a
+	}
+	return path
 }
 
 // quote is s as a YAML scalar on one line.

@@ -10,7 +10,7 @@ import (
 
 // What config prints, given back as the file, is the same configuration.
 func TestEffectiveRoundTrip(t *testing.T) {
-	path := writeFile(t, "topics:\n  - name: \"null\"\n    read-only: false\n  - name: users\n    value-encoding: avro\n    start: timestamp:2026-01-02T15:04:05Z\n    read-only: false\n    repair-split-keys: true\ndata-dir: \"/a b/#c: \\\"d\\\"\"\nschema-registry: [\"http://r:8081\", https://s]\n")
+	path := writeFile(t, "topics:\n  - name: \"null\"\n    read-only: false\n  - name: users\n    value-encoding: avro\n    start: timestamp:2026-01-02T15:04:05Z\n    read-only: false\n    repair-split-keys: true\ndata-dir: \"a b/#c: \\\"d\\\"\"\nresp-password-file: secret\nschema-registry: [\"http://r:8081\", https://s]\n")
 	c := mustLoad(t, []string{"--config", path, "--kafka-bootstrap=a:1,b:2", "--memory-limit=2Gi", "--resp-idle-timeout=90s"},
 		[]string{"KCACHE_LOG_FORMAT=json"})
 	var b strings.Builder

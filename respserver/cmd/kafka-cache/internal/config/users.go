@@ -3,7 +3,6 @@ package config
 import (
 	"encoding/hex"
 	"fmt"
-	"path/filepath"
 	"slices"
 	"strings"
 
@@ -66,9 +65,7 @@ func parseUsers(path, dir, source string, n *yaml.Node) ([]User, error) {
 			case "name":
 				u.Name = s
 			case "password-file":
-				if u.PasswordFile = s; s != "" && !filepath.IsAbs(s) {
-					u.PasswordFile = filepath.Join(dir, s)
-				}
+				u.PasswordFile = inDir(dir, s)
 			case "admin":
 				err = boolean{&u.Admin}.parse(s)
 			default:
@@ -159,7 +156,7 @@ func renderUsers(b *strings.Builder, users []User) {
 	for _, u := range users {
 		fmt.Fprintf(b, "  - name: %s\n    admin: %t\n", quote(u.Name), u.Admin)
 		if u.PasswordFile != "" {
-			fmt.Fprintf(b, "    password-file: %s\n", quote(u.PasswordFile))
+			fmt.Fprintf(b, "    password-file: %s\n", quote(absolute(u.PasswordFile)))
 		}
 		if len(u.PasswordSHA256) > 0 {
 			fmt.Fprintf(b, "    password-sha256: [%s]\n", strings.Join(slices.Repeat([]string{`"` + hiddenHash + `"`}, len(u.PasswordSHA256)), ", "))
