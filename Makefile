@@ -1,5 +1,5 @@
 # Every target gets what it needs by itself; Go, make and git are enough to begin with.
-MODULES := core respserver admin loadgen tests tools tools/promtool
+MODULES := core respserver admin loadgen tests tools tools/verifydeploy tools/promtool tools/linters
 SHELL := bash
 .DEFAULT_GOAL := help
 
@@ -27,6 +27,10 @@ test: setup ## every test, on real Kafka, with the race detector
 .PHONY: verify
 verify: ## formatting, vet, lint, tidy modules, direction of imports, generated files
 	@tools/verify.sh
+
+.PHONY: verify-deploy
+verify-deploy: ## manifests by Kubernetes' own validation and kube-score; Dockerfile, compose file, Prometheus's configuration and workflows by hadolint, compose-go, promtool and actionlint
+	@tools/verifydeploy.sh
 
 # Not as a default of $(or …), which takes commas for its own.
 CONFORMANCE_ARGS ?= -brokers 1,3 -out docs/conformance.md

@@ -3,8 +3,8 @@
 # direction of imports, and that nothing generated is out of date.
 set -uo pipefail
 cd "$(dirname "$0")/.."
-modules="core respserver admin loadgen tests tools"
-built="tools/promtool" # has no code of ours
+modules="core respserver admin loadgen tests tools tools/verifydeploy"
+built="tools/promtool tools/linters" # have no code of ours
 export GOWORK=off # each module as others get it; tools is in no workspace
 failed=0
 check() { # check NAME COMMAND…: runs it, prints what it prints when it fails
@@ -35,10 +35,10 @@ tidy() {
 }
 
 lint() {
-	local bad=0
+	local bad=0 top=$PWD
 	go -C tools build -o ../build/tools/golangci-lint github.com/golangci/golangci-lint/v2/cmd/golangci-lint || return 1
 	for m in $modules; do
-		(cd "$m" && ../build/tools/golangci-lint run --allow-parallel-runners --config ../.golangci.yml ./...) || { echo "in $m"; bad=1; }
+		(cd "$m" && "$top/build/tools/golangci-lint" run --allow-parallel-runners --config "$top/.golangci.yml" ./...) || { echo "in $m"; bad=1; }
 	done
 	return $bad
 }

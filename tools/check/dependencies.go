@@ -14,7 +14,7 @@ const dependencyFile = "docs/dependencies.md"
 
 // A section of the file is "## core" with a table whose rows begin with a module's path.
 var (
-	sectionLine    = regexp.MustCompile("^## `?([a-z]+)`?")
+	sectionLine    = regexp.MustCompile("^## `?([a-z/]+)`?")
 	dependencyLine = regexp.MustCompile("^\\| `([^`]+)` \\| *(.*?) *\\|")
 )
 

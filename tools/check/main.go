@@ -14,8 +14,8 @@ import (
 	"strings"
 )
 
-// modules are the directories of the modules that users get, and of the tests.
-var modules = []string{"core", "respserver", "admin", "loadgen", "tests"}
+// modules are the directories of the modules that users get, of the tests, and of the tools that have code of ours with dependencies.
+var modules = []string{"core", "respserver", "admin", "loadgen", "tests", "tools/verifydeploy"}
 
 func main() {
 	if len(os.Args) != 2 {
