@@ -1,12 +1,13 @@
 #!/usr/bin/env bash
 # Gets what `make test` needs beyond Go, and only what is missing: a C compiler
 # (for -race), Java 17 and Maven (for Kafka), redis-server (what replies are
-# compared with), kcat, curl and xxd (which the documents use), Python with
-# redis-py (one of the clients) and Confluent's serializers, Node.js with the
-# original's encodings, Chromium (which opens loadgen's reports), promtool. With the argument
-# `bench` also what `make bench` compares with and `make test` does not need: a Java
-# compiler, and what the original's Kafka client is compiled with. Installs Debian
-# packages where it may, and otherwise says exactly what to install.
+# compared with), kcat, curl and xxd (which the documents use), ip (for network
+# namespaces), Python with redis-py (one of the clients) and Confluent's
+# serializers, Node.js with the original's encodings, Chromium (which opens
+# loadgen's reports), promtool. With the argument `bench` also what `make bench`
+# compares with and `make test` does not need: a Java compiler, and what the
+# original's Kafka client is compiled with. Installs Debian packages where it may,
+# and otherwise says exactly what to install.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
@@ -53,6 +54,7 @@ look() {
 	has redis-server || need "redis-server" "redis"
 	has kcat || need "kcat" "kcat"
 	has curl || need "curl" "curl"
+	[ "$(uname)" != Linux ] || has ip || [ -x /sbin/ip ] || need "iproute2" "iproute2mac"
 	has xxd || need "xxd" "vim"
 	has_python || need "python3 python3-venv python3-pip" "python@3.12"
 	has_node || need "nodejs npm" "node"
