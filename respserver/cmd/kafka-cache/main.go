@@ -51,7 +51,11 @@ func command(args, environ []string, stdout, stderr io.Writer) int {
 			_, err := fmt.Fprintln(stdout, "kafka-cache", versionText())
 			return err
 		})
-	case "docs": // not listed: it makes docs/configuration.md
+	case "docs": // not listed: it makes docs/configuration.md and, with schema, docs/kafka-cache.schema.json
+		if len(rest) == 1 && rest[0] == "schema" {
+			err = config.WriteSchema(stdout)
+			break
+		}
 		err = noArguments(rest, func() error { return config.WriteDocs(stdout) })
 	case "help", "--help", "-h":
 		if len(rest) == 1 && (rest[0] == "serve" || rest[0] == "config") {

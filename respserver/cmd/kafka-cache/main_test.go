@@ -15,7 +15,6 @@ import (
 
 	"github.com/yolean/kafka-cache/core/cache"
 	"github.com/yolean/kafka-cache/respserver"
-	"github.com/yolean/kafka-cache/respserver/cmd/kafka-cache/internal/config"
 	"github.com/yolean/kafka-cache/respserver/cmd/kafka-cache/internal/dev"
 )
 
@@ -349,18 +348,17 @@ func TestHelpAndVersion(t *testing.T) {
 	}
 }
 
-// The reference page is made from the table of options: run "go run ./cmd/kafka-cache docs > ../docs/configuration.md" in
-// respserver after a change.
+// The reference page and the schema are made from the table of options: run "go run ./cmd/kafka-cache docs > ../docs/configuration.md" and
+// "go run ./cmd/kafka-cache docs schema > ../docs/kafka-cache.schema.json" in respserver after a change.
 func TestReferencePageIsCurrent(t *testing.T) {
-	have, err := os.ReadFile("../../../docs/configuration.md")
-	if err != nil {
-		t.Fatal(err)
-	}
-	var want strings.Builder
-	if err := config.WriteDocs(&want); err != nil {
-		t.Fatal(err)
-	}
-	if string(have) != want.String() {
-		t.Error("docs/configuration.md is not what \"kafka-cache docs\" prints")
+	for file, args := range map[string][]string{"configuration.md": {"docs"}, "kafka-cache.schema.json": {"docs", "schema"}} {
+		have, err := os.ReadFile("../../../docs/" + file)
+		if err != nil {
+			t.Fatal(err)
+		}
+		var want, stderr strings.Builder
+		if code := command(args, nil, &want, &stderr); code != 0 || string(have) != want.String() {
+			t.Errorf("docs/%s is not what \"kafka-cache %s\" prints (%d, %s)", file, strings.Join(args, " "), code, stderr.String())
+		}
 	}
 }

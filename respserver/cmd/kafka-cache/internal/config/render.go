@@ -115,6 +115,8 @@ names. A flag wins over a variable, a variable over the file, the file over the 
 - Durations are written ` + "`500ms`, `1s`, `1m30s`" + `.
 - ` + "`kafka-cache config`" + ` with the same arguments checks the configuration, and prints what is in effect and where each value comes
   from, as a file that ` + "`--config`" + ` takes. What password files contain is never printed.
+- Editors that know YAML's language server offer keys and values, and mark what is wrong, by the [schema](kafka-cache.schema.json): begin the file with
+  ` + "`# yaml-language-server: $schema=https://raw.githubusercontent.com/yolean/kafka-cache/main/docs/kafka-cache.schema.json`" + `.
 - A configuration error is one line on stderr and exit status 2; nothing in the data directory has been touched then.
 `
 
