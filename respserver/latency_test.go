@@ -101,6 +101,22 @@ func TestMemory(t *testing.T) {
 	}
 }
 
+func TestCommandTotals(t *testing.T) {
+	f := start(t, nil)
+	p := f.dial()
+	p.send(strings.Repeat(frame("echo", "pong"), 10) + frame("get") + frame("select", "99"))
+	p.want(strings.Repeat(pong, 10) + "-ERR wrong number of arguments for 'get' command\r\n-ERR DB index is out of range\r\n")
+	p.ask("+OK\r\n", "config", "resetstat") // is nothing to totals
+	totals := f.srv.CommandTotals()
+	run := uint64(0)
+	for _, n := range totals.Counts {
+		run += n
+	}
+	if run < 11 || run > 12 || totals.Failed != 2 || len(totals.Counts) != len(totals.Bounds)+1 {
+		t.Errorf("of 10 commands, one with an error, one refused, and one that may be counted yet: %d run, %d failed: %+v", run, totals.Failed, totals)
+	}
+}
+
 // TestResetStat: INFO begins anew, the metrics go on.
 func TestResetStat(t *testing.T) {
 	f := start(t, nil)

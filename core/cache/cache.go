@@ -213,17 +213,8 @@ func (c *Cache) background(f func(context.Context)) {
 // OutsideHeap is how many bytes the stores hold that Go's garbage collector does not count: the resident index, and Pebble's
 // memtables and block cache. A memory limit for the Go runtime is what is left beside them.
 func (c *Cache) OutsideHeap() int64 {
-	var n int64
-	for _, t := range c.topics {
-		for _, st := range t.stores() {
-			s := st.Stats()
-			n += s.TableBytes + s.ChunkBytes
-			if m := s.Pebble; m != nil {
-				n += int64(m.MemTable.Size) + m.BlockCache.Size
-			}
-		}
-	}
-	return n
+	m := c.Memory()
+	return m.ResidentIndex + m.BlockCache + m.Memtables
 }
 
 // Identity is the instance's name.

@@ -93,8 +93,8 @@ type Status struct {
 	Error  string `json:"error,omitempty"`
 	// AgeSeconds is the time since it last told its positions, -1 where it has not.
 	AgeSeconds float64 `json:"ageSeconds"`
-
-	offsets map[string]int64 // by topic
+	// Positions are what a connected peer has told: topic → partition → the next offset that it reads.
+	Positions map[string]map[int32]int64 `json:"positions,omitempty"`
 }
 
 // Report is what the status page shows of peers.
@@ -121,11 +121,13 @@ func (s *Set) Report() Report {
 		if p.state == Connected {
 			r.Connected++
 			st.AgeSeconds = time.Since(p.toldAt).Seconds()
-			st.offsets = make(map[string]int64, len(p.told))
-			for topic, t := range p.told {
+			st.Positions = make(map[string]map[int32]int64, len(p.told))
+			for name, t := range p.told {
+				next := map[int32]int64{}
 				for _, o := range t.position.Offsets() {
-					st.offsets[topic] += o.Next
+					next[o.Partition] = o.Next
 				}
+				st.Positions[name] = next
 			}
 		}
 		r.Addresses = append(r.Addresses, st)
@@ -135,7 +137,12 @@ func (s *Set) Report() Report {
 }
 
 // Offset is the sum of the positions that a connected peer has told of a topic: what INFO and ROLE show, for all topics together.
-func (s Status) Offset(topic string) int64 { return s.offsets[topic] }
+func (s Status) Offset(topic string) (n int64) {
+	for _, next := range s.Positions[topic] {
+		n += next
+	}
+	return n
+}
 
 // Errors counts connections that failed or ended, by reason.
 func (s *Set) Errors() map[string]uint64 {
