@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"slices"
 	"strings"
 	"time"
 
@@ -29,6 +30,9 @@ seen twice.
   --full              compare the values too, which needs both instances at the same position: for quiet topics. Each
                       instance applies nothing while it goes through its values (about 0.1 s for a million keys)
   --timeout DURATION  how long to try (default: 30s)
+  --token-file FILE   file with the bearer token that both ask for (the first line of --admin-token-file)
+  --tls-ca FILE       certificates (PEM) to check those of https addresses with (default: the system's)
+  --tls-cert FILE     client certificate (PEM) for mutual TLS, with --tls-key FILE
 
 One line a topic, and one for each partition that differs. Exit status: 0 all agree; 1 a topic differs; 3 a topic
 could not be compared in time, or cannot be as it is configured, and none differs; 2 a usage error.
@@ -69,6 +73,7 @@ var errCompareHelp = errors.New("help was asked for")
 func parseCompare(args []string) (cfg compare.Config, err error) {
 	cfg.Timeout = 30 * time.Second
 	var addresses []string
+	files := map[string]string{} // by option
 	for i := 0; i < len(args); i++ {
 		if args[i] == "-h" || args[i] == "-help" {
 			return cfg, errCompareHelp
@@ -82,7 +87,7 @@ func parseCompare(args []string) (cfg compare.Config, err error) {
 		switch {
 		case name == "help":
 			return cfg, errCompareHelp
-		case name != "topic" && name != "timeout" && name != "full":
+		case !slices.Contains(compareOptions, name):
 			return cfg, fmt.Errorf("--%.64s: unknown flag", name)
 		case hasValue:
 		case name == "full":
@@ -105,6 +110,8 @@ func parseCompare(args []string) (cfg compare.Config, err error) {
 			if cfg.Timeout, err = time.ParseDuration(value); err != nil || cfg.Timeout <= 0 {
 				return cfg, fmt.Errorf("--timeout: %.64q is not a duration above 0 such as 30s", value)
 			}
+		case "token-file", "tls-ca", "tls-cert", "tls-key":
+			files[name] = value
 		case "full":
 			if value != "true" && value != "false" {
 				return cfg, fmt.Errorf("--full: %.64q is neither true nor false", value)
@@ -118,6 +125,28 @@ func parseCompare(args []string) (cfg compare.Config, err error) {
 	if cfg.A, err = compare.ParseAddress(addresses[0]); err != nil {
 		return cfg, err
 	}
-	cfg.B, err = compare.ParseAddress(addresses[1])
-	return cfg, err
+	if cfg.B, err = compare.ParseAddress(addresses[1]); err != nil {
+		return cfg, err
+	}
+	return cfg, compareFiles(&cfg, files)
+}
+
+var compareOptions = []string{"topic", "timeout", "full", "token-file", "tls-ca", "tls-cert", "tls-key"}
+
+// compareFiles reads what the options name by file.
+func compareFiles(cfg *compare.Config, files map[string]string) (err error) {
+	if file := files["token-file"]; file != "" {
+		tokens, err := readPasswords("--token-file", file)
+		if err != nil {
+			return err
+		}
+		cfg.Token = string(tokens[0])
+	}
+	if (files["tls-cert"] == "") != (files["tls-key"] == "") {
+		return errors.New("--tls-cert and --tls-key are given together")
+	}
+	if files["tls-ca"] != "" || files["tls-cert"] != "" {
+		cfg.TLS, err = outgoingTLS("--tls", files["tls-ca"], files["tls-cert"], files["tls-key"], "")
+	}
+	return err
 }

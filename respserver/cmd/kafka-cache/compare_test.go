@@ -125,6 +125,8 @@ func TestCompareUsage(t *testing.T) {
 		`"a" is neither host:port nor an http URL`: {"a", "b:1"}, "--frob: unknown flag": {"a:1", "b:1", "--frob"}, "--topic: needs a value": {"a:1", "b:1", "--topic"},
 		"--topic: an empty name": {"a:1", "b:1", "--topic=x,"}, `--timeout: "0" is not a duration above 0`: {"a:1", "b:1", "--timeout", "0"},
 		`--full: "yes" is neither true nor false`: {"a:1", "b:1", "--full=yes"},
+		"--token-file: open /does/not/exist":      {"a:1", "b:1", "--token-file=/does/not/exist"}, "--tls-ca: ": {"https://a:1", "b:1", "--tls-ca=/does/not/exist"},
+		"--tls-cert and --tls-key are given together": {"https://a:1", "b:1", "--tls-cert=c"}, "--tls-key: needs a value": {"a:1", "b:1", "--tls-key"},
 	} {
 		code, out, errs := compareArgs(args...)
 		if code != 2 || out != "" || !strings.HasPrefix(errs, "kafka-cache: "+want) || strings.Count(errs, "\n") != 1 {

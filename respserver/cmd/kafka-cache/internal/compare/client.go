@@ -51,18 +51,19 @@ func isPort(s string) bool {
 
 // instance is one of the two.
 type instance struct {
-	base *url.URL
-	http *http.Client
+	base  *url.URL
+	http  *http.Client
+	token string
 }
 
 // final is an error that asking again would not mend.
 type final struct{ error }
 
-func newInstance(base *url.URL) *instance {
+func newInstance(base *url.URL, cfg Config) *instance {
 	return &instance{base, &http.Client{
-		Transport:     &http.Transport{Proxy: http.ProxyFromEnvironment, MaxResponseHeaderBytes: 64 << 10, ForceAttemptHTTP2: true},
+		Transport:     &http.Transport{Proxy: http.ProxyFromEnvironment, MaxResponseHeaderBytes: 64 << 10, ForceAttemptHTTP2: true, TLSClientConfig: cfg.TLS.Clone()},
 		CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
-	}}
+	}, cfg.Token}
 }
 
 func (i *instance) close() { i.http.CloseIdleConnections() }
@@ -121,6 +122,9 @@ func (i *instance) get(ctx context.Context, path string, query url.Values, into 
 	if err != nil {
 		return fmt.Errorf("%s: %w", i, err)
 	}
+	if i.token != "" {
+		req.Header.Set("Authorization", "Bearer "+i.token)
+	}
 	resp, err := i.http.Do(req)
 	if err != nil {
 		var wrapped *url.Error
@@ -156,7 +160,7 @@ func (i *instance) refused(status string, code int, body []byte) error {
 		return fmt.Errorf("%s: %s: this is perhaps not an admin address", i, clean(status))
 	}
 	err := fmt.Errorf("%s: %s", i, clean(said.Error))
-	if code == http.StatusNotFound {
+	if code == http.StatusNotFound || code == http.StatusUnauthorized {
 		return final{err}
 	}
 	return err

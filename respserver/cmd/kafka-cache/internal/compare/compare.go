@@ -3,6 +3,7 @@ package compare
 import (
 	"cmp"
 	"context"
+	"crypto/tls"
 	"errors"
 	"fmt"
 	"net/url"
@@ -23,6 +24,8 @@ type Config struct {
 	Full     bool     // values too, which takes both instances at the same position
 	Timeout  time.Duration
 	Interval time.Duration // 0: DefaultInterval
+	Token    string        // bearer token for both; empty: none
+	TLS      *tls.Config   // for https addresses; nil: the system's certificates
 }
 
 // Topic is what comparing a topic came to.
@@ -40,7 +43,7 @@ type Topic struct {
 func Run(ctx context.Context, cfg Config) ([]Topic, error) {
 	ctx, cancel := context.WithTimeout(ctx, cfg.Timeout)
 	defer cancel()
-	a, b := newInstance(cfg.A), newInstance(cfg.B)
+	a, b := newInstance(cfg.A, cfg), newInstance(cfg.B, cfg)
 	defer a.close()
 	defer b.close()
 	pause := newPause(cmp.Or(cfg.Interval, DefaultInterval))
