@@ -22,7 +22,7 @@ type checksums struct {
 }
 
 const (
-	checksumLimit = writeTimeout - 5*time.Second // so that a peer is told
+	checksumLimit = 25 * time.Second // below writeTimeout, so that a peer is told
 	plainSums     = 4
 )
 

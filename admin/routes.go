@@ -5,12 +5,11 @@ import (
 	"io"
 	"log"
 	"net/http"
+	"slices"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/prometheus/client_golang/prometheus/promhttp"
-
-	"github.com/yolean/kafka-cache/core/cache"
 )
 
 func (s *Server) routes(registry *prometheus.Registry, errorLog *log.Logger) http.Handler {
@@ -23,18 +22,31 @@ func (s *Server) routes(registry *prometheus.Registry, errorLog *log.Logger) htt
 		EnableOpenMetrics:   true,
 	}))
 	mux := http.NewServeMux()
-	for path, h := range map[string]http.Handler{
-		"/metrics":         metrics,
-		"/livez":           http.HandlerFunc(livez),
-		"/readyz":          http.HandlerFunc(s.readyz),
-		"/healthz":         http.HandlerFunc(livez),
-		"/api/v1/status":   http.HandlerFunc(s.status),
-		"/api/v1/checksum": s.checksums,
-		"/api/v1/invalid":  http.HandlerFunc(s.invalid),
-		"/{$}":             http.HandlerFunc(s.page),
+	for path, route := range map[string]struct {
+		level level
+		h     http.Handler
+	}{
+		"/livez":                 {anyone, http.HandlerFunc(livez)},
+		"/readyz":                {anyone, http.HandlerFunc(s.readyz)},
+		"/healthz":               {anyone, http.HandlerFunc(livez)},
+		"/metrics":               {authorized, metrics},
+		"/{$}":                   {authorized, s.turns.during(http.HandlerFunc(s.page))},
+		"/assets/{file...}":      {authorized, http.HandlerFunc(serveAsset)},
+		"/api/v1/status":         {authorized, s.turns.during(http.HandlerFunc(s.status))},
+		"/api/v1/history":        {authorized, s.turns.during(http.HandlerFunc(s.serveHistory))},
+		"/api/v1/events":         {authorized, http.HandlerFunc(s.events)},
+		"/api/v1/config":         {authorized, http.HandlerFunc(s.effective)},
+		"/api/v1/openapi.yaml":   {authorized, http.HandlerFunc(serveOpenAPI)},
+		"/api/v1/checksum":       {authorized, s.checksums},
+		"/api/v1/invalid":        {private, s.turns.during(http.HandlerFunc(s.invalid))},
+		"/api/v1/key":            {private, s.turns.during(http.HandlerFunc(s.serveLookup))},
+		"/debug/pprof/{$}":       {private, http.HandlerFunc(s.profiles.index)},
+		"/debug/pprof/{profile}": {private, s.profiles},
 	} {
-		mux.Handle(path, readOnly(h))
+		mux.Handle(path, readOnly(s.access.guard(route.level, route.h)))
+		s.paths = append(s.paths, path)
 	}
+	slices.Sort(s.paths)
 	mux.HandleFunc("/", func(w http.ResponseWriter, _ *http.Request) {
 		writeError(w, http.StatusNotFound, "no such path")
 	})
@@ -47,6 +59,7 @@ func headers(next http.Handler) http.Handler {
 		h := w.Header()
 		h.Set("Cache-Control", "no-store")
 		h.Set("Content-Security-Policy", "default-src 'none'; frame-ancestors 'none'")
+		h.Set("Cross-Origin-Resource-Policy", "same-origin")
 		h.Set("Referrer-Policy", "no-referrer")
 		h.Set("X-Content-Type-Options", "nosniff")
 		next.ServeHTTP(w, r)
@@ -67,17 +80,6 @@ func readOnly(next http.Handler) http.Handler {
 // livez says that the process answers, and nothing of Kafka: restarting an instance does not mend a broker. /healthz is its
 // alias rather than that of /readyz, since as somebody's liveness probe it must not end a pod that is loading.
 func livez(w http.ResponseWriter, _ *http.Request) { writeText(w, http.StatusOK, "ok\n") }
-
-func (s *Server) status(w http.ResponseWriter, _ *http.Request) {
-	status := struct {
-		cache.Status
-		Peers any `json:"peers,omitempty"`
-	}{Status: s.cache.Status()}
-	if s.peers != nil {
-		status.Peers = s.peers()
-	}
-	writeJSON(w, http.StatusOK, status)
-}
 
 func writeError(w http.ResponseWriter, code int, text string) {
 	writeJSON(w, code, struct {

@@ -2,10 +2,12 @@ package admin
 
 import (
 	"context"
+	"crypto/tls"
 	"errors"
 	"log/slog"
 	"net"
 	"net/http"
+	"slices"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
@@ -25,8 +27,20 @@ type Config struct {
 	// MaxStaleness makes /readyz fail while a partition's last successful fetch is older; 0: an instance that was ready once
 	// stays so through an outage of Kafka.
 	MaxStaleness time.Duration
-	// Peers is what the status says of other instances; nil: nothing.
-	Peers func() any
+	// Peers is what the status says of other instances; nil, or what is nil: nothing. It is called from any goroutine.
+	Peers func() *Peers
+	// Commands counts the commands of what is in front of the cache; nil: there is nothing. It is called from one goroutine.
+	Commands func() CommandTotals
+	// Configuration is the effective configuration in YAML, without secrets.
+	Configuration string
+	// MemoryLimit is what the process is meant to stay within, in bytes; 0: nothing.
+	MemoryLimit int64
+	// TLS has Serve speak TLS; nil: it does not. Where it has ClientCAs, a client certificate that it verified is a credential; with
+	// tls.VerifyClientCertIfGiven probes, which have none, are answered all the same.
+	TLS *tls.Config
+	// Tokens are bearer tokens, any of which is a credential; see [Server.SetTokens]. Without any credential the key look-up, the list of invalid
+	// records and the profiles are answered over loopback only; with one everything but the probes asks for it.
+	Tokens [][]byte
 	// Logger gets what net/http and the metrics' handler complain of; nil: none.
 	Logger *slog.Logger
 }
@@ -35,7 +49,7 @@ type Config struct {
 const (
 	readHeaderTimeout = 5 * time.Second
 	readTimeout       = 10 * time.Second
-	writeTimeout      = 30 * time.Second
+	writeTimeout      = 45 * time.Second
 	idleTimeout       = 60 * time.Second
 	maxHeaderBytes    = 16 << 10
 	maxBodyBytes      = 1 << 10
@@ -44,13 +58,26 @@ const (
 
 // Server serves the admin paths. Make one with [New].
 type Server struct {
-	cache        *cache.Cache
-	maxStaleness time.Duration
-	handler      http.Handler
-	http         *http.Server
-	checksums    *checksums
-	peers        func() any
-	stopped      chan struct{} // Shutdown is through
+	cache         *cache.Cache
+	maxStaleness  time.Duration
+	handler       http.Handler
+	paths         []string
+	http          *http.Server
+	checksums     *checksums
+	peers         func() *Peers
+	commands      func() CommandTotals
+	configuration string
+	memoryLimit   int64
+	access        access
+	lookups       chan struct{} // as many turns as there may be look-ups
+	history       *history
+	interval      time.Duration // of samples
+	streams       *streams
+	turns         *turns
+	profiles      *profiles
+	stopProfiles  context.CancelFunc
+	log           *slog.Logger
+	stopped       chan struct{} // Shutdown is through
 }
 
 // New makes a Server that does nothing until Serve.
@@ -76,7 +103,15 @@ func New(c Config) (*Server, error) {
 		c.Logger = slog.New(slog.DiscardHandler)
 	}
 	errorLog := slog.NewLogLogger(c.Logger.Handler(), slog.LevelWarn)
-	s := &Server{cache: c.Cache, maxStaleness: c.MaxStaleness, checksums: newChecksums(c.Cache), peers: c.Peers, stopped: make(chan struct{})}
+	s := &Server{
+		cache: c.Cache, maxStaleness: c.MaxStaleness, checksums: newChecksums(c.Cache), peers: c.Peers, commands: c.Commands,
+		configuration: c.Configuration, memoryLimit: c.MemoryLimit, lookups: make(chan struct{}, maxLookups),
+		history: newHistory(), interval: sampleInterval, streams: newStreams(), turns: newTurns(), log: c.Logger, stopped: make(chan struct{}),
+	}
+	s.access.certificates = c.TLS != nil && c.TLS.ClientCAs != nil
+	s.access.set(c.Tokens)
+	s.profiles = &profiles{timed: make(chan struct{}, 1)}
+	s.profiles.stopped, s.stopProfiles = context.WithCancel(context.Background())
 	s.handler = s.routes(c.Registry, errorLog)
 	s.http = &http.Server{
 		Handler:           s.handler,
@@ -86,16 +121,31 @@ func New(c Config) (*Server, error) {
 		IdleTimeout:       idleTimeout,
 		MaxHeaderBytes:    maxHeaderBytes,
 		ErrorLog:          errorLog,
+		TLSConfig:         c.TLS,
+		TLSNextProto:      map[string]func(*http.Server, *tls.Conn, http.Handler){}, // HTTP/1.1 alone: deadlines are a connection's
 	}
+	s.http.RegisterOnShutdown(func() { // they end by themselves only after minutes
+		s.streams.end()
+		s.stopProfiles()
+	})
 	return s, nil
 }
+
+// Paths are the patterns of all paths that are answered, ascending, as [http.ServeMux] takes them.
+func (s *Server) Paths() []string { return slices.Clone(s.paths) }
 
 // Handler is what Serve serves, for a program that has an HTTP server of its own. It is safe for concurrent use.
 func (s *Server) Handler() http.Handler { return s.handler }
 
 // Serve answers on l, which it closes, until Shutdown: then it returns nil, after Shutdown has. It may be called once.
 func (s *Server) Serve(l net.Listener) error {
-	err := s.http.Serve(netutil.LimitListener(l, maxConnections))
+	l = netutil.LimitListener(l, maxConnections)
+	var err error
+	if s.http.TLSConfig != nil {
+		err = s.http.ServeTLS(l, "", "")
+	} else {
+		err = s.http.Serve(l)
+	}
 	if errors.Is(err, http.ErrServerClosed) {
 		<-s.stopped
 		return nil

@@ -46,6 +46,7 @@ type daemon struct {
 	admin         *admin.Server
 	guard         *memory.Guard // nil without a limit
 	disk          *disk.Watch   // nil without a data directory
+	memoryLimit   int64         // 0: none
 }
 
 // newDaemon opens listeners, and with --dev the broker. Where it fails it has closed them again, and nothing in the data
@@ -111,10 +112,10 @@ func (d *daemon) open() error {
 		return err
 	}
 	d.reload.resp = d.resp
-	if d.admin, err = admin.New(admin.Config{Cache: d.cache, Registry: metrics, MaxStaleness: cfg.ReadyMaxStaleness, Peers: d.peers, Logger: log}); err != nil {
+	if err := d.newGuard(metrics); err != nil {
 		return err
 	}
-	if err := d.newGuard(metrics); err != nil {
+	if err := d.newAdmin(m, metrics); err != nil {
 		return err
 	}
 	if err := makeDataDir(cfg.DataDir); err != nil {
@@ -195,14 +196,6 @@ func (d *daemon) respConfig(m material, metrics *prometheus.Registry) respserver
 	return c
 }
 
-// peers is what the status says of other instances.
-func (d *daemon) peers() any {
-	if r := d.resp.Peers(); r != nil {
-		return r
-	}
-	return nil
-}
-
 // buffersOfSpare is the part of the Go heap that clients' buffers may take, beside what else is in it and the garbage that comes and goes with them.
 const buffersOfSpare = 3
 
@@ -227,6 +220,7 @@ func (d *daemon) newGuard(metrics *prometheus.Registry) error {
 	keep := auto && os.Getenv("GOMEMLIMIT") != ""
 	d.log.Info("memory limit", "bytes", limit, "from", source, "keepsGOMEMLIMIT", keep)
 	var err error
+	d.memoryLimit = limit
 	d.guard, err = memory.NewGuard(memory.Config{
 		Limit: limit, Outside: d.cache.OutsideHeap, Spare: func(n int64) { d.resp.LimitBuffers(n / buffersOfSpare) }, KeepRuntimeLimit: keep, Logger: d.log, Registerer: metrics,
 	})

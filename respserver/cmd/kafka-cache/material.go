@@ -21,6 +21,8 @@ type material struct {
 	respUsers    []respserver.User
 	respPassword []byte // nil: none
 	respTLS      *tls.Config
+	adminTokens  [][]byte    // nil: none
+	adminTLS     *tls.Config // nil: none
 	kafkaTLS     *tls.Config
 	kafkaSASL    *kafka.SASL
 
@@ -35,6 +37,14 @@ func readMaterial(c *config.Config) (m material, err error) {
 	}
 	if c.RESPTLSCert != "" {
 		if m.respTLS, err = serverTLS(c); err != nil {
+			return m, err
+		}
+	}
+	if m.adminTokens, err = readAdminTokens(c); err != nil {
+		return m, err
+	}
+	if c.AdminTLSCert != "" {
+		if m.adminTLS, err = adminTLS(c); err != nil {
 			return m, err
 		}
 	}
@@ -138,19 +148,40 @@ func readSecret(option, path string) ([]byte, error) {
 }
 
 func serverTLS(c *config.Config) (*tls.Config, error) {
-	pair, err := tls.LoadX509KeyPair(c.RESPTLSCert, c.RESPTLSKey)
+	t, err := incomingTLS("--resp-tls", c.RESPTLSCert, c.RESPTLSKey, c.RESPTLSClientCA)
 	if err != nil {
-		return nil, fmt.Errorf("--resp-tls-cert and --resp-tls-key: %w", err)
+		return nil, err
 	}
-	if err := checkLeaf(&pair); err != nil {
-		return nil, fmt.Errorf("--resp-tls-cert: %w", err)
-	}
-	t := &tls.Config{Certificates: []tls.Certificate{pair}, MinVersion: tls.VersionTLS12}
 	if c.RESPTLSMinVersion == "1.3" {
 		t.MinVersion = tls.VersionTLS13
 	}
-	if c.RESPTLSClientCA != "" {
-		if t.ClientCAs, err = readCertificates("--resp-tls-client-ca", c.RESPTLSClientCA); err != nil {
+	return t, nil
+}
+
+// adminTLS asks for a client certificate and does without one: probes have none. Who may ask for what is decided by path.
+func adminTLS(c *config.Config) (*tls.Config, error) {
+	t, err := incomingTLS("--admin-tls", c.AdminTLSCert, c.AdminTLSKey, c.AdminTLSClientCA)
+	if err != nil {
+		return nil, err
+	}
+	if t.ClientCAs != nil {
+		t.ClientAuth = tls.VerifyClientCertIfGiven
+	}
+	return t, nil
+}
+
+// incomingTLS is what connections are served with. The options' names begin with prefix; an empty clientCA was not given, otherwise a certificate is required.
+func incomingTLS(prefix, cert, key, clientCA string) (*tls.Config, error) {
+	pair, err := tls.LoadX509KeyPair(cert, key)
+	if err != nil {
+		return nil, fmt.Errorf("%s-cert and %s-key: %w", prefix, prefix, err)
+	}
+	if err := checkLeaf(&pair); err != nil {
+		return nil, fmt.Errorf("%s-cert: %w", prefix, err)
+	}
+	t := &tls.Config{Certificates: []tls.Certificate{pair}, MinVersion: tls.VersionTLS12}
+	if clientCA != "" {
+		if t.ClientCAs, err = readCertificates(prefix+"-client-ca", clientCA); err != nil {
 			return nil, err
 		}
 		t.ClientAuth = tls.RequireAndVerifyClientCert

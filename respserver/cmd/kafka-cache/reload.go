@@ -18,6 +18,7 @@ import (
 
 	"github.com/prometheus/client_golang/prometheus"
 
+	"github.com/yolean/kafka-cache/admin"
 	"github.com/yolean/kafka-cache/respserver"
 	"github.com/yolean/kafka-cache/respserver/cmd/kafka-cache/internal/config"
 )
@@ -28,13 +29,16 @@ const maxCertificates = 1 << 20
 // reloader reads the files of passwords and certificates again while the daemon runs. It looks at what is in them rather than at when they
 // changed, so it does not matter how they are replaced (Kubernetes swaps a symbolic link of their directory).
 type reloader struct {
-	cfg  *config.Config
-	log  *slog.Logger
-	resp *respserver.Server // set before Run
+	cfg   *config.Config
+	log   *slog.Logger
+	resp  *respserver.Server // set before Run, as is admin
+	admin *admin.Server
 
 	sets    []*fileSet
 	current atomic.Pointer[tls.Config] // nil: no TLS
 	expiry  prometheus.Gauge
+
+	adminCurrent atomic.Pointer[tls.Config] // nil: no TLS
 }
 
 // fileSet are files that hold together.
@@ -49,8 +53,8 @@ type fileSet struct {
 
 func newReloader(cfg *config.Config, log *slog.Logger, m material, metrics prometheus.Registerer) (*reloader, error) {
 	r := &reloader{cfg: cfg, log: log}
-	reloads := prometheus.NewCounterVec(prometheus.CounterOpts{Name: "kafka_cache_resp_reloads_total", Help: "Files of passwords (users) or certificates (tls) that were read again since they had changed."}, []string{"files"})
-	failures := prometheus.NewCounterVec(prometheus.CounterOpts{Name: "kafka_cache_resp_reload_errors_total", Help: "Files of passwords (users) or certificates (tls) that had changed and were not usable: those before hold."}, []string{"files"})
+	reloads := prometheus.NewCounterVec(prometheus.CounterOpts{Name: "kafka_cache_resp_reloads_total", Help: "Files of passwords (users), certificates (tls), or those of the admin port (admin_token, admin_tls) that were read again since they had changed."}, []string{"files"})
+	failures := prometheus.NewCounterVec(prometheus.CounterOpts{Name: "kafka_cache_resp_reload_errors_total", Help: "Files of passwords (users), certificates (tls), or those of the admin port (admin_token, admin_tls) that had changed and were not usable: those before hold."}, []string{"files"})
 	all := []prometheus.Collector{reloads, failures}
 	add := func(name string, files []string, apply func() error) {
 		if len(files) > 0 {
@@ -79,6 +83,17 @@ func newReloader(cfg *config.Config, log *slog.Logger, m material, metrics prome
 		r.show(m.respTLS)
 		add("tls", files, r.applyTLS)
 	}
+	if cfg.AdminTokenFile != "" {
+		add("admin_token", []string{cfg.AdminTokenFile}, r.applyAdminTokens)
+	}
+	if m.adminTLS != nil {
+		files := []string{cfg.AdminTLSCert, cfg.AdminTLSKey}
+		if cfg.AdminTLSClientCA != "" {
+			files = append(files, cfg.AdminTLSClientCA)
+		}
+		r.adminCurrent.Store(m.adminTLS)
+		add("admin_tls", files, r.applyAdminTLS)
+	}
 	for _, c := range all {
 		if err := metrics.Register(c); err != nil {
 			return nil, fmt.Errorf("register metrics: %w", err)
@@ -87,14 +102,19 @@ func newReloader(cfg *config.Config, log *slog.Logger, m material, metrics prome
 	return r, nil
 }
 
-// serverTLS is what connections are served with: at each handshake that which holds then. nil: no TLS.
-func (r *reloader) serverTLS() *tls.Config {
-	now := r.current.Load()
+// serverTLS is what RESP connections are served with: at each handshake that which holds then. nil: no TLS.
+func (r *reloader) serverTLS() *tls.Config { return newest(&r.current) }
+
+// adminTLS is the same for the admin port.
+func (r *reloader) adminTLS() *tls.Config { return newest(&r.adminCurrent) }
+
+func newest(current *atomic.Pointer[tls.Config]) *tls.Config {
+	now := current.Load()
 	if now == nil {
 		return nil
 	}
 	outer := now.Clone()
-	outer.GetConfigForClient = func(*tls.ClientHelloInfo) (*tls.Config, error) { return r.current.Load(), nil }
+	outer.GetConfigForClient = func(*tls.ClientHelloInfo) (*tls.Config, error) { return current.Load(), nil }
 	return outer
 }
 
@@ -165,10 +185,38 @@ func (r *reloader) applyTLS() error {
 	if err != nil {
 		return err
 	}
-	if leaf := t.Certificates[0].Leaf; time.Now().After(leaf.NotAfter) {
-		return errors.New("--resp-tls-cert: the certificate has expired on " + leaf.NotAfter.UTC().Format(time.RFC3339))
+	if err := unexpired("--resp-tls-cert", t); err != nil {
+		return err
 	}
 	r.show(t)
+	return nil
+}
+
+func (r *reloader) applyAdminTokens() error {
+	tokens, err := readAdminTokens(r.cfg)
+	if err != nil {
+		return err
+	}
+	r.admin.SetTokens(tokens)
+	return nil
+}
+
+func (r *reloader) applyAdminTLS() error {
+	t, err := adminTLS(r.cfg)
+	if err != nil {
+		return err
+	}
+	if err := unexpired("--admin-tls-cert", t); err != nil {
+		return err
+	}
+	r.adminCurrent.Store(t)
+	return nil
+}
+
+func unexpired(option string, t *tls.Config) error {
+	if leaf := t.Certificates[0].Leaf; time.Now().After(leaf.NotAfter) {
+		return errors.New(option + ": the certificate has expired on " + leaf.NotAfter.UTC().Format(time.RFC3339))
+	}
 	return nil
 }
 
@@ -246,6 +294,26 @@ func readUsers(c *config.Config) (users []respserver.User, password []byte, err 
 		users[i].Passwords = append(users[i].Passwords, respserver.HashPassword(p))
 	}
 	return users, passwords[0], nil
+}
+
+// minAdminToken is how long a token is at least: it can be guessed at as fast as HTTP is answered.
+const minAdminToken = 16
+
+// readAdminTokens reads what --admin-token-file has; nil without one.
+func readAdminTokens(c *config.Config) ([][]byte, error) {
+	if c.AdminTokenFile == "" {
+		return nil, nil
+	}
+	tokens, err := readPasswords("--admin-token-file", c.AdminTokenFile)
+	if err != nil {
+		return nil, err
+	}
+	for _, t := range tokens {
+		if len(t) < minAdminToken || bytes.ContainsAny(t, " \t") {
+			return nil, fmt.Errorf("--admin-token-file: %s has a token of less than %d characters, or with a space", c.AdminTokenFile, minAdminToken)
+		}
+	}
+	return tokens, nil
 }
 
 // maxPasswords is how many a file may have.

@@ -72,7 +72,7 @@ func (d *daemon) run(signals <-chan os.Signal) error {
 	}, func(error) { d.shutdownRESP() })
 	addContext(&group, d.resp.RunPeers)
 	group.Add(func() error {
-		d.log.Info("admin listening", "addr", d.adminListener.Addr().String())
+		d.log.Info("admin listening", "addr", d.adminListener.Addr().String(), "tls", d.cfg.AdminTLSCert != "", "token", d.cfg.AdminTokenFile != "")
 		return d.admin.Serve(d.adminListener)
 	}, func(error) {
 		ctx, cancel := context.WithTimeout(context.Background(), min(time.Second, d.cfg.ShutdownTimeout/10))
@@ -81,6 +81,7 @@ func (d *daemon) run(signals <-chan os.Signal) error {
 			d.log.Warn("admin connections were cut", "error", err)
 		}
 	})
+	addContext(&group, d.admin.Run)
 	addContext(&group, func(ctx context.Context) error {
 		var announcing sync.WaitGroup
 		defer announcing.Wait()

@@ -73,7 +73,11 @@ type Config struct {
 	PeerTLSKey        string
 	PeerTLSServerName string // empty: the address's
 
-	AdminAddr         string        // host:port
+	AdminAddr         string // host:port
+	AdminTokenFile    string // empty: no token
+	AdminTLSCert      string // empty: no TLS
+	AdminTLSKey       string
+	AdminTLSClientCA  string
 	ReadyMaxStaleness time.Duration // 0: none
 
 	DataDir     string // empty: in memory

@@ -42,6 +42,7 @@ func TestPrecedence(t *testing.T) {
 		"apply-timeout": {"2s", "3s", "4s"}, "resp-addr": {":1", ":2", ":3"}, "resp-password-file": {"f", "e", "g"},
 		"resp-tls-cert": {"f", "e", "g"}, "resp-tls-key": {"f", "e", "g"}, "resp-tls-client-ca": {"f", "e", "g"},
 		"resp-maxclients": {"1", "2", "3"}, "resp-max-unauthenticated": {"1", "2", "3"}, "resp-rate-limit": {"1", "2", "3"}, "resp-idle-timeout": {"1s", "2s", "3s"}, "admin-addr": {":1", ":2", ":3"},
+		"admin-token-file": {"f", "e", "g"}, "admin-tls-cert": {"f", "e", "g"}, "admin-tls-key": {"f", "e", "g"}, "admin-tls-client-ca": {"f", "e", "g"},
 		"ready-max-staleness": {"1s", "2s", "3s"}, "data-dir": {"f", "e", "g"}, "memory-limit": {"1Gi", "2Gi", "3Gi"}, "disk-limit": {"4Gi", "5Gi", "6Gi"},
 		"log-level": {"debug", "warn", "error"}, "log-format": {"json", "text", "json"}, "shutdown-grace": {"1s", "2s", "4s"},
 		"shutdown-timeout": {"1s", "2s", "3s"}, "schema-registry": {"https://f", "https://e", "https://g"}, "schema-registry-user": {"f", "e", "g"},
@@ -70,7 +71,7 @@ func TestPrecedence(t *testing.T) {
 			continue
 		}
 		base := []string{"--topic", "t", "--read-only=false", "--kafka-tls", "--kafka-tls-cert=c", "--kafka-tls-key=k", "--kafka-sasl-mechanism=PLAIN",
-			"--kafka-sasl-user=u", "--kafka-sasl-password-file=p", "--resp-tls-cert=c", "--resp-tls-key=k"}
+			"--kafka-sasl-user=u", "--kafka-sasl-password-file=p", "--resp-tls-cert=c", "--resp-tls-key=k", "--admin-tls-cert=c", "--admin-tls-key=k"}
 		if strings.HasPrefix(o.name, "schema-registry") {
 			base = append(base, "--value-encoding=avro", "--schema-registry=https://r", "--schema-registry-user=u", "--schema-registry-password-file=p")
 		}

@@ -213,6 +213,20 @@ var options = []option{
 	{name: "admin-addr", arg: "HOST:PORT", section: "Admin", def: ":8080", dev: "127.0.0.1:8080",
 		help:  "Where metrics, probes and status are served over HTTP. Port 0 takes a free one, which the log names.",
 		value: func(c *Config) value { return listenAddr{&c.AdminAddr} }},
+	{name: "admin-token-file", arg: "FILE", section: "Admin",
+		help: "File with the bearer token that everything but the probes asks for (browsers: as the password, with any name); up to 8 lines are as many tokens, each " +
+			"of 16 characters at least. It is read again while running, as often as --resp-reload-interval says. Without it and without --admin-tls-client-ca the key look-up, " +
+			"/api/v1/invalid and profiles are answered over loopback only.",
+		value: func(c *Config) value { return text{&c.AdminTokenFile} }},
+	{name: "admin-tls-cert", arg: "FILE", section: "Admin",
+		help:  "Certificate (PEM, with its chain): HTTPS alone is served. This file and the next two are read again while running, as often as --resp-reload-interval says.",
+		value: func(c *Config) value { return text{&c.AdminTLSCert} }},
+	{name: "admin-tls-key", arg: "FILE", section: "Admin",
+		help:  "Its key (PEM).",
+		value: func(c *Config) value { return text{&c.AdminTLSKey} }},
+	{name: "admin-tls-client-ca", arg: "FILE", section: "Admin",
+		help:  "Certificates (PEM) that clients' own must be signed by: mutual TLS for everything but the probes, which are answered without. With a token as well either is enough.",
+		value: func(c *Config) value { return text{&c.AdminTLSClientCA} }},
 	{name: "ready-max-staleness", arg: "DURATION", section: "Admin", def: "0s",
 		help: "Make /readyz fail while a partition's last successful fetch is older than this. 0: once loaded, an instance stays " +
 			"ready through a Kafka outage.",

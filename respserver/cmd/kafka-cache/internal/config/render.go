@@ -181,6 +181,7 @@ file's; a topic that is in both keeps its settings.
 
 ` + "`kafka-cache compare A B`" + ` asks two instances, by their admin addresses, whether they hold the same: instances of any age do, of topics with the same settings. They
 are compared at offsets that both have passed, so writers need not stop. ` + "`--full`" + ` compares the values too, ` + "`--topic NAME`" + ` chooses, ` + "`--timeout 30s`" + ` bounds it.
+Where the admin port asks for a credential, ` + "`--token-file FILE`" + ` has the token that both take, and ` + "`--tls-cert FILE` and `--tls-key FILE`" + ` a client certificate; ` + "`--tls-ca FILE`" + ` is whom to trust for ` + "`https://`" + ` addresses.
 
 ` + "```console" + `
 $ kafka-cache compare cache-0:8080 cache-1:8080
