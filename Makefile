@@ -86,6 +86,10 @@ hostile: ## attackers with a socket against a daemon, each attack for half a min
 fuzz: ## every fuzz test for a short while, FUZZTIME each (10s)
 	@tools/fuzz.sh
 
+.PHONY: screenshots
+screenshots: setup ## the pictures of docs/status-page.md, of an instance that has run for four minutes
+	@go test -count=1 -timeout 20m -v -run '^TestScreenshots$$' ./tests/statuspage -args -screenshots $(CURDIR)/docs/images
+
 .PHONY: kafka
 kafka: setup ## run a real Kafka on loopback until interrupted
 	@go -C tests run ./kafkatest/cmd/kafka $(KAFKA_ARGS)

@@ -3,8 +3,8 @@
 # (for -race), Java 17 and Maven (for Kafka), redis-server (what replies are
 # compared with), kcat, curl and xxd (which the documents use), ip (for network
 # namespaces), Python with redis-py (one of the clients) and Confluent's
-# serializers, Node.js with the original's encodings, Chromium (which opens
-# loadgen's reports), promtool. With the argument `bench` also what `make bench`
+# serializers, Node.js with the original's encodings, axe-core and uPlot, Chromium
+# (which opens loadgen's reports and the status page), promtool. With the argument `bench` also what `make bench`
 # compares with and `make test` does not need: a Java compiler, and what the
 # original's Kafka client is compiled with. Installs Debian packages where it may,
 # and otherwise says exactly what to install.
@@ -122,16 +122,19 @@ if [ ! -d "$target" ]; then
 	mv "$target.tmp" "$target"
 fi
 
-# The original's encodings, as the lock file has them.
-node=build/node
-if ! cmp -s tests/encodings/package-lock.json $node/package-lock.json; then
-	rm -rf $node.tmp
-	mkdir -p $node.tmp
-	cp tests/encodings/package.json tests/encodings/package-lock.json $node.tmp/
-	npm ci --prefix $node.tmp --ignore-scripts --no-audit --no-fund --loglevel error >/dev/null
-	rm -rf $node
-	mv $node.tmp $node
-fi
+# The original's encodings; axe-core and uPlot, as their lock files have them.
+node_packages() { # node_packages SOURCE TARGET
+	if ! cmp -s "$1/package-lock.json" "$2/package-lock.json"; then
+		rm -rf "$2.tmp"
+		mkdir -p "$2.tmp"
+		cp "$1/package.json" "$1/package-lock.json" "$2.tmp/"
+		npm ci --prefix "$2.tmp" --ignore-scripts --no-audit --no-fund --loglevel error >/dev/null
+		rm -rf "$2"
+		mv "$2.tmp" "$2"
+	fi
+}
+node_packages tests/encodings build/node
+node_packages tests/statuspage build/statuspage
 
 # Prometheus's own tool, which checks and tests the alerting rules; without what it could find targets by, which would be most of it.
 GOWORK=off go -C tools/promtool build -tags remove_all_sd -o ../../build/tools/promtool github.com/prometheus/prometheus/cmd/promtool
