@@ -47,9 +47,10 @@ func (l *slowLog) setMost(n int64) {
 
 func runConfigGet(c *conn, args [][]byte) {
 	var found []setting
+	steps := glob.Budget{Left: scanSteps, Fold: true}
 	for _, s := range c.srv.settings() {
 		for _, pattern := range args[2:] {
-			if glob.MatchFold(pattern, []byte(s.name)) {
+			if steps.Match(pattern, []byte(s.name)) {
 				if is(pattern, s.name) {
 					s.name = string(pattern) // a name is answered as it was asked for
 				}
@@ -57,6 +58,10 @@ func runConfigGet(c *conn, args [][]byte) {
 				break
 			}
 		}
+	}
+	if steps.Left < 0 {
+		c.tooDear()
+		return
 	}
 	c.out = resp.AppendMap(c.out, c.proto, len(found))
 	for _, s := range found {

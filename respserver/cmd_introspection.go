@@ -250,10 +250,11 @@ func runCommandDocs(c *conn, args [][]byte) {
 
 func runCommandList(c *conn, args [][]byte) {
 	keep := func(*command) bool { return true }
+	steps := glob.Budget{Left: scanSteps, Fold: true}
 	switch {
 	case len(args) == 2:
 	case len(args) == 5 && is(args[2], "filterby") && is(args[3], "pattern"):
-		keep = func(m *command) bool { return glob.MatchFold(args[4], []byte(m.name)) }
+		keep = func(m *command) bool { return steps.Match(args[4], []byte(m.name)) }
 	case len(args) == 5 && is(args[2], "filterby") && is(args[3], "aclcat"):
 		category := "@" + strings.ToLower(string(args[4]))
 		keep = func(m *command) bool { return slices.Contains(m.categories(), category) }
@@ -268,6 +269,10 @@ func runCommandList(c *conn, args [][]byte) {
 		if keep(m) {
 			names = append(names, m.name)
 		}
+	}
+	if steps.Left < 0 {
+		c.tooDear()
+		return
 	}
 	c.out = resp.AppendArray(c.out, len(names))
 	for _, n := range names {

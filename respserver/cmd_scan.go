@@ -12,7 +12,7 @@ const (
 	scanCount = 10      // Redis's default
 	scanMost  = 1 << 16 // keys looked at for one page, whatever COUNT asks for: it is a hint
 	scanLong  = 1 << 12 // from here on a page is made in the lane
-	scanSteps = 1 << 24 // of matching that a page may take for a byte of each key: it is made with a lock held that writes need
+	scanSteps = 1 << 24 // of matching that a page may take, tens of milliseconds: it is made with a lock held that writes need
 )
 
 func scanCommands() []*command {
@@ -39,10 +39,35 @@ func parseCursor(b []byte) (uint64, bool) {
 	return n, err == nil
 }
 
-// pageFor is how many of count keys are looked at for one page: fewer for a pattern so long that to match it takes much time.
+// tooDear is the error of a pattern that takes too long to be matched.
+func (c *conn) tooDear() {
+	c.fail("ERR the pattern takes more than " + strconv.Itoa(scanSteps) + " steps to be matched: use a shorter one, with fewer repetitions behind a *")
+}
+
+// pageFor is how many of count keys are looked at for one page at first: fewer for a long pattern. Where it turns out to take too long all the same, fewer.
 func pageFor(pattern []byte, count int) int {
 	return max(1, min(count, scanSteps/max(1, len(pattern))))
 }
+
+// look is what is made of the keys of one page.
+type look struct {
+	pattern []byte // nil: all match
+	steps   glob.Budget
+	keys    int // that were matched, the last of them perhaps not to its end
+}
+
+func (l *look) match(key []byte) bool {
+	if l.pattern == nil {
+		return true
+	}
+	if l.steps.Left >= 0 {
+		l.keys++
+	}
+	return l.steps.Match(l.pattern, key)
+}
+
+// fewer is how many keys to take for a page instead, where there were too many for the steps that it has.
+func (l *look) fewer(page int) int { return max(1, min(page, l.keys)-1) }
 
 func runScan(c *conn, args [][]byte) {
 	cursor, ok := parseCursor(args[1])
@@ -86,23 +111,32 @@ func runScan(c *conn, args [][]byte) {
 	// How many keys there are is known after they have been read: they are gathered aside.
 	keys, n := c.scratch[:0], 0
 	var next uint64
-	for most, page := c.srv.replyLimit(), pageFor(pattern, int(count)); ; page /= 2 {
+	for most, page := c.srv.replyLimit(), pageFor(pattern, int(count)); ; {
 		var err error
 		keys, n = c.scratch[:0], 0
+		looks := look{pattern: pattern, steps: glob.Budget{Left: scanSteps}}
 		next, err = c.scan(cursor, page, func(key []byte) {
-			if !none && len(keys) <= most && (pattern == nil || glob.Match(pattern, key)) {
+			if !none && len(keys) <= most && looks.match(key) {
 				keys = resp.AppendBulk(keys, key)
 				n++
 			}
 		})
 		c.scratch = keys[:0]
-		if err != nil {
+		switch {
+		case err != nil:
 			c.failErr(err)
 			return
+		case looks.steps.Left < 0 && page == 1:
+			c.tooDear()
+			return
+		case looks.steps.Left < 0:
+			page = looks.fewer(page)
+			continue
+		case len(keys) > most && page > 1:
+			page /= 2
+			continue
 		}
-		if len(keys) <= most || page <= 1 {
-			break
-		}
+		break
 	}
 	c.out = resp.AppendArray(c.out, 2)
 	var digits [20]byte
@@ -114,9 +148,12 @@ func runScan(c *conn, args [][]byte) {
 func runKeys(c *conn, args [][]byte) {
 	pattern, limit := args[1], c.srv.replyLimit()
 	keys, n := c.scratch[:0], 0
+	page := pageFor(pattern, scanMost)
 	for cursor := uint64(0); c.alive(); {
-		next, err := c.scan(cursor, pageFor(pattern, scanMost), func(key []byte) {
-			if len(keys) <= limit && glob.Match(pattern, key) {
+		end, found := len(keys), n
+		looks := look{pattern: pattern, steps: glob.Budget{Left: scanSteps}}
+		next, err := c.scan(cursor, page, func(key []byte) {
+			if len(keys) <= limit && looks.match(key) {
 				keys = resp.AppendBulk(keys, key)
 				n++
 			}
@@ -129,6 +166,13 @@ func runKeys(c *conn, args [][]byte) {
 		case len(keys) > limit:
 			c.fail("ERR the reply would be larger than the limit of " + bytesText(int64(limit)) + " that is held for one client: use SCAN")
 			return
+		case looks.steps.Left < 0 && page == 1:
+			c.tooDear()
+			return
+		case looks.steps.Left < 0:
+			keys, n = keys[:end], found
+			page = looks.fewer(page)
+			continue
 		}
 		if next == 0 {
 			break

@@ -145,17 +145,22 @@ func runPubSubChannels(c *conn, args [][]byte) {
 	n := &c.srv.notifications
 	var found []string
 	size := 0
+	steps := glob.Budget{Left: scanSteps} // with a lock held that messages need
 	n.mu.Lock()
 	for name := range n.channels {
 		if !c.mayHear(name) {
 			continue
 		}
-		if len(args) == 2 || glob.Match(args[2], []byte(name)) {
+		if len(args) == 2 || steps.Match(args[2], []byte(name)) {
 			found = append(found, name)
 			size += len(name)
 		}
 	}
 	n.mu.Unlock()
+	if steps.Left < 0 {
+		c.tooDear()
+		return
+	}
 	if limit := c.srv.replyLimit(); size > limit {
 		c.fail("ERR the reply would be larger than the limit of " + bytesText(int64(limit)) + " that is held for one client")
 		return

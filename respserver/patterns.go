@@ -78,9 +78,9 @@ func (t *patternTable) matching(channel []byte, found, dear func(p *pattern)) {
 			return
 		}
 		for p := range t.begins[string(channel[:l.bytes])] {
-			matches, ok := glob.MatchWithin(p.text[l.bytes:], channel[l.bytes:], stepsAtLeast+stepsPerByte*(len(p.text)+len(channel)))
-			switch {
-			case !ok:
+			steps := glob.Budget{Left: stepsAtLeast + stepsPerByte*(len(p.text)+len(channel))}
+			switch matches := steps.Match(p.text[l.bytes:], channel[l.bytes:]); {
+			case steps.Left < 0:
 				dear(p)
 			case matches:
 				found(p)

@@ -12,18 +12,25 @@ func Match(pattern, s []byte) bool {
 	return matches
 }
 
-// MatchWithin is Match in at most that many steps; where they do not suffice ok is false.
-func MatchWithin(pattern, s []byte, steps int) (matches, ok bool) {
-	return match(pattern, s, false, steps)
+// A Budget is how many steps matching may take. It is not safe for concurrent use.
+type Budget struct {
+	// Left is negative once matching has taken more, and then nothing matches. What exceeds it takes at most as many steps as the longest class of the pattern more.
+	Left int
+	// Fold is to disregard the case of ASCII letters.
+	Fold bool
 }
 
-// MatchFold is Match without regard to the case of ASCII letters.
-func MatchFold(pattern, s []byte) bool {
-	matches, _ := match(pattern, s, true, math.MaxInt)
+// Match is Match within the budget. A pattern that is longer than what is left exceeds it.
+func (b *Budget) Match(pattern, s []byte) (matches bool) {
+	if b.Left -= 1; len(pattern) > b.Left {
+		b.Left = -1
+		return false
+	}
+	matches, b.Left = match(pattern, s, b.Fold, b.Left)
 	return matches
 }
 
-func match(pattern, s []byte, fold bool, steps int) (matches, ok bool) {
+func match(pattern, s []byte, fold bool, steps int) (matches bool, left int) {
 	p, i := 0, 0
 	star, from := -1, 0 // the pattern after the last star, and where in s it was last tried
 	for i < len(s) {
@@ -32,7 +39,7 @@ func match(pattern, s []byte, fold bool, steps int) (matches, ok bool) {
 				p++
 			}
 			if p == len(pattern) {
-				return true, true
+				return true, steps
 			}
 			star, from = p, i
 			continue
@@ -40,7 +47,7 @@ func match(pattern, s []byte, fold bool, steps int) (matches, ok bool) {
 		if p < len(pattern) {
 			next, same := one(pattern, p, s[i], fold)
 			if steps -= next - p; steps < 0 {
-				return false, false
+				return false, steps
 			}
 			if same {
 				p = next
@@ -49,7 +56,7 @@ func match(pattern, s []byte, fold bool, steps int) (matches, ok bool) {
 			}
 		}
 		if star < 0 {
-			return false, true
+			return false, steps
 		}
 		from++
 		p, i = star, from
@@ -57,7 +64,7 @@ func match(pattern, s []byte, fold bool, steps int) (matches, ok bool) {
 	for p < len(pattern) && pattern[p] == '*' {
 		p++
 	}
-	return p == len(pattern), true
+	return p == len(pattern), steps
 }
 
 // one matches c with the element at pattern[p], which is no star, and says where the next element begins.
