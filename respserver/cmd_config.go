@@ -79,6 +79,7 @@ func runConfigSet(c *conn, args [][]byte) {
 	refuse := func(name []byte, why string) {
 		c.fail("ERR CONFIG SET failed (possibly related to argument '" + clip(name, 128) + "') - " + why)
 	}
+	const immutable = "can't set immutable config: it is made of flags, environment and file, at start"
 	all := c.srv.settings()
 	var chosen []*setting
 	for i := 2; i < len(args); i += 2 {
@@ -89,8 +90,8 @@ func runConfigSet(c *conn, args [][]byte) {
 			}
 		}
 		switch {
-		case s == nil || s.set == nil:
-			refuse(args[i], "can't set immutable config: it is made of flags, environment and file, at start")
+		case s == nil:
+			refuse(args[i], immutable)
 			return
 		case slices.Contains(chosen, s): // which are few
 			refuse(args[i], "duplicate parameter")
@@ -103,6 +104,9 @@ func runConfigSet(c *conn, args [][]byte) {
 		name, value := args[2+2*i], args[3+2*i]
 		n, ok := parseInt(value)
 		switch {
+		case s.set == nil:
+			refuse(name, immutable)
+			return
 		case !ok:
 			refuse(name, "argument couldn't be parsed into an integer")
 			return

@@ -65,6 +65,7 @@ func TestSlowLogIsBounded(t *testing.T) {
 		"slowlog-max-len", "10001")
 	p.ask("-ERR CONFIG SET failed (possibly related to argument 'Slowlog-max-len') - duplicate parameter\r\n", "config", "set", "slowlog-max-len", "x", "slowlog-log-slower-than", "5",
 		"Slowlog-max-len", "7")
+	p.ask("-ERR CONFIG SET failed (possibly related to argument 'maxclients') - duplicate parameter\r\n", "config", "set", "maxclients", "1", "maxclients", "2")
 	many = []string{"config", "set"} // what is wrong with as many as there can be is found at once
 	for range (1<<20 - 2) / 2 {
 		many = append(many, "x", "1")
