@@ -86,7 +86,7 @@ func (c *conn) trim(idle bool) {
 
 // account tells the server how much memory the connection holds while it waits, and others what CLIENT LIST shows of it.
 func (c *conn) account() {
-	other := int64(c.slotBytes) + c.names.Load()
+	other := int64(c.slotBytes) + c.waitBytes + c.names.Load()
 	if c.subs != nil {
 		other += int64(c.subs.bytes)
 	}

@@ -85,6 +85,9 @@ func runKafkaLastWrite(c *conn, _ [][]byte) {
 	c.out = c.appendToken(c.out, c.writes[c.db].position)
 }
 
+// offsetCost is what waiting for one of the offsets of a token takes, about.
+const offsetCost = 128
+
 func runKafkaWait(c *conn, args [][]byte) {
 	p, err := position.Parse(string(args[1]))
 	if err != nil {
@@ -95,8 +98,14 @@ func runKafkaWait(c *conn, args [][]byte) {
 	if !ok {
 		return
 	}
+	bytes := int64(len(p.Offsets())) * offsetCost
+	if bytes >= largeReply && !c.reserve(bytes) {
+		return
+	}
 	topic := c.topic
 	a := c.newAwait(timeout)
+	c.waitBytes = bytes
+	a.cancels = append(a.cancels, func() { c.waitBytes = 0 })
 	a.start(map[int]position.Position{c.db: p})
 	c.hold(func() bool {
 		reached, err := a.reached()

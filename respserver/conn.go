@@ -47,6 +47,7 @@ type conn struct {
 	slotBytes int
 	writes    []lastWrite     // by topic, nil before the first write
 	feed      []cache.Applied // what KAFKA.APPLIED has told, by topic; nil: nothing yet
+	waitBytes int64           // that what KAFKA.WAIT waits for takes, about
 	fresh     time.Duration   // what KAFKA.FRESH allows reads to be old; 0: anything
 	block     func() bool     // nil: parsing goes on; otherwise asked after each wake, until it is true
 	unblock   func()          // ends what block waits for, where it is given up

@@ -30,6 +30,7 @@ func (t *tracker) adopt(from *tracker) (r published) {
 			p.forget()
 		}
 	}
+	r.woken = append(r.woken, t.settle()...)
 	t.behind = from.behind
 	from.heir = t
 	r.follow = t.turned()

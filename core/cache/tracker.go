@@ -30,13 +30,15 @@ type tracker struct {
 	gone    bool
 	// heir has taken over what this tracker knew: what is published here is published there.
 	heir *tracker
+	// strangers wait for partitions that are not known.
+	strangers map[*waiter]struct{}
 	changes
 }
 
 // partition is one partition's part of a tracker.
 type partition struct {
 	id          int32
-	known       bool // Kafka has it; false where only a token names it
+	known       bool // Kafka has it, as far as is known now
 	next        int64
 	leaderEpoch int32
 	target      int64 // the stable end when the load began
@@ -117,6 +119,13 @@ func (t *tracker) takeAll() (woken []*waiter) {
 		}
 		p.waiters = nil
 	}
+	for w := range t.strangers {
+		if !w.ended {
+			w.ended = true
+			woken = append(woken, w)
+		}
+	}
+	t.strangers = nil
 	return woken
 }
 
@@ -135,8 +144,11 @@ func (t *tracker) get(id int32) *partition {
 func (t *tracker) begin(ends map[int32]kafka.Ends, start map[int32]begun, forget bool) {
 	t.mu.Lock()
 	defer func() {
-		follow := t.turned()
+		woken, follow := t.settle(), t.turned()
 		t.mu.Unlock()
+		for _, w := range woken {
+			w.done(nil)
+		}
 		follow.call()
 	}()
 	for _, p := range t.partitions {
@@ -173,7 +185,13 @@ type begun struct {
 // discovered adds partitions that Kafka has got since the load began. They do not make a ready topic less ready.
 func (t *tracker) discovered(ids []int32) {
 	t.mu.Lock()
-	defer t.mu.Unlock()
+	defer func() {
+		woken := t.settle()
+		t.mu.Unlock()
+		for _, w := range woken {
+			w.done(nil)
+		}
+	}()
 	for _, id := range ids {
 		p := t.get(id)
 		if !p.known {
@@ -217,6 +235,7 @@ func (t *tracker) move(b *kafka.Batch, next int64, last bool) (r published) {
 		return h.move(b, next, last)
 	}
 	defer t.mu.Unlock()
+	news := t.partitions[b.Partition] == nil
 	p := t.get(b.Partition)
 	p.known = true
 	p.logStart = max(p.logStart, b.LogStart)
@@ -241,7 +260,10 @@ func (t *tracker) move(b *kafka.Batch, next int64, last bool) (r published) {
 		}
 	}
 	t.coverLocked(p)
-	r.woken = p.waiters.due(p.next)
+	if news {
+		r.woken = t.settle()
+	}
+	r.woken = append(r.woken, p.waiters.due(p.next)...)
 	if moved {
 		r.follow = t.advanced()
 	}

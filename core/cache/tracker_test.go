@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"math/rand/v2"
 	"sync"
 	"testing"
@@ -164,9 +165,12 @@ func TestWait(t *testing.T) {
 	if asked != 1 {
 		t.Fatal("a token that names an unknown partition did not ask for metadata")
 	}
-	forget()
 	if len(tr.partitions) != 2 {
-		t.Fatal("a cancelled wait leaves its partition behind")
+		t.Fatal("a token makes partitions")
+	}
+	forget()
+	if len(tr.strangers) != 0 {
+		t.Fatal("a cancelled wait is left behind")
 	}
 	tr.reset(topicB)
 	check("five:" + ErrOtherTopic.Error())
@@ -386,5 +390,52 @@ func TestDeletesRememberWhatTombstonesRemoved(t *testing.T) {
 	d.end("a", true)
 	if d.any() || len(d.keys) != 0 {
 		t.Error("notes are kept without a delete in flight")
+	}
+}
+
+// What is waited for of partitions that are not known yet is waited for there once they are.
+func TestWaitForNewPartitions(t *testing.T) {
+	tr := loading(0)
+	tr.publish(batch(0, 0), 0, true)
+	var got []string
+	wait := func(name string, p position.Position) func() {
+		return tr.wait(p, func(err error) { got = append(got, fmt.Sprint(name, ":", err)) })
+	}
+	check := func(want ...string) {
+		t.Helper()
+		slices.Sort(got)
+		if fmt.Sprint(got) != fmt.Sprint(want) {
+			t.Fatalf("called: %v, want %v", got, want)
+		}
+		got = nil
+	}
+	wait("a", at(1, 3))
+	wait("b", at(0, 2).Merge(at(1, 3)).Merge(at(2, 1)))
+	wait("c", at(3, 1))
+	ended := wait("ended", at(1, 3))
+	tr.discovered([]int32{0, 1})
+	ended()
+	tr.publish(batch(1, 9), 2, false)
+	check()
+	tr.publish(batch(1, 9), 3, false)
+	check("a:<nil>")
+	tr.publish(batch(2, 9), 1, false) // which is known by that
+	check()
+	tr.publish(batch(0, 9), 2, false)
+	check("b:<nil>")
+	// A checkpoint has it.
+	tr.begin(ends(9, 9, 9, 9), map[int32]begun{3: {next: 4}}, false)
+	check("c:<nil>")
+	wait("d", at(4, 1))
+	wait("e", at(5, 7))
+	// Another store's load takes the place of this one's.
+	other := loading(9, 9, 9, 9, 9, 9)
+	other.publish(batch(4, 9), 2, true)
+	tr.adopt(other).wake()
+	check("d:<nil>")
+	tr.fail(ErrClosed)
+	check("e:" + ErrClosed.Error())
+	if len(tr.strangers) != 0 {
+		t.Errorf("%d wait still", len(tr.strangers))
 	}
 }

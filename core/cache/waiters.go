@@ -13,6 +13,7 @@ type waiter struct {
 	pending int
 	ended   bool // done was called or is about to be, or the wait was cancelled
 	items   []*waiterItem
+	strange []position.Offset // of partitions that are not known; together they count as one that is pending
 }
 
 type waiterItem struct {
@@ -42,15 +43,24 @@ func (t *tracker) wait(q position.Position, done func(error)) (cancel func()) {
 		if o.Next <= 0 {
 			continue
 		}
-		p := t.get(o.Partition)
+		p := t.partitions[o.Partition]
+		if p == nil { // none is made: a client may name any number of partitions
+			w.strange = append(w.strange, o)
+			continue
+		}
 		if p.next >= o.Next {
 			continue
 		}
 		unknown = unknown || !p.known
-		it := &waiterItem{waiter: w, next: o.Next, p: p}
-		heap.Push(&p.waiters, it)
-		w.items = append(w.items, it)
+		w.add(p, o.Next)
+	}
+	if len(w.strange) > 0 {
+		unknown = true
 		w.pending++
+		if t.strangers == nil {
+			t.strangers = map[*waiter]struct{}{}
+		}
+		t.strangers[w] = struct{}{}
 	}
 	if w.pending == 0 {
 		w.ended = true
@@ -63,6 +73,38 @@ func (t *tracker) wait(q position.Position, done func(error)) (cancel func()) {
 		t.onUnknown()
 	}
 	return func() { t.cancel(w) }
+}
+
+// add has the waiter wait for a partition.
+func (w *waiter) add(p *partition, next int64) {
+	it := &waiterItem{waiter: w, next: next, p: p}
+	heap.Push(&p.waiters, it)
+	w.items = append(w.items, it)
+	w.pending++
+}
+
+// settle is called with mu held when there are new partitions: who waits for them waits there. It returns those that need not.
+func (t *tracker) settle() (woken []*waiter) {
+	for w := range t.strangers {
+		rest := w.strange[:0]
+		for _, o := range w.strange {
+			switch p := t.partitions[o.Partition]; {
+			case p == nil:
+				rest = append(rest, o)
+			case p.next < o.Next:
+				w.add(p, o.Next)
+			}
+		}
+		if w.strange = rest; len(rest) > 0 {
+			continue
+		}
+		delete(t.strangers, w)
+		if w.pending--; w.pending == 0 && !w.ended {
+			w.ended = true
+			woken = append(woken, w)
+		}
+	}
+	return woken
 }
 
 // refuses says why q can never be covered, or not told yet; nil where it can be waited for.
@@ -87,12 +129,10 @@ func (t *tracker) cancel(w *waiter) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	w.ended = true
+	delete(t.strangers, w)
 	for _, it := range w.items {
 		if it.index >= 0 && it.index < len(it.p.waiters) && it.p.waiters[it.index] == it {
 			heap.Remove(&it.p.waiters, it.index)
-		}
-		if !it.p.known && it.p.next == unread && len(it.p.waiters) == 0 && t.partitions[it.p.id] == it.p {
-			delete(t.partitions, it.p.id) // only a token had named it
 		}
 	}
 }
