@@ -148,3 +148,34 @@ func TestRepliesOfNamesAreBounded(t *testing.T) {
 		t.Error("PING of a subscriber is not answered in the lane")
 	}
 }
+
+func TestPrefixesAreCounted(t *testing.T) {
+	f := start(t, func(c *Config) { c.BufferLimit = 16 << 20 })
+	p := f.dial()
+	prefixes := func(of int) []string {
+		args := []string{"client", "tracking", "on", "bcast"}
+		for i := range prefixesMost {
+			args = append(args, "prefix", fmt.Sprintf("%0*d", prefixMost, of*prefixesMost+i))
+		}
+		return args
+	}
+	const each = prefixesMost * (prefixMost + prefixCost)
+	p.ask("+OK\r\n", prefixes(0)...)
+	eventually(t, "the prefixes to be counted", func() bool { return f.srv.buffers.Load() >= each })
+	p.ask("+OK\r\n", "client", "tracking", "off")
+	eventually(t, "the prefixes to be forgotten", func() bool { return f.srv.buffers.Load() < each/2 })
+	closed := func() bool {
+		f.srv.stats.mu.Lock()
+		defer f.srv.stats.mu.Unlock()
+		return f.srv.stats.killed["buffers"] > 0
+	}
+	for i := 1; !closed(); i++ {
+		if i > 2*int(f.srv.bufferLimit.Load()/each) {
+			t.Fatalf("%d connections have %d bytes of prefixes", i, i*each)
+		}
+		q := f.dial()
+		if _, err := q.nc.Write([]byte(frame(prefixes(i)...))); err == nil {
+			_, _ = q.r.ReadString('\n') // its answer, or its end
+		}
+	}
+}

@@ -90,6 +90,9 @@ func (c *conn) account() {
 	if c.subs != nil {
 		other += int64(c.subs.bytes)
 	}
+	if tr := c.track.Load(); tr != nil {
+		other += tr.bytes
+	}
 	held, in, out := c.multiBytes.Load()+other, 0, 0
 	if w := c.workspace; w != nil {
 		held, in, out = held+int64(w.size()), len(w.in)+w.parser.Size(), cap(w.out)+cap(w.wire)+cap(w.scratch)

@@ -142,6 +142,9 @@ func runClientTracking(c *conn, args [][]byte) {
 		c.fail(why)
 		return
 	}
+	if tr.bytes = tr.prefixBytes(); tr.bytes >= largeReply && !c.reserve(tr.bytes) {
+		return
+	}
 	if err := c.srv.tracking.set(tr); err != nil {
 		c.fail(err.Error())
 		return

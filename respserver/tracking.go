@@ -21,6 +21,7 @@ type tracking struct {
 	conn     *conn
 	bcast    bool
 	prefixes []string // sorted; [""] where BCAST names none
+	bytes    int64    // that they take, about: they count among the connection's buffers
 	optIn    bool
 	optOut   bool
 	redirect int64 // id of the connection that is told in this one's place; 0: none

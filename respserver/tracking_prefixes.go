@@ -6,6 +6,7 @@ import "github.com/yolean/kafka-cache/core/cache"
 const (
 	prefixesMost = 1000
 	prefixMost   = 1 << 10 // bytes
+	prefixCost   = 512     // bytes that one takes beside its own
 )
 
 // prefixTable are the prefixes of those that track by them (BCAST). The tracking table's lock guards it.
@@ -19,6 +20,14 @@ type prefixTable struct {
 type prefix struct {
 	trackers map[int64]*tracking // by connection
 	events   []*cache.Event
+}
+
+// prefixBytes is about what the prefixes take.
+func (tr *tracking) prefixBytes() (n int64) {
+	for _, name := range tr.prefixes {
+		n += prefixCost + int64(len(name))
+	}
+	return n
 }
 
 func (p *prefixTable) add(tr *tracking) {
