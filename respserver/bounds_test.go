@@ -130,6 +130,17 @@ func TestRepliesOfNamesAreBounded(t *testing.T) {
 			t.Errorf("%v is not answered in the lane", args)
 		}
 	}
+	many = []string{"command", "docs"}
+	for range 10_000 {
+		many = append(many, "get")
+	}
+	for _, many[1] = range []string{"docs", "info"} {
+		before := lane()
+		p.ask(tooLong, many...)
+		if lane() == before {
+			t.Errorf("COMMAND %s is not answered in the lane", many[1])
+		}
+	}
 	p.ask("+OK\r\n", "client", "setname", long+long)
 	before := lane()
 	p.ask(fmt.Sprintf("$%d\r\n%s\r\n", 2*len(long), long+long), "client", "getname")

@@ -15,8 +15,8 @@ func introspectionCommands() []*command {
 			{name: "count", arity: 2, flags: f, complexity: "O(1)", summary: "Returns how many commands are offered.", run: func(c *conn, _ [][]byte) {
 				c.out = resp.AppendInt(c.out, int64(len(c.srv.table.top)))
 			}},
-			{name: "info", arity: -2, flags: f, complexity: "O(N)", summary: "Describes some commands, or all.", run: runCommandInfo},
-			{name: "docs", arity: -2, flags: f, since: "7.0.0", complexity: "O(N)", summary: "Documents some commands, or all.", run: runCommandDocs},
+			{name: "info", arity: -2, flags: f | bulky, complexity: "O(N)", summary: "Describes some commands, or all.", run: runCommandInfo},
+			{name: "docs", arity: -2, flags: f | bulky, since: "7.0.0", complexity: "O(N)", summary: "Documents some commands, or all.", run: runCommandDocs},
 			{name: "list", arity: -2, flags: f, since: "7.0.0", complexity: "O(N)", summary: "Lists the names of the commands.", run: runCommandList},
 			{name: "getkeys", arity: -4, flags: f, complexity: "O(N)", summary: "Returns the keys among a command's arguments.", run: runCommandGetKeys},
 			{name: "getkeysandflags", arity: -4, flags: f, since: "7.0.0", complexity: "O(N)", summary: "Returns the keys among a command's arguments, and what becomes of them.", run: runCommandGetKeysAndFlags},
