@@ -111,7 +111,11 @@ func runScan(c *conn, args [][]byte) {
 	// How many keys there are is known after they have been read: they are gathered aside.
 	keys, n := c.scratch[:0], 0
 	var next uint64
-	for most, page := c.srv.replyLimit(), pageFor(pattern, int(count)); ; {
+	most, page := c.srv.replyLimit(), pageFor(pattern, int(count))
+	if c.exec == nil && !c.inLane.Load() {
+		most = min(most, largeReply) // with long keys it is made anew in the lane
+	}
+	for {
 		var err error
 		keys, n = c.scratch[:0], 0
 		looks := look{pattern: pattern, steps: glob.Budget{Left: scanSteps}}
@@ -131,6 +135,12 @@ func runScan(c *conn, args [][]byte) {
 			return
 		case looks.steps.Left < 0:
 			page = looks.fewer(page)
+			continue
+		case len(keys) > most && c.exec == nil && !c.inLane.Load():
+			if !c.enterLane(0) {
+				return
+			}
+			most = c.srv.replyLimit()
 			continue
 		case len(keys) > most && page > 1:
 			page /= 2

@@ -5,6 +5,8 @@ import (
 	"slices"
 	"strings"
 	"testing"
+
+	"github.com/yolean/kafka-cache/respserver"
 )
 
 // TestPatternsThatTakeLong: keys are matched with a lock held that records are applied under, so what a pattern may take is bounded. One that takes much is
@@ -73,4 +75,33 @@ func TestPatternsThatTakeLong(t *testing.T) {
 	p.ask("+QUEUED\r\n", "KEYS", dear)
 	p.ask("*1\r\n"+refused, "EXEC")
 	p.ask("+PONG\r\n", "PING")
+}
+
+// TestScanOfLongKeys: a page of long keys has them all, and ends where the reply would be longer than one may be.
+func TestScanOfLongKeys(t *testing.T) {
+	f := start(t, func(c *respserver.Config) { c.OutputLimit = 1 << 20 })
+	p := f.dial()
+	var want []string
+	for i := range 40 {
+		key := fmt.Sprintf("%02d%s", i, strings.Repeat("k", 100<<10))
+		want = append(want, key)
+		p.ask("+OK\r\n", "SET", key, "v")
+	}
+	var found []string
+	pages := 0
+	for cursor := "0"; cursor != "0" || pages == 0; pages++ {
+		reply := p.call("SCAN", cursor, "COUNT", "40")
+		if len(reply) > 1<<20+200<<10 {
+			t.Errorf("a page has %d bytes", len(reply))
+		}
+		parts := strings.Split(reply, "\r\n")
+		cursor = parts[2]
+		for i := 5; i < len(parts); i += 2 {
+			found = append(found, parts[i])
+		}
+	}
+	slices.Sort(found)
+	if !slices.Equal(found, want) || pages < 4 || pages > 20 {
+		t.Errorf("%d of %d keys are found in %d pages", len(found), len(want), pages)
+	}
 }
