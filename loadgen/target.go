@@ -5,6 +5,7 @@ import (
 	"crypto/tls"
 	"errors"
 	"fmt"
+	"io"
 	"net"
 	"slices"
 	"strings"
@@ -107,7 +108,11 @@ func validTopics(topics []Topic, m sample.Model) error {
 
 // reach connects, so that what follows measures no handshake.
 func reach(ctx context.Context, c *redis.Client, addr string) error {
-	if err := c.Ping(ctx).Err(); err != nil {
+	err := c.Ping(ctx).Err()
+	if errors.Is(err, io.EOF) && c.Options().TLSConfig == nil {
+		err = fmt.Errorf("it closed the connection, as one does that asks for TLS: %w", err)
+	}
+	if err != nil {
 		return fmt.Errorf("loadgen: connect to database %d of %s: %w", c.Options().DB, addr, err)
 	}
 	return nil

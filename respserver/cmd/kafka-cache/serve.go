@@ -147,7 +147,7 @@ func addContext(group *run.Group, f func(context.Context) error) {
 func (d *daemon) awaitSignal(signals <-chan os.Signal, stop *stopping, interrupted <-chan struct{}) error {
 	select {
 	case s := <-signals:
-		d.log.Info("stopping", "signal", s.String(), "grace", d.cfg.ShutdownGrace)
+		d.log.Info("stopping", "signal", s.String(), "grace", d.cfg.ShutdownGrace.String())
 		d.cache.Drain()
 		stop.watchSecondSignal()
 	case <-interrupted:
@@ -180,7 +180,7 @@ func (d *daemon) announce(ctx context.Context) {
 		}
 		keys += t.Len()
 	}
-	d.log.Info("ready", "identity", d.cfg.Identity, "topics", len(d.cfg.Topics), "keys", keys, "after", time.Since(began).Round(time.Millisecond))
+	d.log.Info("ready", "identity", d.cfg.Identity, "topics", len(d.cfg.Topics), "keys", keys, "after", time.Since(began).Round(time.Millisecond).String())
 	if d.broker != nil {
 		d.banner()
 	}
@@ -214,7 +214,7 @@ func (s *stopping) watchSecondSignal() {
 
 func (s *stopping) startDeadline() {
 	s.deadline = time.AfterFunc(s.daemon.cfg.ShutdownTimeout, func() {
-		s.daemon.log.Error("the orderly end took longer than --shutdown-timeout: ending at once", "timeout", s.daemon.cfg.ShutdownTimeout)
+		s.daemon.log.Error("the orderly end took longer than --shutdown-timeout: ending at once", "timeout", s.daemon.cfg.ShutdownTimeout.String())
 		os.Exit(exitFailed)
 	})
 }
