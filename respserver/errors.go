@@ -7,6 +7,7 @@ import (
 
 	"github.com/yolean/kafka-cache/core/cache"
 	"github.com/yolean/kafka-cache/core/codec"
+	"github.com/yolean/kafka-cache/core/kafka"
 	"github.com/yolean/kafka-cache/respserver/resp"
 )
 
@@ -54,6 +55,8 @@ func (c *conn) errorText(t *cache.Topic, err error) string {
 		return "NOPERM Kafka's ACLs do not allow this instance to write to topic " + t.Name()
 	case errors.Is(err, cache.ErrUnavailable):
 		return "TRYAGAIN Kafka is not reachable, nothing was written to topic " + t.Name() + ": " + err.Error()
+	case errors.Is(err, kafka.ErrUnknownTopic):
+		return "ERR topic " + t.Name() + " does not exist in Kafka any more: what is answered is what it had, and nothing can be written to it"
 	case errors.Is(err, cache.ErrOtherTopic):
 		if why, more := strings.CutPrefix(err.Error(), cache.ErrOtherTopic.Error()+": "); more { // of this topic, whose log was cut
 			return "ERR the token is not of the log that topic " + t.Name() + " has now: " + why

@@ -8,6 +8,7 @@ import (
 
 	"github.com/yolean/kafka-cache/core/cache"
 	"github.com/yolean/kafka-cache/core/codec"
+	"github.com/yolean/kafka-cache/core/kafka"
 	"github.com/yolean/kafka-cache/core/position"
 )
 
@@ -28,6 +29,7 @@ func TestErrorCodes(t *testing.T) {
 		{&cache.InvalidError{Rule: cache.RuleWrite, Path: "/id", Reason: "is missing"}, "INVALID the value is not valid for topic a, nothing was written: at /id: is missing"},
 		{&cache.InvalidError{Rule: cache.RuleMutation, Reason: "older", Written: &cache.Written{Partition: 2, Offset: 7}},
 			"INVALID the record is in the log of topic a (offset 7 of partition 2), where its mutation rule refuses it: older"},
+		{kafka.ErrUnknownTopic, "ERR topic a does not exist in Kafka any more: "},
 		{errors.New("x\r\ny"), "ERR x\r\ny"}, // whose line ends are removed on the way out
 	} {
 		if got := c.errorText(topic, fmt.Errorf("produce: %w", k.err)); !strings.HasPrefix(got, k.want) && !strings.HasPrefix(got, "ERR produce: x") {
