@@ -97,7 +97,14 @@ func (s *session) fetchError(e kafka.FetchError) {
 		t.tracker.absent(goneAfter)
 	}
 	if suppressed, ok := t.metrics.complaints.allow(-1 - e.Leader); ok {
-		t.log.Warn("fetch", "leader", e.Leader, "partition", e.Partition, "error", e.Err, "unlogged", suppressed)
+		attrs := []any{"error", e.Err, "unlogged", suppressed}
+		if e.Partition >= 0 {
+			attrs = append([]any{"partition", e.Partition}, attrs...)
+		}
+		if e.Leader >= 0 {
+			attrs = append([]any{"leader", e.Leader}, attrs...)
+		}
+		t.log.Warn("fetch", attrs...)
 	}
 }
 
