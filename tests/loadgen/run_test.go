@@ -48,7 +48,7 @@ func TestAStallIsSeen(t *testing.T) {
 	}
 }
 
-// TestSignalsEndIt: SIGINT has what was done reported and written.
+// TestSignalsEndIt: SIGINT, also one that comes twice at once, has what was done reported and written.
 func TestSignalsEndIt(t *testing.T) {
 	d := daemontest.Start(t, "--dev")
 	d.WaitReady()
@@ -56,6 +56,7 @@ func TestSignalsEndIt(t *testing.T) {
 	p := begin(t, with("run", "--addr", d.RESPAddr, "--rate", "200", "--duration", "1h", "--connections", "6", "--json", file)...)
 	d.Await("the load has begun", func() bool { return d.Metric("kafka_cache_command_duration_seconds_count", "command=get") > 100 })
 	p.proc.Signal(syscall.SIGINT)
+	p.proc.Signal(syscall.SIGINT) // as timeout(1) does, which signals the process and its group
 	p.end(t).want(t, 130, "interrupted after", "generator: ")
 	if r := decoded[loadgen.Report](t, file); !r.Interrupted || r.Operations < 100 {
 		t.Errorf("%+v", r)

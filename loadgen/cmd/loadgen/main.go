@@ -13,6 +13,7 @@ import (
 	"os"
 	"os/signal"
 	"syscall"
+	"time"
 
 	"github.com/redis/go-redis/v9"
 )
@@ -40,10 +41,13 @@ type quiet struct{}
 
 func (quiet) Printf(context.Context, string, ...any) {}
 
+// sameSignal is for how long another signal is taken for the same as the first: who signals a process and its group, as timeout(1) does, signals it twice.
+const sameSignal = 100 * time.Millisecond
+
 func main() {
 	redis.SetLogger(quiet{})
 	ctx, stop := signal.NotifyContext(context.Background(), syscall.SIGTERM, syscall.SIGINT)
-	context.AfterFunc(ctx, stop) // a second signal ends it at once
+	context.AfterFunc(ctx, func() { time.AfterFunc(sameSignal, stop) }) // then a second signal ends it at once
 	code := run(ctx, os.Args[1:], os.Stdout, os.Stderr)
 	stop()
 	os.Exit(code)
