@@ -250,7 +250,7 @@ func TestConfigurationErrors(t *testing.T) {
 		{"client CA without TLS", with("--admin-tls-client-ca=" + file), "--admin-tls-client-ca: "},
 		{"no CA", with("--kafka-tls", "--kafka-tls-ca="+file), "has no certificate in PEM"},
 		{"file", []string{"serve", "--config=" + yaml}, yaml + ":3: resolver: open "},
-		{"start", with("--start=-24"), `--start: cache: configuration: topic "t": start "-24": `},
+		{"start", with("--start=-24"), `--start: topic "t": start "-24": `},
 		{"dev and topic", []string{"serve", "--dev", "--topic=t"}, "--topic: --dev has"},
 		{"arguments of version", []string{"version", "x"}, `unexpected argument "x"`},
 	}

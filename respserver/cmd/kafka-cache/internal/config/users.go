@@ -37,6 +37,9 @@ func parseUsers(path, dir, source string, n *yaml.Node) ([]User, error) {
 	var all []User
 	for _, item := range n.Content {
 		u := User{at: fmt.Sprintf("%s:%d: users", path, item.Line)}
+		if s, err := scalar(item); err == nil {
+			return nil, fmt.Errorf("%s: a user is written \"- name: %.64s\"", u.at, s)
+		}
 		err := eachKey(path, item, func(key, source string, v *yaml.Node) error {
 			switch key {
 			case "topics":

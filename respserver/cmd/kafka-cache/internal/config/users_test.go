@@ -40,6 +40,7 @@ func TestUsersThatAreWrong(t *testing.T) {
 		"  - password-sha256: " + someHash:                "a user without a name",
 		"  - name: a b\n    password-sha256: " + someHash: "is not a user's name",
 		"  - name: a": "could not log in",
+		"  - ann":     `a user is written "- name: ann"`,
 		"  - name: a\n    password-sha256: hunter2":                                 "is not a SHA-256",
 		"  - name: a\n    password: hunter2":                                        "unknown key",
 		"  - name: a\n    password-sha256: " + someHash + "\n    topics: {u: read}": "there is no topic",

@@ -94,7 +94,7 @@ func (c *Config) resolveTopics(f *file) error {
 		}
 		startAt := cmp.Or(ft.startAt, c.sources["start"], "--start")
 		if err := checkStart(t); err != nil {
-			return fmt.Errorf("%s: %w", startAt, err)
+			return fmt.Errorf("%s: %s", startAt, strings.TrimPrefix(err.Error(), cache.ErrConfig.Error()+": "))
 		}
 		policies := ft.policies.over(f.policies)
 		if t.Policies, err = policies.compile(f.dir, name, t.ValueEncoding); err != nil {
