@@ -107,3 +107,17 @@ func TestStartupTimeoutBeforeAnyAnswer(t *testing.T) {
 		t.Error(err)
 	}
 }
+
+// TestWaitForWhatFailed: who waits for a topic that was given up is told why, and not only that it is closed.
+func TestWaitForWhatFailed(t *testing.T) {
+	c, err := New(Config{Kafka: kafka.Config{Bootstrap: []string{"127.0.0.1:1"}}, Topics: []TopicConfig{{Name: "users"}}, NoCommit: true})
+	if err != nil {
+		t.Fatal(err)
+	}
+	topic := c.Topics()[0]
+	topic.setState(Failed, "data directory is in use")
+	topic.close()
+	if err := c.WaitReady(t.Context()); !errors.Is(err, ErrClosed) || err.Error() != "topic users is not ready, state Failed: data directory is in use: cache: closed" {
+		t.Error(err)
+	}
+}

@@ -108,13 +108,16 @@ func (t *Topic) ValueEncoding() string { return t.valueCodec.Name() }
 // Ready reports whether reads are answered now.
 func (t *Topic) Ready() bool { return t.serving.Load() }
 
-// WaitReady waits until reads are answered. Its errors are ErrClosed, or ctx's with the state that the topic is in by then, and why.
+// WaitReady waits until reads are answered. Its errors are ErrClosed and ctx's, with the state that the topic is in by then and the reason where it is not simply closed.
 func (t *Topic) WaitReady(ctx context.Context) error {
 	for {
 		t.mu.Lock()
-		ch, closed := t.readyCh, t.closed
+		ch, closed, failed := t.readyCh, t.closed, t.state == Failed
 		t.mu.Unlock()
-		if closed {
+		switch {
+		case closed && failed:
+			return t.notReadyYet(ErrClosed)
+		case closed:
 			return ErrClosed
 		}
 		select {
