@@ -29,10 +29,11 @@ func (c *conn) room() bool {
 		c.kill = "buffers"
 		return false
 	}
-	in := make([]byte, size)
-	c.w = copy(in, c.in[c.r:c.w])
+	former := c.in
+	c.in = c.srv.spares.take(size)
+	c.w = copy(c.in, former[c.r:c.w])
 	c.r = 0
-	c.in = in
+	c.srv.spare(former)
 	return true
 }
 
@@ -75,10 +76,10 @@ func (c *conn) trim(idle bool) {
 		return
 	}
 	if !idle {
-		c.workspace.trim(hugeBuffer)
+		c.workspace.trim(hugeBuffer, c.srv)
 		return
 	}
-	c.workspace.trim(idleBuffer)
+	c.workspace.trim(idleBuffer, c.srv)
 	if c.in == nil {
 		c.in = make([]byte, idleBuffer)
 	}

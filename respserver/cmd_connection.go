@@ -48,6 +48,7 @@ func runPing(c *conn, args [][]byte) {
 
 func runEcho(c *conn, args [][]byte) {
 	if c.mayAnswer(len(args[1])) {
+		c.growOut(len(args[1]) + bulkOverhead)
 		c.out = resp.AppendBulk(c.out, args[1])
 	}
 }

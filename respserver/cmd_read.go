@@ -41,9 +41,11 @@ func readCommands() []*command {
 func (c *conn) appendValue(key []byte) (bool, error) {
 	const longest = len("$") + 19 + len("\r\n")
 	if c.srv.lane.expected() && c.exec == nil {
-		if err := c.awaitTurn(key); err != nil {
+		large, err := c.awaitTurn(key)
+		if err != nil {
 			return false, err
 		}
+		c.growOut(large + bulkOverhead)
 	}
 	at := len(c.out)
 	room := c.headerLen
@@ -112,6 +114,7 @@ func runMGet(c *conn, args [][]byte) {
 		c.tooLong()
 		return
 	}
+	c.growOut(size + bulkOverhead*len(args))
 	mark := len(c.out)
 	c.out = resp.AppendArray(c.out, len(args)-1)
 	for _, key := range args[1:] {
@@ -191,8 +194,13 @@ func runTTL(c *conn, args [][]byte) {
 // peek is a value of which a part is answered. It is valid until the scratch is used again.
 func (c *conn) peek(key []byte) ([]byte, bool, error) {
 	if c.srv.lane.expected() && c.exec == nil {
-		if err := c.awaitTurn(key); err != nil {
+		large, err := c.awaitTurn(key)
+		if err != nil {
 			return nil, false, err
+		}
+		if large > cap(c.scratch) {
+			c.srv.spare(c.scratch)
+			c.scratch = c.srv.spares.take(large)
 		}
 	}
 	v, found, err := c.get(c.scratch[:0], key)

@@ -128,16 +128,16 @@ func (c *conn) enterLane(n int) bool {
 // errNoTurn is the error of a command whose connection was closed before it could be answered.
 var errNoTurn = errors.New("respserver: there is no room for the reply")
 
-// awaitTurn looks at how long key's value is, and where that makes the reply large waits for the lane.
-func (c *conn) awaitTurn(key []byte) error {
+// awaitTurn looks at how long key's value is, and where that makes the reply large waits for the lane. Otherwise it says 0.
+func (c *conn) awaitTurn(key []byte) (large int, err error) {
 	n, _, err := c.valueLen(key)
 	if err != nil || len(c.out)+n < largeReply {
-		return err
+		return 0, err
 	}
 	if !c.enterLane(cap(c.out) + n) {
-		return errNoTurn
+		return 0, errNoTurn
 	}
-	return nil
+	return n, nil
 }
 
 // awaitValues waits for the lane where the values of keys make the reply large, and says what they come to; 0 where that has not been looked at.

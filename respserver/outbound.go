@@ -54,8 +54,9 @@ type outbound struct {
 
 // parcel is a part of the queue, and the memory that it takes.
 type parcel struct {
-	b    []byte
-	cost int
+	b     []byte // what is left
+	whole []byte // of which b is the end
+	cost  int
 }
 
 // try is what raw calls. It never asks to wait.
@@ -112,12 +113,13 @@ func (o *outbound) send(b []byte) (taken bool, err error) {
 		}
 	}
 	if !taken {
-		b = append(make([]byte, 0, len(b)), b...)
+		b = append(s.spares.take(len(b))[:0], b...)
+		cost = cap(b)
 	}
 	s.buffers.Add(int64(cost))
 	o.held.Add(int64(cost))
 	o.size.Add(int64(len(b)))
-	o.queue = append(o.queue, parcel{b, cost})
+	o.queue = append(o.queue, parcel{b, b, cost})
 	if !o.running {
 		o.running = true
 		o.taken.Store(int64(s.now()))
@@ -146,7 +148,7 @@ func (o *outbound) drain(idle chan struct{}) {
 		if len(o.queue) == 0 || o.err != nil {
 			for _, p := range o.queue {
 				o.size.Add(-int64(len(p.b)))
-				o.release(p.cost)
+				o.release(p)
 			}
 			o.queue, o.running = nil, false
 			if o.err == nil {
@@ -170,7 +172,7 @@ func (o *outbound) drain(idle chan struct{}) {
 		}
 		o.mu.Unlock()
 		if err == nil {
-			o.release(p.cost)
+			o.release(p)
 		}
 	}
 }
@@ -192,9 +194,9 @@ func (o *outbound) deliver(p parcel) (parcel, error) {
 		o.size.Add(-int64(n))
 		p.b = p.b[n:]
 		if p.cost >= takeOver && len(p.b) < p.cost/2 { // what has been sent is not kept
-			p.b = append(make([]byte, 0, len(p.b)), p.b...)
-			o.release(p.cost - len(p.b))
-			p.cost = len(p.b)
+			rest := append(o.conn.srv.spares.take(len(p.b))[:0], p.b...)
+			o.release(parcel{whole: p.whole, cost: p.cost - cap(rest)})
+			p = parcel{rest, rest, cap(rest)}
 		}
 		if before > half && before-int64(n) <= half {
 			o.conn.wake()
@@ -226,9 +228,10 @@ func (o *outbound) fail(err error) {
 }
 
 // release gives memory back.
-func (o *outbound) release(n int) {
-	o.held.Add(-int64(n))
-	o.conn.srv.buffers.Add(-int64(n))
+func (o *outbound) release(p parcel) {
+	o.held.Add(-int64(p.cost))
+	o.conn.srv.buffers.Add(-int64(p.cost))
+	o.conn.srv.spare(p.whole)
 }
 
 // wait returns when all that was queued has been sent, or sending has failed.

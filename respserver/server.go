@@ -45,6 +45,7 @@ type Server struct {
 	stalledAfter  atomic.Int64
 	lastLook      atomic.Int64 // now when a connection that waits for room had last looked whom to close
 	lane          lane
+	spares        spares
 	nextID        atomic.Int64
 	draining      atomic.Bool
 	wasReady      atomic.Bool
@@ -338,6 +339,7 @@ func (s *Server) ended(c *conn) {
 	c.dropOutOfBand()
 	s.buffers.Add(-c.accounted)
 	c.net.wait() // its goroutine fails at once, now that nc is closed
+	c.drop()
 	c.close()
 	if c.driven != nil {
 		c.driven.loop.forget(c.driven.sock.slot)
@@ -393,6 +395,7 @@ func (s *Server) cron(stop, done chan struct{}) {
 		commands, at = n, now
 		trims := 0
 		s.lane.cool(now)
+		s.spares.cool(now)
 		s.mu.Lock()
 		for _, c := range s.conns {
 			active := c.active.Load()

@@ -52,26 +52,38 @@ func (c *conn) leave() {
 	}
 	c.workspace = nil
 	w.r, w.w = 0, 0
-	w.trim(hugeBuffer)
+	w.trim(hugeBuffer, c.srv)
 	if len(w.in) < firstBuffer {
 		w.in = make([]byte, firstBuffer)
 	}
 	c.srv.workspaces.Put(w)
 }
 
+// drop gives back all that the connection has, which is gone.
+func (c *conn) drop() {
+	if w := c.workspace; w != nil {
+		c.srv.spare(w.in, w.out, w.wire, w.scratch)
+		c.workspace = nil
+	}
+}
+
 // trim gives back buffers that are larger than limit and empty.
-func (w *workspace) trim(limit int) {
+func (w *workspace) trim(limit int, s *Server) {
 	if w.r == w.w && len(w.in) > limit {
+		s.spare(w.in)
 		w.in, w.r, w.w = nil, 0, 0
 		w.parser.Trim()
 	}
 	if len(w.out) == 0 && cap(w.out) > limit {
+		s.spare(w.out)
 		w.out = nil
 	}
 	if len(w.wire) == 0 && cap(w.wire) > limit {
+		s.spare(w.wire)
 		w.wire = nil
 	}
 	if cap(w.scratch) > limit {
+		s.spare(w.scratch)
 		w.scratch = nil
 	}
 	if limit < hugeBuffer || w.parser.Size() > keptBuffer {
