@@ -90,6 +90,7 @@ type conn struct {
 	redirected atomic.Int64             // connections whose invalidations it is told
 	subscribed atomic.Int64             // channels in the upper half, patterns in the lower one
 	inLane     atomic.Bool              // set with lane.mu held, reset by its goroutine
+	heldBack   atomic.Bool              // it waits in a command, and is not read since much is held
 	killed     atomic.Pointer[string]
 	lastCmd    atomic.Pointer[command]
 	blocked    atomic.Int32 // whether CLIENT UNBLOCK may end the command that waits, and how it has
@@ -265,6 +266,7 @@ func (c *conn) process() (again bool) {
 				return false
 			}
 			c.block, c.unblock, c.parks = nil, nil, false
+			c.heldBack.Store(false)
 		}
 		if c.barrier != nil {
 			return false

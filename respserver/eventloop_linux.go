@@ -201,7 +201,7 @@ func (l *eventLoop) turns(c *conn) {
 // park has the connection wait in the loop, for bytes too where it reads, unless it does not go on or was woken meanwhile. It reports whether it waits, and whether
 // it goes on.
 func (l *eventLoop) park(c *conn, reads, goesOn bool) (waits, ok bool) {
-	if !goesOn || !l.read(c, reads) {
+	if !goesOn || !c.alive() || !l.read(c, reads) { // whoever ends it from here on wakes it
 		return false, false
 	}
 	if c.state.CompareAndSwap(running, inLoop) {

@@ -68,10 +68,7 @@ func (c *conn) fill() bool {
 func (c *conn) beforeWait() (idle, reads, ok bool) {
 	idle = c.wantsTrim.Load() && c.wantsTrim.Swap(false)
 	c.trim(idle)
-	// What Kafka, the peer or the rate limit decides is over within a time-out. A WAIT may last for ever, so there a peer that leaves has to be noticed
-	// behind whatever it has sent: up to the query limit, as in Redis.
-	bounded := c.block == nil && (len(c.slots) > 0 || c.limited || c.full())
-	reads = c.closing == "" && !c.eof && !(bounded && c.workspace != nil && c.w-c.r >= readAhead)
+	reads = c.closing == "" && !c.eof && !c.readEnough()
 	if reads && c.raw == nil {
 		c.enter()
 	}
@@ -80,6 +77,25 @@ func (c *conn) beforeWait() (idle, reads, ok bool) {
 	}
 	c.account()
 	return idle, reads, !reads || c.affordable()
+}
+
+// readEnough reports whether no more is to be read before what has arrived has run.
+func (c *conn) readEnough() bool {
+	ahead := 0
+	if c.workspace != nil {
+		ahead = c.w - c.r
+	}
+	// A WAIT may last for ever, so that a peer that leaves has to be noticed behind whatever it has sent: up to the query limit, as in Redis, but not while much is
+	// held. What cron does about that is relieveBlocked.
+	back := c.block != nil && ahead >= firstBuffer && c.srv.pressed()
+	if back != c.heldBack.Load() {
+		c.heldBack.Store(back)
+	}
+	if c.block != nil {
+		return back
+	}
+	// What Kafka, the peer or the rate limit decides is over within a time-out.
+	return ahead >= readAhead && (len(c.slots) > 0 || c.limited || c.full())
 }
 
 // arrived takes note of what was read. It reports whether the connection goes on.

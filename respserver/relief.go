@@ -2,6 +2,7 @@ package respserver
 
 import (
 	"cmp"
+	"slices"
 	"time"
 )
 
@@ -65,9 +66,7 @@ func (s *Server) relieve(asks *conn, more int64, last bool) bool {
 	if victim == nil {
 		return false
 	}
-	victim.owes = victim.held()
-	s.owed.Add(victim.owes)
-	victim.end("buffers")
+	s.evict(victim)
 	return true
 }
 
@@ -116,4 +115,46 @@ func (l *largest) from(least int64) *conn {
 		return nil
 	}
 	return l.conn
+}
+
+// relieveBlocked looks after connections that wait in a command, as a WAIT that lasts for ever, with so much behind it that they are not read on while much is held. They
+// are once it is not. Where it stays so, those of them that hold the most are closed until little is held: whether their peers are still there cannot be
+// seen behind what has not been read, and they would hold it as long as their commands last. cron calls it, with mu held.
+func (s *Server) relieveBlocked(now time.Duration) {
+	if !s.pressed() {
+		s.pressedSince = 0
+		for _, c := range s.conns {
+			if c.heldBack.Load() {
+				c.wake()
+			}
+		}
+		return
+	}
+	if s.pressedSince == 0 {
+		s.pressedSince = now
+	}
+	if int64(now-s.pressedSince) < s.stalledAfter.Load() {
+		return
+	}
+	s.pressedSince = now
+	var back []*conn
+	for _, c := range s.conns {
+		if c.heldBack.Load() && c.alive() && !c.exempt() {
+			back = append(back, c)
+		}
+	}
+	slices.SortFunc(back, func(a, b *conn) int { return cmp.Compare(b.held(), a.held()) })
+	for _, c := range back {
+		if s.buffers.Load()-s.owed.Load() <= s.bufferLimit.Load()/4 {
+			return
+		}
+		s.evict(c)
+	}
+}
+
+// evict closes a connection for what it holds, which counts as given back for those that cannot wait for it. It is called with mu held.
+func (s *Server) evict(c *conn) {
+	c.owes = c.held()
+	s.owed.Add(c.owes)
+	c.end("buffers")
 }

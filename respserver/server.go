@@ -66,6 +66,7 @@ type Server struct {
 	mu           sync.Mutex
 	conns        map[int64]*conn
 	strangers    strangers
+	pressedSince time.Duration // cron's: since when more than half of what may be held is; 0: it is not
 	listeners    map[net.Listener]struct{}
 	closed       bool
 	cronDone     chan struct{} // nil while there is no cron
@@ -397,6 +398,7 @@ func (s *Server) cron(stop, done chan struct{}) {
 		s.lane.cool(now)
 		s.spares.cool(now)
 		s.mu.Lock()
+		s.relieveBlocked(now)
 		for _, c := range s.conns {
 			active := c.active.Load()
 			idle := now - time.Duration(active)
