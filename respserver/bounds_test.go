@@ -190,3 +190,17 @@ func TestPrefixesAreCounted(t *testing.T) {
 		}
 	}
 }
+
+// TestWritesThatWaitAreCounted with what they take beside keys and values, which may be nearly nothing.
+func TestWritesThatWaitAreCounted(t *testing.T) {
+	f := start(t, nil)
+	f.dial()
+	eventually(t, "the connection", func() bool { return f.srv.connected() == 1 })
+	c := &conn{srv: f.srv, workspace: newWorkspace().(*workspace)}
+	for range 100 {
+		c.open(f.srv.table.byName["mset"], 3, 2, nil)
+	}
+	if c.slotBytes != 100*(3*recordBytes+2) {
+		t.Errorf("%d bytes", c.slotBytes)
+	}
+}

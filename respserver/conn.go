@@ -23,6 +23,7 @@ const (
 	readAhead             = 64 << 10  // read while commands wait for Kafka or the peer
 	flushAt               = 32 << 10  // replies beyond this are sent though the input has not run dry
 	slotBytes             = 16 << 20  // of records that wait for Kafka, and of replies behind them
+	recordBytes           = 512       // that one of those takes beside its key and value: its slot, and what the producer has of it
 	unsentInKernel        = 256 << 10 // that the kernel takes of what it cannot send yet
 	growAtLeast           = 1024      // room that is offered to a read
 	unauthenticatedOutput = 64 << 10  // of replies for a peer that has to log in and does not read; then no more commands are taken from it

@@ -37,7 +37,7 @@ type slot struct {
 
 // open makes the slot of a write of n records. Each has to be told to done exactly once.
 func (c *conn) open(cmd *command, n, bytes int, render func(*conn, *slot)) *slot {
-	s := &slot{conn: c, cmd: cmd, topic: c.db, start: c.srv.now(), records: n, bytes: bytes, render: render}
+	s := &slot{conn: c, cmd: cmd, topic: c.db, start: c.srv.now(), records: n, bytes: bytes + n*recordBytes, render: render}
 	s.left.Store(int64(n))
 	if len(c.out) > 0 {
 		s.before = c.out
