@@ -52,9 +52,16 @@ func runExec(c *conn, _ [][]byte) {
 		c.endMulti()
 		c.fail(execSpoiled)
 	default:
+		size := c.valuesOf(m)
+		if size > c.srv.replyLimit() {
+			c.endMulti()
+			c.fail(c.execTooLong())
+			return
+		}
 		if !c.awaitTransaction(m) {
 			return
 		}
+		c.growOut(size + bulkOverhead*len(m.queue))
 		c.endMulti()
 		c.runTransaction(m)
 	}

@@ -13,6 +13,9 @@ import (
 // momentWait is how long EXEC waits for a commit that is under way, and for one like it of each further topic that it reads.
 const momentWait = time.Second
 
+// execLooks is after how many bytes of replies EXEC looks whether its client is still there.
+const execLooks = 256 << 10
+
 // execution is an EXEC that runs what was queued: in order, reads at one moment of the store with what the transaction's own writes make of it, writes
 // gathered. Once all has run they are produced, and their replies filled in. It belongs to the connection's goroutine until
 // then, and again when they are acknowledged.
@@ -28,6 +31,7 @@ type execution struct {
 	parts     []*slot // of the commands that write, in order, with the replies before each
 	before    int     // bytes of those replies
 	tail      []byte  // the replies after the last
+	lookedAt  int     // length when it was last looked whether the client is still there
 	failed    error   // why the reads are not of one moment: nothing is answered but that
 }
 
@@ -75,6 +79,36 @@ func (c *conn) runTransaction(m *multi) {
 		ex.produce(exec)
 	}
 }
+
+// valuesOf is how many bytes of values an EXEC is about to answer that only reads, as far as they are looked at beforehand: the same ones as in awaitTransaction. What would be
+// over the limit need not be made to be found so, by each of many that wait for each other.
+func (c *conn) valuesOf(m *multi) (size int) {
+	if m.writes > 0 {
+		return 0 // which may make values smaller
+	}
+	keys := 0
+	for i := range m.queue {
+		q := &m.queue[i]
+		switch {
+		case q.cmd.name != "get" && q.cmd.name != "mget", !c.user.Load().full && !c.mayRead(q.db):
+			continue
+		}
+		q.cmd.keys(q.args, func(key []byte) {
+			if keys++; size <= c.srv.replyLimit() && (keys > fewKeys || c.srv.lane.expected()) {
+				n, _, _ := c.srv.topics[q.db].ValueLen(key) // an error is answered by the command
+				size += n
+			}
+		})
+	}
+	return size
+}
+
+func (c *conn) execTooLong() string {
+	return "ERR the reply would be larger than the limit of " + bytesText(int64(c.srv.replyLimit())) + " that is held for one client; nothing was written"
+}
+
+// errGone is the error of an EXEC whose client has left. Nobody is told.
+var errGone = errors.New("respserver: the client has left")
 
 // errTooLong is the error of an EXEC whose replies are over the output limit.
 var errTooLong = errors.New("respserver: the replies are too long")
@@ -145,6 +179,9 @@ func (ex *execution) run(queue []queued) error {
 	c := ex.conn
 	for i := range queue {
 		q := &queue[i]
+		if ex.left() {
+			return errGone
+		}
 		c.run = q.cmd
 		if !c.user.Load().full {
 			if why := c.forbiddenInExec(q.cmd, c.db); why != "" {
@@ -181,6 +218,18 @@ func (ex *execution) run(queue []queued) error {
 		}
 	}
 	return nil
+}
+
+// left reports whether the client was closed, or has reset the connection.
+func (ex *execution) left() bool {
+	c := ex.conn
+	if n := ex.length(); n-ex.lookedAt >= execLooks {
+		ex.lookedAt = n
+		if c.net.raw != nil && isReset(c.net.raw) {
+			c.end("")
+		}
+	}
+	return !c.alive()
 }
 
 // write takes a write that is to be produced with the others.
@@ -262,7 +311,7 @@ func (ex *execution) errorText(err error) string {
 	case errors.As(err, &stale):
 		return err.Error() + "; nothing was written"
 	case errors.Is(err, errTooLong):
-		return "ERR the reply would be larger than the limit of " + bytesText(int64(c.srv.replyLimit())) + " that is held for one client; nothing was written"
+		return c.execTooLong()
 	case errors.Is(err, cache.ErrSnapshotTooLarge), errors.Is(err, cache.ErrSnapshotExpired):
 		return execAborted + "ERR " + err.Error() + "; nothing was written"
 	case errors.Is(err, context.DeadlineExceeded) && !errors.Is(err, cache.ErrUnknownOutcome) && !errors.Is(err, cache.ErrUnavailable):

@@ -1,6 +1,7 @@
 package respserver
 
 import (
+	"net"
 	"strings"
 	"testing"
 )
@@ -63,4 +64,36 @@ func TestMultiBeforeAuthentication(t *testing.T) {
 	p.ask("+OK\r\n", "multi")
 	p.ask("+RESET\r\n", "reset") // which logs out too
 	p.ask("-NOAUTH Authentication required.\r\n", "client", "getname")
+}
+
+// TestExecEndsWithItsClient: what is queued is not run on for a client that was closed, or has reset the connection.
+func TestExecEndsWithItsClient(t *testing.T) {
+	for _, way := range []string{"closed", "reset"} {
+		t.Run(way, func(t *testing.T) {
+			f := start(t, nil)
+			p, other := f.dial(), f.dial()
+			p.ask("$-1\r\n", "client", "getname")
+			other.ask("$-1\r\n", "client", "getname")
+			ran := 0
+			f.srv.table.byName["echo"].run = func(c *conn, args [][]byte) {
+				ran++
+				switch {
+				case ran != 10:
+				case way == "closed":
+					c.end("test")
+				default:
+					_ = p.nc.(*net.TCPConn).SetLinger(0)
+					_ = p.nc.Close()
+				}
+				c.out = append(c.out, make([]byte, execLooks)...)
+			}
+			p.send(frame("multi") + strings.Repeat(frame("echo", "x"), 1000) + frame("exec"))
+			eventually(t, "its end", func() bool { return f.srv.connected() == 1 })
+			if ran < 10 || ran > 20 { // a reset may take a moment
+				t.Errorf("%d commands ran", ran)
+			}
+			other.send(frame("client", "getname"))
+			other.want("$-1\r\n")
+		})
+	}
 }
