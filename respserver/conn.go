@@ -26,7 +26,8 @@ const (
 	recordBytes           = 512       // that one of those takes beside its key and value: its slot, and what the producer has of it
 	unsentInKernel        = 256 << 10 // that the kernel takes of what it cannot send yet
 	growAtLeast           = 1024      // room that is offered to a read
-	unauthenticatedOutput = 64 << 10  // of replies for a peer that has to log in and does not read; then no more commands are taken from it
+	unauthenticatedAhead  = 16 << 10  // read while the replies to a peer that has to log in are not taken
+	unauthenticatedOutput = 16 << 10  // of replies for a peer that has to log in and does not read; then no more commands are taken from it
 	hugeBuffer            = 256 << 10 // given back as soon as it is empty, however busy the connection is
 )
 

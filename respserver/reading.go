@@ -95,7 +95,11 @@ func (c *conn) readEnough() bool {
 		return back
 	}
 	// What Kafka, the peer or the rate limit decides is over within a time-out.
-	return ahead >= readAhead && (len(c.slots) > 0 || c.limited || c.full())
+	most := readAhead
+	if !c.authenticated {
+		most = unauthenticatedAhead
+	}
+	return ahead >= most && (len(c.slots) > 0 || c.limited || c.full())
 }
 
 // arrived takes note of what was read. It reports whether the connection goes on.

@@ -198,7 +198,7 @@ func TestWhoHasNotLoggedInHoldsLittle(t *testing.T) {
 		return false
 	}
 	eventually(t, "the limit", stalled)
-	if n := f.srv.buffers.Load(); n > 1<<20 {
+	if n := f.srv.buffers.Load(); n > 128<<10 {
 		t.Errorf("%d bytes are held for a peer that has not logged in", n)
 	}
 }
