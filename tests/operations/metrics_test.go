@@ -30,7 +30,7 @@ var sections = []struct {
 	prefixes []string
 }{
 	{"Memory and disk", []string{"kafka_cache_memory_", "kafka_cache_disk_", "kafka_cache_pebble_", "kafka_cache_resident_"}},
-	{"Redis protocol", []string{"kafka_cache_resp_", "kafka_cache_command", "kafka_cache_key_", "kafka_cache_peer"}},
+	{"Redis protocol and admin port", []string{"kafka_cache_admin_", "kafka_cache_resp_", "kafka_cache_command", "kafka_cache_key_", "kafka_cache_peer"}},
 	{"The log and the topics", []string{"kafka_cache_"}},
 	{"The process, Go and the scrape itself", []string{""}}, // client_golang's
 }

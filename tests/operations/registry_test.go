@@ -4,6 +4,8 @@ import (
 	"bufio"
 	"context"
 	"crypto/tls"
+	"io"
+	"net/http"
 	"regexp"
 	"slices"
 	"strings"
@@ -60,9 +62,31 @@ func realRegistry(t *testing.T) (registry, string) {
 		if err != nil || code != 200 {
 			t.Fatalf("/metrics: %d, %v", code, err)
 		}
-		scraped.text = string(body)
+		scraped.text = string(body) + overTLS(t, files)
 	}
 	return parse(t, scraped.text), scraped.text
+}
+
+// overTLS are the metrics that an instance has whose admin port speaks TLS.
+func overTLS(t *testing.T, files certificates.Files) (text string) {
+	t.Helper()
+	d := daemontest.Start(t, "--dev", "--admin-tls-cert", files.Cert, "--admin-tls-key", files.Key)
+	client := &http.Client{Timeout: daemontest.Patience, Transport: &http.Transport{DisableKeepAlives: true, TLSClientConfig: &tls.Config{InsecureSkipVerify: true}}}
+	resp, err := client.Get("https://" + d.AdminAddr + "/metrics")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer resp.Body.Close()
+	body, err := io.ReadAll(resp.Body)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for line := range strings.Lines(string(body)) {
+		if strings.Contains(line, "kafka_cache_admin_tls_") {
+			text += line
+		}
+	}
+	return text
 }
 
 var labelName = regexp.MustCompile(`([a-zA-Z_][a-zA-Z0-9_]*)="`)

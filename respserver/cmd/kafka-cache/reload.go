@@ -39,6 +39,7 @@ type reloader struct {
 	expiry  prometheus.Gauge
 
 	adminCurrent atomic.Pointer[tls.Config] // nil: no TLS
+	adminExpiry  prometheus.Gauge
 }
 
 // fileSet are files that hold together.
@@ -91,7 +92,9 @@ func newReloader(cfg *config.Config, log *slog.Logger, m material, metrics prome
 		if cfg.AdminTLSClientCA != "" {
 			files = append(files, cfg.AdminTLSClientCA)
 		}
-		r.adminCurrent.Store(m.adminTLS)
+		r.adminExpiry = prometheus.NewGauge(prometheus.GaugeOpts{Name: "kafka_cache_admin_tls_certificate_not_after_seconds", Help: "When the certificate of the admin port expires, in seconds since 1970."})
+		all = append(all, r.adminExpiry)
+		r.showAdmin(m.adminTLS)
 		add("admin_tls", files, r.applyAdminTLS)
 	}
 	for _, c := range all {
@@ -209,7 +212,7 @@ func (r *reloader) applyAdminTLS() error {
 	if err := unexpired("--admin-tls-cert", t); err != nil {
 		return err
 	}
-	r.adminCurrent.Store(t)
+	r.showAdmin(t)
 	return nil
 }
 
@@ -224,6 +227,12 @@ func unexpired(option string, t *tls.Config) error {
 func (r *reloader) show(t *tls.Config) {
 	r.current.Store(t)
 	r.expiry.Set(float64(t.Certificates[0].Leaf.NotAfter.Unix()))
+}
+
+// showAdmin is show for the admin port.
+func (r *reloader) showAdmin(t *tls.Config) {
+	r.adminCurrent.Store(t)
+	r.adminExpiry.Set(float64(t.Certificates[0].Leaf.NotAfter.Unix()))
 }
 
 // readBounded reads a file that is not larger than most.
