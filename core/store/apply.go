@@ -20,7 +20,8 @@ func (s *Store) Apply(b *Batch, observe func(Change)) error { return s.ApplyAnd(
 // position never moves back. The batch's bytes are copied.
 //
 // observe, where it is not nil, is called for every mutation in order after the commit. It may read the store, and must not
-// call Apply, Flush, Close, View, or what removes.
+// call Apply, Flush, Close, View, or what removes; between FinishLoad and when the load is durable it must not call what reads Pebble either (Meta, Range …), which
+// would wait for the load and the load for it.
 //
 // and, where it is not nil, is called after that, where there is no error, before a View sees the batch. What it publishes is so
 // of the same moment as the entries. It is bound as observe is.
@@ -44,8 +45,11 @@ func (s *Store) ApplyAnd(b *Batch, observe func(Change), and func()) error {
 		// Pebble would take what fits in its memtables, and then hold whoever asks without a word.
 		return fmt.Errorf("apply: the store cannot be written: %w", err)
 	}
+	if err := s.failing(); err != nil {
+		return fmt.Errorf("apply: the store cannot be written: %w", err)
+	}
 	observed := observe != nil || s.projection != nil
-	if observe != nil || s.loading.written { // it may read what only Pebble has
+	if observe != nil && !s.loading.finished || s.loading.written { // it may read what only Pebble has
 		if err := s.endLoadLocked(); err != nil {
 			return fmt.Errorf("apply: %w", err)
 		}
@@ -68,7 +72,7 @@ func (s *Store) ApplyAnd(b *Batch, observe func(Change), and func()) error {
 	if s.isLoading.Load() {
 		if p.any() {
 			s.moments.change()
-			if err := s.loadPlan(b); err != nil {
+			if err := s.loadPlan(b, before.Next); err != nil {
 				return fmt.Errorf("apply: %w", err)
 			}
 		}

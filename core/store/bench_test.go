@@ -106,6 +106,43 @@ func BenchmarkApply(b *testing.B) {
 	}
 }
 
+// BenchmarkLoad is a cold load: what an Apply costs, until it is ready and until it is durable. ns/op is of the latter.
+func BenchmarkLoad(b *testing.B) {
+	n := benchRecords(b, 1_000_000)
+	for _, mode := range []string{"dir", "memory"} {
+		b.Run(mode, func(b *testing.B) {
+			var ready, durable time.Duration
+			for b.Loop() {
+				b.StopTimer()
+				o := Options{}
+				if mode == "dir" {
+					o = testOptions(b)
+				}
+				o.Load = true
+				s := mustOpen(b, o)
+				b.StartTimer()
+				took := benchLoad(b, s, n, 2048)
+				began := time.Now()
+				if err := s.FinishLoad(); err != nil {
+					b.Fatal(err)
+				}
+				ready += took + time.Since(began)
+				if err := s.WaitDurable(b.Context()); err != nil {
+					b.Fatal(err)
+				}
+				durable += took + time.Since(began)
+				b.StopTimer()
+				if err := s.Close(); err != nil {
+					b.Fatal(err)
+				}
+				b.StartTimer()
+			}
+			b.ReportMetric(float64(n)*float64(b.N)/ready.Seconds(), "ready/s")
+			b.ReportMetric(float64(n)*float64(b.N)/durable.Seconds(), "durable/s")
+		})
+	}
+}
+
 func BenchmarkGet(b *testing.B) {
 	n := benchRecords(b, 1_000_000)
 	s := mustOpen(b, Options{})

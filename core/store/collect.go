@@ -41,7 +41,7 @@ func (s *shard) collectAfter(garbage int) error {
 // wantsCollection says that one is going on or is to begin.
 func (s *shard) wantsCollection() bool {
 	used := s.sizes.live + s.sizes.dead
-	return s.collect.chunk != 0 || s.sizes.dead*garbageShare > used && used > pageSize
+	return !s.frozen && (s.collect.chunk != 0 || s.sizes.dead*garbageShare > used && used > pageSize)
 }
 
 // collectStep goes on with a collection, or begins one.

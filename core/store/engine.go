@@ -60,9 +60,9 @@ func engineOptions(o Options) (*pebble.Options, error) {
 	return p, nil
 }
 
-// tableOptions are those of tables that are written for ingestion.
-func tableOptions(p *pebble.Options, format sstable.TableFormat) sstable.WriterOptions {
-	return p.MakeWriterOptions(0, format)
+// tableOptions are those of tables that are written for ingestion into a level.
+func tableOptions(p *pebble.Options, level int, format sstable.TableFormat) sstable.WriterOptions {
+	return p.MakeWriterOptions(level, format)
 }
 
 // openEngine opens Pebble with options that are its own, and gives the lock that it holds on its directory, nil in memory.

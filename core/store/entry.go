@@ -41,17 +41,7 @@ func (e *entry) size() int {
 	if e.Source != nil {
 		n += uvarintLen(uint64(len(e.Source))) + len(e.Source)
 	}
-	if len(e.Headers) > 0 {
-		n += uvarintLen(uint64(len(e.Headers)))
-		for _, h := range e.Headers {
-			n += uvarintLen(uint64(len(h.Key))) + len(h.Key) + len(h.Value)
-			if h.Value == nil {
-				n++
-			} else {
-				n += uvarintLen(uint64(len(h.Value)) + 1)
-			}
-		}
-	}
+	n += headersSize(e.Headers)
 	if !e.noValue && !e.tombstone {
 		n += len(e.value)
 	}
@@ -87,21 +77,64 @@ func (e *entry) put(b []byte) {
 	if e.Source != nil {
 		n += putBytes(b[n:], e.Source)
 	}
-	if len(e.Headers) > 0 {
-		n += binary.PutUvarint(b[n:], uint64(len(e.Headers)))
-		for _, h := range e.Headers {
-			n += putBytes(b[n:], h.Key)
-			if h.Value == nil {
-				n += binary.PutUvarint(b[n:], 0)
-				continue
-			}
-			n += binary.PutUvarint(b[n:], uint64(len(h.Value))+1)
-			n += copy(b[n:], h.Value)
-		}
-	}
+	n += putHeaders(b[n:], e.Headers)
 	if !e.noValue && !e.tombstone {
 		copy(b[n:], e.value)
 	}
+}
+
+// headersSize is the number of bytes that putHeaders writes, none where there are no headers.
+func headersSize(headers []Header) int {
+	if len(headers) == 0 {
+		return 0
+	}
+	n := uvarintLen(uint64(len(headers)))
+	for _, h := range headers {
+		n += uvarintLen(uint64(len(h.Key))) + len(h.Key) + len(h.Value)
+		if h.Value == nil {
+			n++
+		} else {
+			n += uvarintLen(uint64(len(h.Value)) + 1)
+		}
+	}
+	return n
+}
+
+func putHeaders(b []byte, headers []Header) int {
+	if len(headers) == 0 {
+		return 0
+	}
+	n := binary.PutUvarint(b, uint64(len(headers)))
+	for _, h := range headers {
+		n += putBytes(b[n:], h.Key)
+		if h.Value == nil {
+			n += binary.PutUvarint(b[n:], 0)
+			continue
+		}
+		n += binary.PutUvarint(b[n:], uint64(len(h.Value))+1)
+		n += copy(b[n:], h.Value)
+	}
+	return n
+}
+
+// appendPlain appends what put writes of an entry without a source that is not held, its headers being what putHeaders wrote.
+func appendPlain(dst []byte, v version, timestamp int64, headers, value []byte, noValue bool) []byte {
+	var flags byte
+	if len(headers) > 0 {
+		flags |= flagHeaders
+	}
+	if noValue {
+		flags |= flagNoValue
+	}
+	dst = append(dst, entryVersion, flags)
+	dst = binary.AppendUvarint(dst, uint64(v.partition))
+	dst = binary.AppendUvarint(dst, uint64(v.offset))
+	dst = binary.AppendVarint(dst, timestamp)
+	dst = append(dst, headers...)
+	if noValue {
+		return dst
+	}
+	return append(dst, value...)
 }
 
 func putBytes(b, v []byte) int {

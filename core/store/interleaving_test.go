@@ -116,7 +116,7 @@ func interleave(t *testing.T, r *rand.Rand, logs [][]Mutation, starts []int64, l
 	if err := fs.MkdirAll("/generation", 0o755); err != nil {
 		t.Fatal(err)
 	}
-	o := Options{Dir: "/generation", FlushInterval: time.Hour, fs: fs, tune: smallEngine, runBytes: 16 << 10, Load: r.IntN(2) == 0}
+	o := Options{Dir: "/generation", FlushInterval: time.Hour, fs: fs, tune: smallEngine, runBytes: 16 << 10, Load: r.IntN(2) == 0, image: randomImage(r)}
 	var ids []int32
 	for p := range logs {
 		ids = append(ids, int32(p))
@@ -127,7 +127,7 @@ func interleave(t *testing.T, r *rand.Rand, logs [][]Mutation, starts []int64, l
 		return s
 	}
 	s := open()
-	calm := o.Load && r.IntN(2) == 0 // nothing ends the load before its end
+	calm := o.Load && r.IntN(2) == 0 // hardly anything ends the load before its end
 	for {
 		at := make([]int64, len(logs))
 		for _, c := range s.Checkpoint() {
@@ -153,7 +153,12 @@ func interleave(t *testing.T, r *rand.Rand, logs [][]Mutation, starts []int64, l
 		if err := s.Apply(b, observe); err != nil {
 			t.Fatal(err)
 		}
-		event := r.IntN(12)
+		event := r.IntN(14)
+		if event == 13 {
+			if err := s.FinishLoad(); err != nil {
+				t.Fatal(err)
+			}
+		}
 		if calm && event > 2 {
 			continue
 		}

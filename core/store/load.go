@@ -67,7 +67,7 @@ func (s *Store) load() error {
 
 // dropAll removes what lies there without positions: nothing says how far it is complete, so it counts as nothing.
 func (s *Store) dropAll() (err error) {
-	lower, upper := []byte{spacePositions + 1}, []byte{0xff}
+	lower, upper := []byte{spaceMeta}, []byte{0xff}
 	it, err := s.db.NewIter(&pebble.IterOptions{LowerBound: lower, UpperBound: upper})
 	if err != nil {
 		return err

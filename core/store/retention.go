@@ -28,6 +28,9 @@ func (s *Store) RemoveBelow(partition int32, logStart int64, observe func(Remova
 		return 0, fmt.Errorf("remove below: %w", err)
 	}
 	if sweep {
+		if err := s.endLoad(); err != nil { // here no apply waits for it
+			return 0, fmt.Errorf("remove below: %w", err)
+		}
 		below := func(v version) bool { return v.partition == partition && v.offset < logStart }
 		removed, err = s.removeWhere(
 			func(sl *slot) bool { return sl.mark&slotSplit != 0 || below(sl.version()) },

@@ -8,6 +8,7 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"time"
 
 	"github.com/cockroachdb/pebble/v2/objstorage/objstorageprovider"
 	"github.com/cockroachdb/pebble/v2/sstable"
@@ -176,64 +177,45 @@ type loading struct {
 	marks     bool   // busy has some, or those before it
 	written   bool   // all runs are, and only commits follow
 	settledTo []byte // the key up to which they have settled; nil: none
+
+	began    time.Time
+	resident *timeline   // of a load from nothing, as long as entries are in no run
+	image    *persisting // of what such a load has come to; nil: none is being written
+	finished bool        // FinishLoad was called: the store is read
 }
 
-// EndLoad makes durable what a store that was opened with Options.Load has applied, and goes over to commits. It returns at
-// once where that was done before.
-func (s *Store) EndLoad() error {
-	if err := s.gate.enter(); err != nil {
-		return err
-	}
-	defer s.gate.leave()
-	return s.endLoad()
-}
-
-func (s *Store) endLoad() error {
-	if !s.isLoading.Load() {
-		return nil
-	}
-	s.apply.Lock()
-	defer s.apply.Unlock()
-	return s.endLoadLocked()
-}
-
-func (s *Store) endLoadLocked() error {
-	if !s.isLoading.Load() {
-		return nil
-	}
+// loadPlan is commitPlan while the store loads. next is the partition's position.
+func (s *Store) loadPlan(b *Batch, next int64) error {
 	l := &s.loading
-	if !l.written {
-		if err := s.writeRuns(); err != nil {
-			return fmt.Errorf("end load: %w", err)
-		}
-		l.active.release()
-		l.spare.release()
-		l.active, l.spare, l.written = nil, nil, true
-	}
-	if l.unsettled {
-		if err := s.settleLoad(); err != nil {
-			return fmt.Errorf("end load: settle claims: %w", err)
+	if l.resident != nil && !s.staysResident(b, next) {
+		if _, err := s.beginImage(); err != nil {
+			return err
 		}
 	}
-	s.loading = loading{}
-	s.isLoading.Store(false)
-	return s.index.fit()
-}
-
-// loadPlan is commitPlan while the store loads.
-func (s *Store) loadPlan(b *Batch) error {
 	need := 0
-	s.eachWrite(b, func(_ byte, key []byte, e *entry) { need += runSize(key, e) })
-	l := &s.loading
+	s.eachWrite(b, func(space byte, key []byte, e *entry) {
+		if space != spaceEntries || l.resident == nil {
+			need += runSize(key, e)
+		}
+	})
 	if l.active != nil && len(l.active.mem)-l.active.used < need {
 		if err := s.cutRun(); err != nil {
 			return err
 		}
 	}
-	if err := l.provide(max(need, s.opts.runBytes)); err != nil {
-		return err
+	if need > 0 {
+		if err := l.provide(max(need, s.opts.runBytes)); err != nil {
+			return err
+		}
+		s.eachWrite(b, func(space byte, key []byte, e *entry) {
+			if space != spaceEntries || l.resident == nil {
+				l.active.add(space, key, e)
+			}
+		})
 	}
-	s.eachWrite(b, l.active.add)
+	if l.resident != nil {
+		l.resident.add(b, next)
+	}
 	l.unsettled = l.unsettled || slices.ContainsFunc(s.plan.results, func(r result) bool { return r.act == actAside })
 	return s.updateIndex(b)
 }
@@ -274,21 +256,34 @@ func (l *loading) provide(n int) (err error) {
 	return err
 }
 
-// cutRun has the active run written, once the one before it is.
+// cutRun has the active run written, once the one before it is. Those of a load from nothing have no positions before its image is there.
 func (s *Store) cutRun() error {
+	l := &s.loading
+	if l.image != nil {
+		queued, err := l.image.queue(s, l.active, l.unsettled)
+		if err != nil {
+			return fmt.Errorf("write image: %w", err)
+		}
+		if queued {
+			l.active = nil
+			return nil
+		}
+		l.image = nil
+	}
 	if err := s.awaitRun(); err != nil {
 		return err
 	}
-	l := &s.loading
 	if err := l.provide(s.opts.runBytes); err != nil {
 		return err
 	}
 	l.busy, l.active = l.active, nil
-	l.positions = s.checkpoints.list()
-	l.moved, l.marks = false, l.unsettled
-	for _, a := range l.positions {
-		a.storedFreshAt = a.FreshAt
-		s.checkpoints.set(a)
+	l.marks = l.unsettled
+	if l.resident == nil {
+		l.positions, l.moved = s.checkpoints.list(), false
+		for _, a := range l.positions {
+			a.storedFreshAt = a.FreshAt
+			s.checkpoints.set(a)
+		}
 	}
 	result := make(chan error, 1)
 	l.result = result
@@ -321,14 +316,19 @@ func (s *Store) awaitRun() (err error) {
 	return nil
 }
 
-// ingestRun writes the busy run's table and gives it to Pebble. Nobody else touches the run meanwhile.
+// ingestRun ingests the busy run. Nobody else touches it meanwhile.
 func (s *Store) ingestRun() error {
 	l := &s.loading
+	return s.ingest(l.busy, l.positions, l.marks)
+}
+
+// ingest writes a run's table and gives it to Pebble.
+func (s *Store) ingest(r *run, positions []applied, marks bool) error {
 	path := s.opts.fs.PathJoin(s.opts.Dir, runFile)
 	if err := s.opts.health.failing(); err != nil {
 		return err
 	}
-	if err := l.busy.write(s.opts.fs, path, s.tables, l.positions, l.marks); err != nil {
+	if err := r.write(s.opts.fs, path, s.tables, positions, marks); err != nil {
 		return errors.Join(err, s.removeRun())
 	}
 	if err := s.db.Ingest(context.Background(), []string{path}); err != nil {

@@ -121,7 +121,7 @@ func TestLoadCrash(t *testing.T) {
 			if err := root.Sync(); err != nil {
 				t.Fatal(err)
 			}
-			o := Options{Dir: "/generation", FlushInterval: time.Hour, fs: fs, tune: smallEngine, Load: true, runBytes: 16 << 10}
+			o := Options{Dir: "/generation", FlushInterval: time.Hour, fs: fs, tune: smallEngine, Load: true, runBytes: 16 << 10, image: randomImage(r)}
 			s := mustOpen(t, o)
 			batches, states := loadBatches(r, 200, false)
 			durable, end := 0, 100+r.IntN(60)
@@ -233,13 +233,13 @@ func TestLoadSettlesSplitKeys(t *testing.T) {
 func TestLoadGoesOnAfterAFailingWrite(t *testing.T) {
 	r := newRand(t)
 	failing := errorfs.Toggle{Injector: errorfs.InjectorFunc(func(op errorfs.Op) error {
-		if strings.HasSuffix(op.Path, runFile) && op.Kind.ReadOrWrite() == errorfs.OpIsWrite {
+		if (strings.HasSuffix(op.Path, runFile) || strings.Contains(op.Path, imagePrefix)) && op.Kind.ReadOrWrite() == errorfs.OpIsWrite {
 			return errors.New("no space is left")
 		}
 		return nil
 	})}
 	fs := vfs.NewMem()
-	o := Options{Dir: "/generation", FlushInterval: time.Hour, fs: errorfs.Wrap(fs, &failing), Load: true, runBytes: 16 << 10}
+	o := Options{Dir: "/generation", FlushInterval: time.Hour, fs: errorfs.Wrap(fs, &failing), Load: true, runBytes: 16 << 10, image: imageSizes{applied: 100 << 10, runs: 1, pause: time.Millisecond}}
 	s := mustOpen(t, o)
 	batches, states := loadBatches(r, 120, false)
 	failures := 0

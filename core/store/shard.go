@@ -27,6 +27,7 @@ type shard struct {
 	free    []int   // numbers of chunks that were given back
 	sizes   sizes
 	collect collection
+	frozen  bool // see freeze
 }
 
 // sizes are bytes of a shard's chunks.
@@ -124,7 +125,7 @@ func (s *shard) put(hash uint64, key, value []byte, st *state) (was state, exist
 		old := sl.location()
 		oldKey, oldValue := s.record(old)
 		oldSize := recordSize(len(oldKey), len(oldValue))
-		if oldSize == size && size <= rewriteLimit {
+		if oldSize == size && size <= rewriteLimit && !s.frozen {
 			s.mu.Lock()
 			writeRecord(s.data[old.chunk()][old.pos():], key, head, value)
 			s.table.slots[i] = makeSlot(hash, old, st)
@@ -307,7 +308,7 @@ func (s *shard) drop(l location, size int) {
 	c.live -= size
 	s.sizes.live -= size
 	s.sizes.dead += size
-	if c.live == 0 {
+	if c.live == 0 && !s.frozen {
 		s.release(l.chunk())
 	}
 }

@@ -21,7 +21,7 @@ type Options struct {
 	Logger        *slog.Logger  // nil: discard
 
 	// Load makes a store for taking in much at once: until EndLoad, what is applied is persisted as sorted tables rather than
-	// in commits, at a fraction of the cost. It ends by itself before the first call that reads Pebble (Meta, Range, Apply with an
+	// in commits, at a fraction of the cost. It ends by itself before the first call that reads Pebble (Meta, Range, before FinishLoad Apply with an
 	// observer), or that needs to know whose record of a key in several partitions is the newest: until then reads of such a key answer
 	// what the partition says that had it first.
 	Load bool
@@ -50,6 +50,7 @@ type Options struct {
 	fs       vfs.FS                // FS, behind what watches over it
 	tune     func(*pebble.Options) // of tests: anything
 	runBytes int                   // 0: runBytes
+	image    imageSizes
 	health   *health
 	backlog  *backlog
 	pause    time.Duration    // 0: retryPause
@@ -86,6 +87,7 @@ func (o Options) withDefaults() Options {
 	if o.runBytes == 0 {
 		o.runBytes = runBytes
 	}
+	o.image = o.image.withDefaults()
 	if o.now == nil {
 		o.now = time.Now
 	}
@@ -118,9 +120,14 @@ type Store struct {
 	plan  plan       // under apply
 	err   error      // under apply: why nothing can be applied any more
 
-	isLoading atomic.Bool // changed under apply
-	loading   loading     // under apply
-	tables    sstable.WriterOptions
+	isLoading atomic.Bool   // changed under apply
+	loading   loading       // under apply
+	loaded    chan struct{} // closed when it does not load, or no more
+	imagers   sync.WaitGroup
+
+	unpersisted atomic.Pointer[error] // what the last attempt to persist a load came to; nil: there was none
+
+	tables, imageTables sstable.WriterOptions
 
 	moments *moments // changed under apply
 
@@ -160,8 +167,8 @@ func Open(o Options) (*Store, error) {
 	if err := o.health.failing(); err != nil {
 		return nil, errors.Join(fmt.Errorf("open store: %w", err), db.Close(), closeLock(lock))
 	}
-	s := &Store{opts: o, gate: newGate(), db: db, lock: lock, index: newIndex(o.hashMask), moments: newMoments(o.ViewTime)}
-	s.tables = tableOptions(p, db.TableFormat())
+	s := &Store{opts: o, gate: newGate(), db: db, lock: lock, index: newIndex(o.hashMask), moments: newMoments(o.ViewTime), loaded: make(chan struct{})}
+	s.tables, s.imageTables = tableOptions(p, 0, db.TableFormat()), tableOptions(p, len(p.Levels)-1, db.TableFormat())
 	switch {
 	case o.ReadOnly:
 		s.err = ErrReadOnly
@@ -169,7 +176,7 @@ func Open(o Options) (*Store, error) {
 			return nil, errors.Join(fmt.Errorf("open store: %w", openErr(err)), s.release())
 		}
 	case o.Dir != "":
-		err := s.removeRun()
+		err := errors.Join(s.removeRun(), s.removeImages())
 		if err == nil {
 			err = s.load()
 		}
@@ -188,6 +195,13 @@ func Open(o Options) (*Store, error) {
 	}
 	s.isLoading.Store(o.Load || s.loading.unsettled)
 	s.loading.blind = o.Load && (s.loading.unsettled || len(s.checkpoints.list()) == 0)
+	s.loading.began = time.Now()
+	if s.loading.blind && !s.loading.unsettled {
+		s.loading.resident = newTimeline()
+	}
+	if !s.isLoading.Load() {
+		close(s.loaded)
+	}
 	if s.loading.unsettled && !o.Load {
 		if err := s.endLoad(); err != nil {
 			return nil, errors.Join(fmt.Errorf("open store: %w", openErr(err)), s.Close())
@@ -266,10 +280,16 @@ func (s *Store) flushLoading() (bool, error) {
 	if !s.isLoading.Load() {
 		return false, nil
 	}
+	if err := s.awaitImage(); err != nil {
+		return true, fmt.Errorf("flush: %w", err)
+	}
 	s.apply.Lock()
 	defer s.apply.Unlock()
 	if !s.isLoading.Load() || s.loading.written {
 		return false, nil
+	}
+	if err := s.imaged(); err != nil {
+		return true, fmt.Errorf("flush: %w", err)
 	}
 	if err := s.writeRuns(); err != nil {
 		return true, fmt.Errorf("flush: %w", err)
@@ -312,7 +332,10 @@ func (s *Store) flushOnTimer() {
 			if s.gate.enter() != nil {
 				return
 			}
-			loading, err := s.flushLoading()
+			loading, err := s.residentOnTimer()
+			if !loading && err == nil {
+				loading, err = s.flushLoading()
+			}
 			if !loading && err == nil {
 				err = s.flushDirty()
 			}
@@ -332,7 +355,10 @@ func (s *Store) Close() error {
 		return err
 	}
 	s.flusher.Wait()
-	return errors.Join(s.flush(), s.release())
+	s.imagers.Wait()
+	err := s.flush()
+	s.imagers.Wait()
+	return errors.Join(err, s.release())
 }
 
 // release closes all without flushing.
@@ -343,6 +369,9 @@ func (s *Store) release() error {
 	}
 	for _, r := range []*run{s.loading.active, s.loading.spare, s.loading.busy} {
 		r.release()
+	}
+	if m := s.loading.image; m != nil {
+		m.release()
 	}
 	s.loading = loading{}
 	s.index.close()

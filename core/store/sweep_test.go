@@ -162,7 +162,7 @@ func (w *workload) state(t *testing.T, s *Store) string {
 
 // options are those of every store of a sweep.
 func (w *workload) options(fs vfs.FS) Options {
-	return Options{Dir: "/generation", FlushInterval: time.Hour, fs: fs, Load: true, runBytes: 8 << 10, pause: time.Millisecond, patience: 3 * time.Millisecond,
+	return Options{Dir: "/generation", FlushInterval: time.Hour, fs: fs, Load: true, runBytes: 8 << 10, image: imageSizes{table: 4 << 10, refs: 30, pause: time.Millisecond}, pause: time.Millisecond, patience: 3 * time.Millisecond,
 		tune: func(p *pebble.Options) {
 			quietEngine(p)
 			p.MemTableSize = 32 << 10

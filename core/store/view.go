@@ -28,9 +28,10 @@ type View struct {
 }
 
 // View holds the present moment, or where a change is under way the one after it. It waits for that as long as ctx allows; its errors are ctx's and
-// ErrClosed. A store that loads ends the load first.
+// ErrClosed. A store that loads ends the load first, unless FinishLoad was called: then only what needs Pebble waits for that, and the moment may be over
+// by then.
 func (s *Store) View(ctx context.Context) (*View, error) {
-	if err := s.EndLoad(); err != nil {
+	if err := s.readable(); err != nil {
 		return nil, err
 	}
 	taken, err := s.moments.hold(ctx)
