@@ -209,12 +209,15 @@ func (t *Topic) rebuilding(reason, what string) {
 	t.setState(Rebuilding, reason+": "+what)
 }
 
-// complete says on disk that a generation has all of the log, once the one before it, where there is one, is closed: it is removed.
+// complete says on disk that a generation has all of the log, once that is durable and the one before it, where there is one, is closed: it is removed.
 func (t *Topic) complete(g, before *generation) {
-	t.cache.background(func(context.Context) {
+	t.cache.background(func(ctx context.Context) {
 		t.closeGeneration(before)
 		if g.disk.Dir == "" {
 			return
+		}
+		if g.store.WaitDurable(ctx) != nil && g.store.EndLoad() != nil { // who closes the cache waits for it in any case
+			return // the next start completes it
 		}
 		if err := g.disk.Complete(); err != nil {
 			t.log.Error("complete the generation", "directory", g.disk.Dir, "error", err)

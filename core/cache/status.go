@@ -27,7 +27,11 @@ type TopicStatus struct {
 	Since    time.Time        `json:"since"`
 	Serving  bool             `json:"serving"` // reads are answered
 	Keys     int64            `json:"keys"`
-	Start    string           `json:"start"` // where reading begins without a checkpoint
+	// Durable says that what was applied survives a crash, but for the last seconds: not while a first load is being persisted behind what is
+	// served already, nor without a data directory. NotDurable is why it cannot be persisted, where an attempt has failed.
+	Durable    bool   `json:"durable"`
+	NotDurable string `json:"notDurable,omitempty"`
+	Start      string `json:"start"` // where reading begins without a checkpoint
 	// Rebuild is there while the log is read into a new generation, or verified.
 	Rebuild *RebuildStatus `json:"rebuild,omitempty"`
 	// Rebuilds counts rebuilds and verifications since the start of the process, by reason.
@@ -135,6 +139,10 @@ func (t *Topic) Status() TopicStatus {
 	if st := t.store.Load(); st != nil {
 		s.Records = st.Len()
 		stats := st.Stats()
+		var err error
+		if s.Durable, err = st.Durable(); err != nil {
+			s.NotDurable = plain(err)
+		}
 		s.SplitKeys, s.SplitKeysDeleted, s.HeldOver = stats.SplitKeys, stats.SplitDeleted, stats.Held
 	}
 	s.Start, s.NotComparable = t.start.spec, t.notComparable()

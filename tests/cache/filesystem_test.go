@@ -32,7 +32,8 @@ func TestFilesThatOutliveTheCache(t *testing.T) {
 	if s := topic.Status(); s.Applied != 100 {
 		t.Fatalf("%+v", s)
 	}
-	// Everything is durable once a load has ended: a crash does not lose it.
+	// Once it is durable, which it becomes behind what is served, a crash does not lose it.
+	eventually(t, "the load is durable", func() bool { return topic.Status().Durable })
 	crashed := files.CrashClone(vfs.CrashCloneCfg{UnsyncedDataPercent: 50, RNG: rand.New(rand.NewPCG(1, 1))})
 	if err := c.Close(); err != nil {
 		t.Fatal(err)

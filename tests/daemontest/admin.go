@@ -28,6 +28,7 @@ type TopicStatus struct {
 	State      string
 	Reason     string
 	Keys       int64
+	Durable    bool
 	Partitions []PartitionStatus
 	Rebuilds   map[string]uint64
 

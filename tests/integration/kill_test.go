@@ -121,6 +121,54 @@ func TestKillDuringLoad(t *testing.T) {
 	}
 }
 
+// TestKillWhileALoadIsPersisted kills an instance once it is ready, while what it has read becomes durable, and later each time: it begins anew, or goes on from all of
+// it, and never answers from before it was killed.
+func TestKillWhileALoadIsPersisted(t *testing.T) {
+	c := kafkatest.Shared(t)
+	topic := c.NewTopic(t, 2, nil)
+	rnd := random(t)
+	const n, keys = 150_000, 100_000
+	padding := strings.Repeat("x", 100)
+	records := make([]*kgo.Record, n)
+	for i := range records {
+		records[i] = record(topic, fmt.Sprintf("key-%d", rnd.IntN(keys)), fmt.Sprintf("%d %s", i, padding))
+		if rnd.IntN(10) == 0 {
+			records[i].Value = nil
+		}
+	}
+	c.Produce(t, records...)
+	want := logContents(t, c, topic)
+	dir := t.TempDir()
+	anew := 0
+	for range 6 {
+		d := serve(t, c, topic, "--data-dir", dir)
+		d.WaitReady()
+		switch read := d.Metric("kafka_cache_applied_records_total", "topic="+topic); read {
+		case n:
+			anew++
+		case 0:
+		default:
+			t.Fatalf("%v of %d records read again", read, n)
+		}
+		if got := d.Status().Topics[0].Keys; got != int64(len(want)) {
+			t.Fatalf("ready with %d keys, want %d", got, len(want))
+		}
+		d.Kill()
+	}
+	d := serve(t, c, topic, "--data-dir", dir)
+	d.WaitReady()
+	wantContents(t, d.Client(0), want)
+	d.Await("the load is durable", func() bool { return d.Status().Topics[0].Durable })
+	d.Kill()
+	d = serve(t, c, topic, "--data-dir", dir)
+	d.WaitReady()
+	wantContents(t, d.Client(0), want)
+	if n := d.Metric("kafka_cache_applied_records_total", "topic="+topic); n != 0 {
+		t.Errorf("%v records read again though all were durable", n)
+	}
+	t.Logf("%d of 6 began anew", anew)
+}
+
 // writeUntil writes about 2,000 records a second to 500 keys, each fifth a tombstone, until ctx ends.
 func writeUntil(ctx context.Context, client *kgo.Client, topic string, rnd *rand.Rand) error {
 	tick := time.NewTicker(10 * time.Millisecond)
