@@ -235,6 +235,7 @@ func (x *index) close() {
 	for i := range x.shards {
 		x.shards[i].close()
 	}
+	x.memory.hurry(false)
 	x.n.Store(0)
 	for _, n := range []*atomic.Int64{&x.counts.tombstones, &x.counts.split, &x.counts.splitDeleted, &x.counts.held} {
 		n.Store(0)

@@ -13,4 +13,6 @@ func mapRegion(n int) ([]byte, error) { return mapMemory(n) }
 
 func unmapMemory([]byte) {}
 
+func populateMemory([]byte) {}
+
 func discardMemory([]byte) {}

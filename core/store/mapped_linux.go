@@ -30,6 +30,9 @@ func mapRegion(n int) ([]byte, error) {
 	return b, nil
 }
 
+// populateMemory has the system back b now. Where it does not know how, that is done as b is touched.
+func populateMemory(b []byte) { _ = unix.Madvise(b, unix.MADV_POPULATE_WRITE) }
+
 // discardMemory gives the pages of b back to the system; what is in b afterwards is anything.
 func discardMemory(b []byte) {
 	if err := unix.Madvise(b, unix.MADV_DONTNEED); err != nil {

@@ -27,6 +27,8 @@ type memory struct {
 
 	mu      sync.Mutex
 	regions []*region // in the order in which they were mapped
+	eager   bool
+	ahead   chan []byte // gives the region that is populated; nil: none is
 }
 
 // region is memory of which blocks are cut. What is free goes back to the system in whole huge pages: giving back less
@@ -64,13 +66,55 @@ func (m *memory) cut(n int) ([]byte, error) {
 	if len(m.regions) == 0 && m.mapped.Load() < regionsFrom {
 		return mapMemory(n)
 	}
-	mem, err := mapRegion(regionBytes)
+	mem, err := m.region()
 	if err != nil {
 		return nil, err
 	}
 	r := &region{mem: mem, free: []extent{{0, len(mem)}}}
 	m.regions = append(m.regions, r)
 	return r.cut(n), nil
+}
+
+// region is the next region. The caller holds mu.
+func (m *memory) region() (mem []byte, err error) {
+	if m.ahead != nil {
+		mem = <-m.ahead
+		m.ahead = nil
+	}
+	if mem == nil {
+		mem, err = mapRegion(regionBytes)
+	}
+	if m.eager && err == nil && len(m.regions) > 0 {
+		ahead := make(chan []byte, 1)
+		m.ahead = ahead
+		go func() { ahead <- populatedRegion() }()
+	}
+	return mem, err
+}
+
+// populatedRegion is nil where the system gives none.
+func populatedRegion() []byte {
+	mem, err := mapRegion(regionBytes)
+	if err != nil {
+		return nil
+	}
+	populateMemory(mem)
+	return mem
+}
+
+// hurry says whether much is to come: then a region is made ready by another thread ahead of its use. The first touch of a page costs whoever touches it, up to a fifth of a
+// load.
+func (m *memory) hurry(on bool) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	m.eager = on
+	if on || m.ahead == nil {
+		return
+	}
+	if mem := <-m.ahead; mem != nil {
+		unmapMemory(mem)
+	}
+	m.ahead = nil
 }
 
 // free gives a block back to the system.

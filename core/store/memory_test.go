@@ -64,3 +64,47 @@ func TestMemory(t *testing.T) {
 		t.Errorf("%d regions, %d bytes are left", len(m.regions), m.mapped.Load())
 	}
 }
+
+// TestMemoryAhead: while much is to come a region is ready before it is needed, and none is left once it is said to be over.
+func TestMemoryAhead(t *testing.T) {
+	var m memory
+	m.mapped.Store(regionsFrom) // as an index that has outgrown single blocks
+	var blocks [][]byte
+	alloc := func(n int) {
+		for range n {
+			b, err := m.alloc(regionBytes / 2)
+			if err != nil {
+				t.Fatal(err)
+			}
+			for i := 0; i < len(b); i += pageSize {
+				b[i] = byte(len(blocks))
+			}
+			blocks = append(blocks, b)
+		}
+	}
+	alloc(4)
+	if m.ahead != nil {
+		t.Fatal("a region is ahead though nobody hurries")
+	}
+	m.hurry(true)
+	alloc(6)
+	if m.ahead == nil || len(m.regions) != 5 {
+		t.Fatalf("%d regions, one ahead: %v", len(m.regions), m.ahead != nil)
+	}
+	m.hurry(false)
+	if m.ahead != nil {
+		t.Fatal("a region is left ahead")
+	}
+	alloc(2)
+	for n, b := range blocks {
+		for i := 0; i < len(b); i += pageSize {
+			if b[i] != byte(n) {
+				t.Fatalf("block %d has what was written to block %d", n, b[i])
+			}
+		}
+		m.free(b)
+	}
+	if len(m.regions) != 0 || m.mapped.Load() != regionsFrom {
+		t.Fatalf("%d regions, %d bytes are left", len(m.regions), m.mapped.Load())
+	}
+}

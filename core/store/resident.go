@@ -284,6 +284,7 @@ func (s *Store) FinishLoad() error {
 		return fmt.Errorf("finish load: %w", err)
 	}
 	l.blind, l.finished = false, true
+	s.index.memory.hurry(false)
 	return nil
 }
 
@@ -370,6 +371,7 @@ func (s *Store) endLoadLocked() error {
 	took := time.Since(l.began)
 	s.loading = loading{}
 	s.isLoading.Store(false)
+	s.index.memory.hurry(false)
 	close(s.loaded)
 	if !s.inMemory() {
 		s.opts.Logger.Info("load is durable", "dir", s.opts.Dir, "entries", s.Len(), "took", took.Round(time.Millisecond).String())

@@ -196,6 +196,7 @@ func Open(o Options) (*Store, error) {
 	s.isLoading.Store(o.Load || s.loading.unsettled)
 	s.loading.blind = o.Load && (s.loading.unsettled || len(s.checkpoints.list()) == 0)
 	s.loading.began = time.Now()
+	s.index.memory.hurry(s.isLoading.Load())
 	if s.loading.blind && !s.loading.unsettled {
 		s.loading.resident = newTimeline()
 	}
