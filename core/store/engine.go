@@ -159,11 +159,9 @@ func (e engineLogger) Errorf(format string, args ...any) {
 	e.health.log.Error("pebble", "message", fmt.Sprintf(format, args...))
 }
 
-// Fatalf is what Pebble calls where it must not go on. A manifest that could not be written, which is so because of the disk, does
-// not end the process: nothing may be changed any more, so that whatever Pebble does from here on stays in memory, and Pebble
-// gives the fault to whoever asked for the change. What it keeps of level 0 may be wrong by then: should a compaction that it
-// picks from that go astray, the process ends as it would have here, and the next start opens to a state that was. Everything else is a state that cannot be, from which nothing that follows can be
-// relied on.
+// Fatalf is what Pebble calls where it must not go on. A manifest that cannot be written is none of that, see manifestFile. Another change of it that cannot be made, before
+// anything is written, does not end the process: Pebble gives the fault to whoever asked for the change, and nothing may be changed any more. Everything else is
+// a state that cannot be, from which nothing that follows can be relied on.
 func (e engineLogger) Fatalf(format string, args ...any) {
 	text := fmt.Sprintf(format, args...)
 	if strings.HasPrefix(text, "MANIFEST ") && strings.Contains(text, " failed") { // Pebble's own texts; it has no sentinel for them

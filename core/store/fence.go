@@ -12,7 +12,7 @@ import (
 // that what is left of an instance which must not go on cannot touch the directory, and another may open it in the same process.
 type fence struct {
 	vfs.FS
-	fail func(error) // told of a directory that could not be synced; without any of the fence's locks
+	fail func(error) // told of what Pebble cannot go on after; without any of the fence's locks
 
 	mu   sync.RWMutex // shared by operations that change something
 	shut error        // why it is shut, nil: it is not
@@ -50,7 +50,11 @@ func (f *fence) open(do func() (vfs.File, error)) (file vfs.File, err error) {
 }
 
 func (f *fence) Create(name string, c vfs.DiskWriteCategory) (vfs.File, error) {
-	return f.open(func() (vfs.File, error) { return f.FS.Create(name, c) })
+	create := func() (vfs.File, error) { return f.open(func() (vfs.File, error) { return f.FS.Create(name, c) }) }
+	if isManifest(f.FS.PathBase(name)) {
+		return f.createManifest(name, create)
+	}
+	return create()
 }
 
 func (f *fence) OpenReadWrite(name string, c vfs.DiskWriteCategory, o ...vfs.OpenOption) (vfs.File, error) {

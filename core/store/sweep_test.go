@@ -243,12 +243,6 @@ func crashableMem(t *testing.T) *vfs.MemFS {
 	return fs
 }
 
-// isFault says that a change may be made to fail. Pebble built with the race detector ends the process where its picture of level 0
-// is not what is on disk, as it may be once a manifest has failed.
-func isFault(op errorfs.Op) bool {
-	return isChange(op) && !(raceEnabled && (strings.Contains(op.Path, "MANIFEST") || strings.HasSuffix(op.Path, engineDir)))
-}
-
 func isChange(op errorfs.Op) bool {
 	return op.Kind.ReadOrWrite() == errorfs.OpIsWrite && !strings.HasSuffix(op.Path, "LOCK")
 }
@@ -329,7 +323,7 @@ func TestFailingWriteAnywhere(t *testing.T) {
 		var mu sync.Mutex
 		changes, injected := 0, ""
 		fs := errorfs.Wrap(mem, errorfs.InjectorFunc(func(op errorfs.Op) error {
-			if !isFault(op) {
+			if !isChange(op) {
 				return nil
 			}
 			mu.Lock()
@@ -391,9 +385,6 @@ func TestFailingWriteAnywhere(t *testing.T) {
 
 // TestDeadDiskAnywhere has all changes of the file system fail from one on: nobody is held, and what is left is a state that was.
 func TestDeadDiskAnywhere(t *testing.T) {
-	if raceEnabled {
-		t.Skip("see isFault")
-	}
 	r := newRand(t)
 	w := newWorkload(t, r)
 	every := sweepStep(90)
