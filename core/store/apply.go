@@ -49,7 +49,7 @@ func (s *Store) ApplyAnd(b *Batch, observe func(Change), and func()) error {
 		return fmt.Errorf("apply: the store cannot be written: %w", err)
 	}
 	observed := observe != nil || s.projection != nil
-	if observe != nil && !s.loading.finished || s.loading.written { // it may read what only Pebble has
+	if observe != nil && !s.finished.Load() || s.loading.written { // it may read what only Pebble has
 		if err := s.endLoadLocked(); err != nil {
 			return fmt.Errorf("apply: %w", err)
 		}
@@ -71,6 +71,9 @@ func (s *Store) ApplyAnd(b *Batch, observe func(Change), and func()) error {
 	defer s.moments.changed()
 	if s.isLoading.Load() {
 		if p.any() {
+			if err := s.makeRoom(b, before.Next); err != nil {
+				return fmt.Errorf("apply: %w", err)
+			}
 			s.moments.change()
 			if err := s.loadPlan(b, before.Next); err != nil {
 				return fmt.Errorf("apply: %w", err)

@@ -32,6 +32,7 @@ type image struct {
 	times  *timeline
 	opts   *Options
 	tables sstable.WriterOptions
+	served *atomic.Bool         // the index is read meanwhile, and leaves the readers half of the processors
 	data   [shardCount][][]byte // the shards' chunks
 	bounds [][]byte             // the key that each table begins with, but for the first
 	paths  []string
@@ -255,7 +256,11 @@ func (m *image) writeTables(found []refs) error {
 	}
 	m.paths = append(m.paths, paths...)
 	var next atomic.Int64
-	errs := make([]error, min(runtime.GOMAXPROCS(0), len(found)))
+	workers := runtime.GOMAXPROCS(0)
+	if m.served.Load() {
+		workers = (workers + 1) / 2
+	}
+	errs := make([]error, min(workers, len(found)))
 	var wg sync.WaitGroup
 	for w := range errs {
 		wg.Go(func() {
@@ -316,7 +321,7 @@ func (s *Store) ingestImage(times *timeline) (err error) {
 	if err := s.removeImages(); err != nil {
 		return err
 	}
-	m := &image{index: s.index, times: times, opts: &s.opts, tables: s.imageTables}
+	m := &image{index: s.index, times: times, opts: &s.opts, tables: s.imageTables, served: &s.finished}
 	s.index.freeze()
 	err = errors.Join(m.write(), s.index.thaw())
 	if err == nil && len(m.paths) > 0 {

@@ -10,30 +10,32 @@ import (
 
 // imageSizes bound a load that is resident, and what it costs to persist it. The zero value is what is measured to be good.
 type imageSizes struct {
-	table   int           // about the bytes of a table
-	refs    int           // entries that are sorted at a time, 24 bytes each
-	applied int           // bytes of keys and values after which a load is persisted and goes on in runs
-	time    time.Duration // and the time after which it is, see Options.FlushInterval
-	runs    int           // runs that may wait for the image
-	pause   time.Duration // between two attempts
+	table    int           // about the bytes of a table
+	refs     int           // entries that are sorted at a time, 24 bytes each
+	applied  int           // bytes of keys and values after which a load is persisted and goes on in runs
+	time     time.Duration // and the time after which it is, see Options.FlushInterval
+	runs     int           // runs that may wait for the image, at most
+	timeline int           // bytes that a timeline may come to in any case
+	pause    time.Duration // between two attempts
 }
 
 func (z imageSizes) withDefaults() imageSizes {
 	return imageSizes{
-		table:   cmp.Or(z.table, 64<<20),
-		refs:    cmp.Or(z.refs, 4<<20),
-		applied: cmp.Or(z.applied, 4<<30),
-		time:    cmp.Or(z.time, 2*time.Minute),
-		runs:    cmp.Or(z.runs, 4),
-		pause:   cmp.Or(z.pause, time.Second),
+		table:    cmp.Or(z.table, 64<<20),
+		refs:     cmp.Or(z.refs, 4<<20),
+		applied:  cmp.Or(z.applied, 4<<30),
+		time:     cmp.Or(z.time, 2*time.Minute),
+		runs:     cmp.Or(z.runs, 4),
+		timeline: cmp.Or(z.timeline, 64<<20),
+		pause:    cmp.Or(z.pause, time.Second),
 	}
 }
 
-// timelineShare is the part of what a resident load has applied that its timeline may come to, past timelineFrom: more of it is headers that may belong to records
-// that are overwritten.
+// timelineShare is the part of the index's memory that a timeline may come to, past imageSizes.timeline: more of it belongs to records that are overwritten. runsShare
+// is the part of it that the runs may come to that wait for the image, past the first.
 const (
 	timelineShare = 4
-	timelineFrom  = 64 << 20
+	runsShare     = 4
 )
 
 // persisting is an image that is being written, and the runs that were filled since it was begun. At each time one goroutine at most
@@ -57,7 +59,8 @@ type queuedRun struct {
 // staysResident says that a batch may be applied to the index alone, next being its partition's position.
 func (s *Store) staysResident(b *Batch, next int64) bool {
 	t := s.loading.resident
-	return t.applied < s.opts.image.applied && t.bytes < max(timelineFrom, t.applied/timelineShare) && t.takes(b, next)
+	z := &s.opts.image
+	return t.applied < z.applied && t.bytes < max(z.timeline, int(s.index.memory.mapped.Load())/timelineShare) && t.takes(b, next)
 }
 
 // beginImage ends that a load is resident: from here on what is applied goes into runs. It says what is written, nil where nothing is to be. The
@@ -105,7 +108,7 @@ func (s *Store) persisted(m *persisting) error {
 	if s.loading.image == m {
 		s.loading.image, s.loading.moved = nil, true
 	}
-	if !s.loading.finished {
+	if !s.finished.Load() {
 		return nil
 	}
 	err := s.endLoadLocked()
@@ -179,7 +182,7 @@ func (m *persisting) attempt(s *Store) error {
 func (m *persisting) queue(s *Store, r *run, marks bool) (bool, error) {
 	for {
 		m.mu.Lock()
-		if m.done || len(m.runs) < s.opts.image.runs {
+		if m.done || len(m.runs) < s.runsAhead() {
 			if !m.done && r != nil {
 				m.runs = append(m.runs, queuedRun{r, marks})
 			}
@@ -191,6 +194,11 @@ func (m *persisting) queue(s *Store, r *run, marks bool) (bool, error) {
 			return false, err
 		}
 	}
+}
+
+// runsAhead is how many runs may wait for the image: where the index is small that is written soon, and they are not to cost more than it does.
+func (s *Store) runsAhead() int {
+	return min(s.opts.image.runs, 1+int(s.index.memory.mapped.Load())/runsShare/s.opts.runBytes)
 }
 
 // release frees the runs. Nothing attempts it any more.
@@ -275,7 +283,7 @@ func (s *Store) FinishLoad() error {
 	defer s.apply.Unlock()
 	l := &s.loading
 	switch {
-	case !s.isLoading.Load() || l.finished:
+	case !s.isLoading.Load() || s.finished.Load():
 		return nil
 	case l.unsettled || l.resident == nil && l.image == nil:
 		return s.endLoadLocked()
@@ -283,7 +291,8 @@ func (s *Store) FinishLoad() error {
 	if _, err := s.beginImage(); err != nil {
 		return fmt.Errorf("finish load: %w", err)
 	}
-	l.blind, l.finished = false, true
+	l.blind = false
+	s.finished.Store(true)
 	s.index.memory.hurry(false)
 	return nil
 }
@@ -323,13 +332,7 @@ func (s *Store) readable() error {
 		return err
 	}
 	defer s.gate.leave()
-	if !s.isLoading.Load() {
-		return nil
-	}
-	s.apply.Lock()
-	finished := s.loading.finished
-	s.apply.Unlock()
-	if finished {
+	if s.finished.Load() {
 		return nil
 	}
 	return s.endLoad()

@@ -7,7 +7,6 @@ import (
 	"maps"
 	"math/rand/v2"
 	"slices"
-	"strings"
 	"sync/atomic"
 	"testing"
 	"time"
@@ -303,55 +302,6 @@ func TestResidentLoadFaults(t *testing.T) {
 	t.Logf("%d operations, %d of the faults were for good", total, failed)
 }
 
-// TestResidentLoadOnAFullDisk: while a load cannot be persisted reads go on, nothing more is applied, and the reason is told; once it can, it is.
-func TestResidentLoadOnAFullDisk(t *testing.T) {
-	full := errorfs.Toggle{Injector: errorfs.InjectorFunc(func(op errorfs.Op) error {
-		if strings.Contains(op.Path, imagePrefix) && op.Kind.ReadOrWrite() == errorfs.OpIsWrite {
-			return errors.New("no space is left")
-		}
-		return nil
-	})}
-	full.On()
-	o := Options{Dir: "/generation", FlushInterval: time.Hour, fs: errorfs.Wrap(vfs.NewMem(), &full), Load: true, image: imageSizes{pause: time.Millisecond}}
-	s := mustOpen(t, o)
-	first := &Batch{Next: 1, Mutations: []Mutation{{Key: []byte("k"), Value: []byte("1")}}}
-	second := &Batch{Next: 2, Mutations: []Mutation{{Key: []byte("k"), Value: []byte("2"), Offset: 1}}}
-	mustApply(t, s, first)
-	if err := s.FinishLoad(); err != nil {
-		t.Fatal(err)
-	}
-	if _, _, err := s.Meta([]byte("k")); err == nil || !strings.Contains(err.Error(), "no space") {
-		t.Fatalf("metadata: %v", err)
-	}
-	if err := s.Apply(second, nil); err == nil || !strings.Contains(err.Error(), "no space") {
-		t.Fatalf("apply: %v", err)
-	}
-	if durable, err := s.Durable(); durable || err == nil || !strings.Contains(err.Error(), "no space") {
-		t.Fatal(durable, err)
-	}
-	v, err := s.View(t.Context())
-	if err != nil {
-		t.Fatal(err)
-	}
-	got, ok, err := v.Get(nil, []byte("k"))
-	v.Release()
-	if string(got) != "1" || !ok || err != nil {
-		t.Fatalf("%q, %v, %v", got, ok, err)
-	}
-	full.Off()
-	if err := s.WaitDurable(t.Context()); err != nil {
-		t.Fatal(err)
-	}
-	mustApply(t, s, second)
-	if err := s.Close(); err != nil {
-		t.Fatal(err)
-	}
-	s = mustOpen(t, o)
-	if m, ok, err := s.Meta([]byte("k")); m.Offset != 1 || !ok || err != nil {
-		t.Fatal(m, ok, err)
-	}
-}
-
 // TestResidentLoadMeetsAnotherPartition: a key that another partition has is decided at once where the store is read, by timestamps.
 func TestResidentLoadMeetsAnotherPartition(t *testing.T) {
 	s := mustOpen(t, Options{Dir: t.TempDir(), FlushInterval: time.Hour, Load: true})
@@ -384,52 +334,5 @@ func TestResidentLoadWithSources(t *testing.T) {
 	}
 	if _, ok, err := s.Meta([]byte("own")); !ok || err != nil {
 		t.Error(ok, err)
-	}
-}
-
-// TestTimeline finds what was added.
-func TestTimeline(t *testing.T) {
-	r := newRand(t)
-	line, want := newTimeline(), map[int64]Mutation{}
-	next := int64(0)
-	for range 200 {
-		b := &Batch{Partition: 7}
-		from := next
-		for range r.IntN(50) {
-			m := Mutation{Offset: next, Timestamp: r.Int64() - r.Int64(), Tombstone: r.IntN(5) == 0}
-			for range r.IntN(3) * r.IntN(2) {
-				m.Headers = append(m.Headers, Header{Key: []byte("key"), Value: make([]byte, r.IntN(5000))})
-			}
-			b.Mutations = append(b.Mutations, m)
-			want[m.Offset] = m
-			next += 1 + r.Int64N(2)*r.Int64N(1<<40)
-		}
-		if !line.takes(b, from) {
-			t.Fatal("it does not take what ascends")
-		}
-		line.add(b, from)
-	}
-	l := line.byPartition[7]
-	for offset := range want {
-		for _, at := range []int64{offset, offset + 1} {
-			timestamp, headers, ok := l.find(at)
-			w, there := want[at]
-			if there = there && !w.Tombstone; ok != there {
-				t.Fatalf("offset %d: %v, want %v", at, ok, there)
-			}
-			if ok && (timestamp != w.Timestamp || len(headers) != headersSize(w.Headers)) {
-				t.Fatalf("offset %d: at %d with %d bytes of headers, want %d and %d", at, timestamp, len(headers), w.Timestamp, headersSize(w.Headers))
-			}
-		}
-	}
-	for _, b := range []*Batch{
-		{Partition: 7, Mutations: []Mutation{{Offset: next}, {Offset: next}}},
-		{Partition: 7, Mutations: []Mutation{{Offset: l.last}}},
-		{Partition: 7, Mutations: []Mutation{{Offset: next, Hold: true}}},
-		{Partition: 7, Mutations: []Mutation{{Offset: next, Source: []byte("s")}}},
-	} {
-		if line.takes(b, 0) {
-			t.Errorf("it takes %+v", b.Mutations)
-		}
 	}
 }

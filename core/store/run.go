@@ -181,11 +181,11 @@ type loading struct {
 	began    time.Time
 	resident *timeline   // of a load from nothing, as long as entries are in no run
 	image    *persisting // of what such a load has come to; nil: none is being written
-	finished bool        // FinishLoad was called: the store is read
 }
 
-// loadPlan is commitPlan while the store loads. next is the partition's position.
-func (s *Store) loadPlan(b *Batch, next int64) error {
+// makeRoom makes room in the active run for what loadPlan writes, and waits for it where runs have to be written first: no change is under way yet, so that Views are
+// had meanwhile. next is the partition's position.
+func (s *Store) makeRoom(b *Batch, next int64) error {
 	l := &s.loading
 	if l.resident != nil && !s.staysResident(b, next) {
 		if _, err := s.beginImage(); err != nil {
@@ -194,7 +194,7 @@ func (s *Store) loadPlan(b *Batch, next int64) error {
 	}
 	need := 0
 	s.eachWrite(b, func(space byte, key []byte, e *entry) {
-		if space != spaceEntries || l.resident == nil {
+		if l.takes(space) {
 			need += runSize(key, e)
 		}
 	})
@@ -203,22 +203,29 @@ func (s *Store) loadPlan(b *Batch, next int64) error {
 			return err
 		}
 	}
-	if need > 0 {
-		if err := l.provide(max(need, s.opts.runBytes)); err != nil {
-			return err
-		}
-		s.eachWrite(b, func(space byte, key []byte, e *entry) {
-			if space != spaceEntries || l.resident == nil {
-				l.active.add(space, key, e)
-			}
-		})
+	if need == 0 {
+		return nil
 	}
+	return l.provide(max(need, s.opts.runBytes))
+}
+
+// loadPlan is commitPlan while the store loads, after makeRoom.
+func (s *Store) loadPlan(b *Batch, next int64) error {
+	l := &s.loading
+	s.eachWrite(b, func(space byte, key []byte, e *entry) {
+		if l.takes(space) {
+			l.active.add(space, key, e)
+		}
+	})
 	if l.resident != nil {
 		l.resident.add(b, next)
 	}
 	l.unsettled = l.unsettled || slices.ContainsFunc(s.plan.results, func(r result) bool { return r.act == actAside })
 	return s.updateIndex(b)
 }
+
+// takes says that what is written to a space goes into a run.
+func (l *loading) takes(space byte) bool { return space != spaceEntries || l.resident == nil }
 
 // eachWrite calls fn for each key of the plan, with its space apart, and nil where the key is removed.
 func (s *Store) eachWrite(b *Batch, fn func(space byte, key []byte, e *entry)) {

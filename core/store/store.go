@@ -122,6 +122,7 @@ type Store struct {
 
 	isLoading atomic.Bool   // changed under apply
 	loading   loading       // under apply
+	finished  atomic.Bool   // changed under apply: FinishLoad was called, and the store is read
 	loaded    chan struct{} // closed when it does not load, or no more
 	imagers   sync.WaitGroup
 
