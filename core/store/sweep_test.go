@@ -5,6 +5,7 @@ import (
 	"flag"
 	"fmt"
 	"math/rand/v2"
+	"path"
 	"slices"
 	"strings"
 	"sync"
@@ -314,16 +315,30 @@ func TestCrashAnywhere(t *testing.T) {
 // TestFailingWriteAnywhere has one change of the file system fail: whoever is told tries again, and opens the store again where it
 // has failed, and comes to the same end.
 func TestFailingWriteAnywhere(t *testing.T) {
+	failed := failAnywhere(t, isChange, sweepStep(90))
+	if *sweepAll && failed == 0 {
+		t.Error("no manifest was among them")
+	}
+}
+
+// TestFailingManifestAnywhere is that of what Pebble would end the process for.
+func TestFailingManifestAnywhere(t *testing.T) {
+	if failAnywhere(t, func(op errorfs.Op) bool { return isChange(op) && isManifest(path.Base(op.Path)) }, sweepStep(10)) == 0 {
+		t.Error("no store has failed")
+	}
+}
+
+// failAnywhere has every so many of the changes that hits names fail, one at a time. It says how often the store has failed for good.
+func failAnywhere(t *testing.T, hits func(errorfs.Op) bool, every int) (failed int) {
 	r := newRand(t)
 	w := newWorkload(t, r)
-	every := sweepStep(90)
-	failed, tried := 0, 0
+	tried := 0
 	for n := 1 + r.IntN(every); ; n += every {
 		mem := crashableMem(t)
 		var mu sync.Mutex
 		changes, injected := 0, ""
 		fs := errorfs.Wrap(mem, errorfs.InjectorFunc(func(op errorfs.Op) error {
-			if !isChange(op) {
+			if !hits(op) {
 				return nil
 			}
 			mu.Lock()
@@ -378,9 +393,7 @@ func TestFailingWriteAnywhere(t *testing.T) {
 		w.check(t, fmt.Sprintf("change %d failed (%s), opened again", n, injected), mem, durable)
 	}
 	t.Logf("%d failing changes, of which the store failed and was opened again %d times", tried, failed)
-	if *sweepAll && failed == 0 {
-		t.Error("no manifest was among them")
-	}
+	return failed
 }
 
 // TestDeadDiskAnywhere has all changes of the file system fail from one on: nobody is held, and what is left is a state that was.

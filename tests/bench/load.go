@@ -129,10 +129,11 @@ func (l *loads) loadWithDir(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	if err := l.awaitDurable(ctx, s); err != nil {
+	if err := l.withDir.awaitDurable(ctx, s); err != nil {
 		s.proc.Kill()
 		return err
 	}
+	l.logf("kafka-cache with a data directory: durable after %.2f s", l.withDir.durable[len(l.withDir.durable)-1])
 	took, err := s.stop()
 	if err != nil || !l.wants("warm") {
 		return err
@@ -158,7 +159,7 @@ func (l *loads) loadWithDir(ctx context.Context) error {
 var loadIsDurable = regexp.MustCompile(`(\d{4}-\d\d-\d\dT[0-9:.]+(?:Z|[+-]\d\d:\d\d)).*load is durable`)
 
 // awaitDurable notes when a cold load was durable, by the time of the log's line.
-func (l *loads) awaitDurable(ctx context.Context, s *server) error {
+func (f *loadFigures) awaitDurable(ctx context.Context, s *server) error {
 	line, _, err := s.waitLine(ctx, firstGroup(loadIsDurable))
 	if err != nil {
 		return err
@@ -167,9 +168,7 @@ func (l *loads) awaitDurable(ctx context.Context, s *server) error {
 	if err != nil {
 		return s.error(err)
 	}
-	took := at.Sub(s.began)
-	l.logf("kafka-cache with a data directory: durable after %.2f s", took.Seconds())
-	l.withDir.durable = append(l.withDir.durable, took.Seconds())
+	f.durable = append(f.durable, at.Sub(s.began).Seconds())
 	return nil
 }
 

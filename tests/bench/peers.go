@@ -88,6 +88,9 @@ func (b *bench) measurePeers(ctx context.Context) ([]section, error) {
 					return fmt.Errorf("%s loads %s: %w", c.name, t.name, err)
 				}
 				b.logf("%s: %s after %.2f s", t.name, c.name, f.seconds[len(f.seconds)-1])
+				if n := len(f.durable); n > 0 {
+					b.logf("%s: %s durable after %.2f s", t.name, c.name, f.durable[n-1])
+				}
 				return nil
 			})
 		}
@@ -185,6 +188,11 @@ func (p *peerLoads) loadOurs(ctx context.Context, t *peerTopic, f *loadFigures, 
 	}
 	if err := checkEntries(s.addr, p.peerEntries); err != nil {
 		return s.error(err)
+	}
+	if dir != "" {
+		if err := f.awaitDurable(ctx, s); err != nil {
+			return err
+		}
 	}
 	_, err = s.stop()
 	return err
