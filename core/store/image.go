@@ -247,7 +247,7 @@ func (m *image) sortEqual(all []imageRef, common int) {
 	}
 }
 
-// writeTables sorts and writes tables, several at the same time.
+// writeTables sorts and writes tables, several at the same time. What waits for the disk leaves its processor to another.
 func (m *image) writeTables(found []refs) error {
 	found = slices.DeleteFunc(found, func(f refs) bool { return len(f.all) == 0 })
 	paths := make([]string, len(found))
@@ -256,11 +256,12 @@ func (m *image) writeTables(found []refs) error {
 	}
 	m.paths = append(m.paths, paths...)
 	var next atomic.Int64
-	workers := runtime.GOMAXPROCS(0)
+	processors := runtime.GOMAXPROCS(0)
+	errs := make([]error, min(processors+1, len(found)))
 	if m.served.Load() {
-		workers = (workers + 1) / 2
+		processors = (processors + 1) / 2
 	}
-	errs := make([]error, min(workers, len(found)))
+	busy := make(chan struct{}, processors)
 	var wg sync.WaitGroup
 	for w := range errs {
 		wg.Go(func() {
@@ -269,8 +270,7 @@ func (m *image) writeTables(found []refs) error {
 				if i >= len(found) {
 					return
 				}
-				m.sort(found[i].all, 0)
-				if errs[w] = m.writeTable(paths[i], found[i].all); errs[w] != nil {
+				if errs[w] = m.writeTable(paths[i], found[i].all, busy); errs[w] != nil {
 					next.Store(int64(len(found)))
 					return
 				}
@@ -282,7 +282,7 @@ func (m *image) writeTables(found []refs) error {
 	return errors.Join(errs...)
 }
 
-func (m *image) writeTable(path string, all []imageRef) (err error) {
+func (m *image) writeTable(path string, all []imageRef, busy chan struct{}) (err error) {
 	f, err := m.opts.fs.Create(path, vfs.WriteCategoryUnspecified)
 	if err != nil {
 		return err
@@ -290,6 +290,9 @@ func (m *image) writeTable(path string, all []imageRef) (err error) {
 	f = vfs.NewSyncingFile(f, vfs.SyncingFileOptions{BytesPerSync: 1 << 20})
 	w := sstable.NewWriter(objstorageprovider.NewFileWritable(f), m.tables)
 	defer func() { err = errors.Join(err, w.Close()) }() // syncs what is complete
+	busy <- struct{}{}
+	defer func() { <-busy }() // before that
+	m.sort(all, 0)
 	var key, value []byte
 	inMemory := m.opts.Dir == ""
 	var blocks [imageAhead]int
