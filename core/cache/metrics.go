@@ -177,6 +177,7 @@ var (
 	descLogStart   = desc("log_start_offset", "The log's first offset as last asked for.", "topic", "partition")
 	descFetchAge   = desc("last_fetch_age_seconds", "Time since the last successful fetch.", "topic", "partition")
 	descReady      = desc("ready", "1 while reads of the topic are answered.", "topic")
+	descDurable    = desc("durable", "1 while what was applied survives a crash, but for the last seconds; not while a first load is being persisted, nor without a data directory.", "topic")
 	descState      = desc("state", "1 for the state that the topic is in.", "topic", "state")
 	descKeys       = desc("keys", "Keys that have a value.", "topic")
 	descInfo       = desc("instance_info", "1; who this instance is.", "identity", "version")
@@ -199,7 +200,7 @@ var (
 // Describe is prometheus.Collector's.
 func (c *collector) Describe(ch chan<- *prometheus.Desc) {
 	for _, d := range []*prometheus.Desc{
-		descLag, descLagSeconds, descAge, descPosition, descEnd, descHigh, descLogStart, descFetchAge, descReady, descState, descKeys, descInfo, descResident,
+		descLag, descLagSeconds, descAge, descPosition, descEnd, descHigh, descLogStart, descFetchAge, descReady, descDurable, descState, descKeys, descInfo, descResident,
 		descLagHigh, descBlocked, descSplit, descHeld, descTombstones, descAside, descChecksumPoint, descChecksum,
 		descPebbleDisk, descPebbleMemtable, descPebbleCache, descPebbleHits, descPebbleMisses, descPebbleFlushes, descPebbleCompact, descPebbleDebt, descPebbleAmp,
 	} {
@@ -216,6 +217,7 @@ func (c *collector) Collect(ch chan<- prometheus.Metric) {
 	gauge(descInfo, 1, status.Identity, status.Version)
 	for i, t := range status.Topics {
 		gauge(descReady, truth(t.Serving), t.Name)
+		gauge(descDurable, truth(t.Durable), t.Name)
 		gauge(descKeys, float64(t.Keys), t.Name)
 		for s := range stateNames {
 			gauge(descState, truth(t.State == State(s)), t.Name, stateNames[s])
