@@ -22,7 +22,7 @@ type Budget struct {
 
 // Match is Match within the budget. A pattern that is longer than what is left exceeds it.
 func (b *Budget) Match(pattern, s []byte) (matches bool) {
-	if b.Left -= 1; len(pattern) > b.Left {
+	if b.Left--; len(pattern) > b.Left {
 		b.Left = -1
 		return false
 	}
