@@ -8,6 +8,8 @@ import (
 	"os"
 	"path/filepath"
 	"regexp"
+	"strconv"
+	"strings"
 	"testing"
 
 	"github.com/chromedp/cdproto/fetch"
@@ -158,6 +160,13 @@ func TestMutualTLS(t *testing.T) {
 	}
 	if code, printed := daemontest.Run(t, "compare", home, home, "--tls-ca", in("ca"), "--tls-cert", in("client"), "--tls-key", in("client-key")); code != 0 {
 		t.Errorf("compare over TLS: %d: %s", code, printed)
+	}
+	pair, err := tls.LoadX509KeyPair(in("cert"), in("key"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, text := ask(t, client, home+"/metrics", ""); !strings.Contains(text, "\nkafka_cache_admin_tls_certificate_not_after_seconds "+strconv.FormatFloat(float64(pair.Leaf.NotAfter.Unix()), 'g', -1, 64)+"\n") {
+		t.Errorf("the metrics do not say that the certificate expires at %v", pair.Leaf.NotAfter)
 	}
 	// A new authority takes the old one's place.
 	for _, err := range []error{other.WriteCA(in("ca")), other.Issue(in("cert"), in("key"))} {
