@@ -5,3 +5,5 @@
 //
 // See "kafka-cache serve --help" and docs/configuration.md.
 package main
+
+//go:generate sh -c "go run . docs > ../../../docs/configuration.md && go run . docs schema > ../../../docs/kafka-cache.schema.json"

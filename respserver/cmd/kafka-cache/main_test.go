@@ -353,8 +353,7 @@ func TestHelpAndVersion(t *testing.T) {
 	}
 }
 
-// The reference page and the schema are made from the table of options: run "go run ./cmd/kafka-cache docs > ../docs/configuration.md" and
-// "go run ./cmd/kafka-cache docs schema > ../docs/kafka-cache.schema.json" in respserver after a change.
+// The reference page and the schema are made from the table of options: make generate writes them anew after a change.
 func TestReferencePageIsCurrent(t *testing.T) {
 	for file, args := range map[string][]string{"configuration.md": {"docs"}, "kafka-cache.schema.json": {"docs", "schema"}} {
 		have, err := os.ReadFile("../../../docs/" + file)
