@@ -46,6 +46,10 @@ func (c *conn) appendValue(key []byte) (bool, error) {
 			return false, err
 		}
 		c.growOut(large + bulkOverhead)
+		if large > 0 { // whose length is known: the value is not moved for its header
+			var header [longest]byte
+			c.headerLen = len(resp.AppendBulkHeader(header[:0], large))
+		}
 	}
 	at := len(c.out)
 	room := c.headerLen

@@ -78,6 +78,10 @@ type conn struct {
 	leaving       bool          // it was closed for others
 	owes          int64         // what it held when it was closed to make room; Server.mu's
 	waited        time.Duration // for its turn in the lane, in all
+	way           *way          // of the lane, that it was in last or waits for
+	laneSince     time.Duration // since when it makes a reply there
+	mark          int           // len(out) when the command began; less where replies before its own have been sent since
+	markSlots     int           // the same of slots
 
 	state  atomic.Int32  // running, inRead, sleeping, inLoop, woken
 	wakeup chan struct{} // made before it first sleeps
@@ -254,10 +258,10 @@ func (c *conn) conclude() {
 // reports whether it should be called again: after a panic.
 func (c *conn) process() (again bool) {
 	c.executing = nil
-	mark, open := 0, 0
+	c.mark, c.markSlots = 0, 0
 	defer func() {
 		if p := recover(); p != nil {
-			again = c.panicked(p, mark, open)
+			again = c.panicked(p)
 		}
 	}()
 	for c.closing == "" {
@@ -309,7 +313,7 @@ func (c *conn) process() (again bool) {
 			return false
 		}
 		c.r += n
-		mark, open = len(c.out), len(c.slots)
+		c.mark, c.markSlots = len(c.out), len(c.slots)
 		if cmd == nil {
 			c.endRun()
 			c.unknown(args)
@@ -330,7 +334,7 @@ func (c *conn) process() (again bool) {
 }
 
 // panicked answers an error in place of the command that panicked, and reports whether the connection goes on.
-func (c *conn) panicked(p any, mark, open int) bool {
+func (c *conn) panicked(p any) bool {
 	name := "none"
 	if c.executing != nil {
 		name = c.executing.name
@@ -338,13 +342,13 @@ func (c *conn) panicked(p any, mark, open int) bool {
 	c.srv.cfg.Logger.Error("a command panicked", "command", name, "panic", p, "stack", string(debug.Stack()))
 	c.srv.stats.panics.Add(1)
 	c.leaveLane()
-	if c.executing == nil || len(c.slots) > open || c.block != nil {
+	if c.executing == nil || len(c.slots) > c.markSlots || c.block != nil {
 		// What was begun cannot be taken back in order.
 		c.closing, c.kill = "panic", "panic"
 		c.slots, c.block, c.barrier, c.out, c.wire, c.run = nil, nil, nil, nil, nil, nil
 		return false
 	}
-	c.out = append(c.out[:mark], "-ERR internal error, see the server's log\r\n"...)
+	c.out = append(c.out[:c.mark], "-ERR internal error, see the server's log\r\n"...)
 	c.run = nil
 	return true
 }

@@ -131,6 +131,7 @@ func (c *conn) execute(cmd *command, args [][]byte) {
 	} else {
 		cmd.run(c, args)
 	}
+	at, slots = c.mark, c.markSlots
 	if rememberLate && tr != nil && cmd.flags&readonly != 0 {
 		beLate()
 		tr.before(c, cmd, args)
@@ -153,9 +154,9 @@ func (c *conn) execute(cmd *command, args [][]byte) {
 // runTimed runs a command that is timed by itself, for the slow log.
 func (c *conn) runTimed(cmd *command, args [][]byte) {
 	c.runTimes = true
-	slots, start := len(c.slots), c.srv.now()-c.waited
+	start := c.srv.now() - c.waited
 	cmd.run(c, args)
-	if len(c.slots) == slots && c.block == nil { // it was not only begun
+	if len(c.slots) <= c.markSlots && c.block == nil { // it was not only begun
 		c.noteSlow(cmd, args, c.srv.now()-c.waited-start)
 	}
 }

@@ -10,28 +10,41 @@ import (
 )
 
 const (
-	largeReply  = 64 << 10              // from this size on a reply is made in the lane
-	lanePause   = 2 * time.Millisecond  // after a reply that its peer has not taken at once
-	pressPause  = 20 * time.Millisecond // the same, while much is held
-	laneExpects = 10 * time.Second      // since the last large reply
+	largeReply  = 64 << 10               // from this size on a reply is made in the lane
+	lanePause   = 2 * time.Millisecond   // at least, after a reply that its peer has not taken at once
+	laneShare   = 8                      // or so many times as long as the reply has taken
+	pressPause  = 100 * time.Millisecond // at least, while much is held
+	longPause   = time.Second            // at most
+	laneExpects = 10 * time.Second       // since the last large reply
 )
 
 // lane lets few connections at a time make replies that are large: each is as much memory that nobody has counted yet and as much of a processor's
 // time, and a thousand connections that ask for them at once are neither to have a thousand of them nor to keep those waiting that ask for little. Who is in it
-// has reserved what the reply takes, and leaves it when the reply has been given to the kernel or queued. The others wait in the order in which they came, those behind that
-// have not yet shown that they read.
+// has reserved what the reply takes, and leaves it when the reply has been given to the kernel or queued. The others wait in the order in which they came.
+//
+// Those that have not yet shown that they read have a lane of their own, for one, which rests after a reply that was not taken. So they take a small part of the
+// time, and those that read wait for each other alone. While much is held, which is when many do not read, the one of them that came last is the first: who has just come and reads would
+// otherwise wait behind a crowd that does not.
 //
 // Its mutex is a leaf.
 type lane struct {
 	last atomic.Int64 // Server.now of the last large reply, 0 where there was none lately: nobody looks at lengths beforehand then
 
 	mu       sync.Mutex
-	free     int
-	proven   []*conn // wait, and have taken a large reply whole
-	unproven []*conn // wait
+	proven   way // of those that have taken a large reply whole
+	unproven way
 }
 
-// lanes is how many connections may be in it: half of the processors are left for others.
+// way is one of the two. Its lane's mu guards it.
+type way struct {
+	free  int
+	queue []*conn
+}
+
+// open makes it as wide as it is to be.
+func (l *lane) open() { l.proven.free, l.unproven.free = lanes(), 1 }
+
+// lanes is how many of those that read may be in it: half of the processors are left for others.
 func lanes() int { return max(1, runtime.GOMAXPROCS(0)/2) }
 
 // expected reports whether replies are to be looked at before they are made, since some were large lately.
@@ -48,35 +61,38 @@ func (l *lane) cool(now time.Duration) {
 func (l *lane) take(c *conn) bool {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	if l.free > 0 {
-		l.free--
+	c.way = &l.unproven
+	if c.net.proven.Load() {
+		c.way = &l.proven
+	}
+	if c.way.free > 0 {
+		c.way.free--
 		c.inLane.Store(true)
 		return true
 	}
-	if c.net.proven.Load() {
-		l.proven = append(l.proven, c)
-	} else {
-		l.unproven = append(l.unproven, c)
-	}
+	c.way.queue = append(c.way.queue, c)
 	return false
 }
 
-// pass gives a place in the lane to whoever waits for it.
-func (l *lane) pass() {
+// pass gives a place to the one that has waited for the longest, or the shortest time.
+func (l *lane) pass(w *way, newest bool) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	queue := &l.proven
-	if len(*queue) == 0 {
-		queue = &l.unproven
-	}
-	if len(*queue) == 0 {
-		l.proven, l.unproven = nil, nil
-		l.free++
+	n := len(w.queue)
+	if n == 0 {
+		w.queue = nil
+		w.free++
 		return
 	}
-	next := (*queue)[0]
-	(*queue)[0] = nil
-	*queue = (*queue)[1:]
+	next := w.queue[0]
+	if newest {
+		next = w.queue[n-1]
+		w.queue[n-1] = nil
+		w.queue = w.queue[:n-1]
+	} else {
+		w.queue[0] = nil
+		w.queue = w.queue[1:]
+	}
 	next.inLane.Store(true)
 	next.wake() // takes no lock
 }
@@ -85,10 +101,8 @@ func (l *lane) pass() {
 func (l *lane) forget(c *conn) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	for _, queue := range []*[]*conn{&l.proven, &l.unproven} {
-		if i := slices.Index(*queue, c); i >= 0 {
-			*queue = slices.Delete(*queue, i, i+1)
-		}
+	if i := slices.Index(c.way.queue, c); i >= 0 {
+		c.way.queue = slices.Delete(c.way.queue, i, i+1)
 	}
 }
 
@@ -104,6 +118,10 @@ func (c *conn) enterLane(n int) bool {
 		}
 		if !l.take(c) {
 			for !c.inLane.Load() && c.alive() {
+				if !c.sendAhead() {
+					c.end("")
+					break
+				}
 				c.sleep()
 			}
 			if !c.alive() {
@@ -122,7 +140,23 @@ func (c *conn) enterLane(n int) bool {
 			return false
 		}
 	}
-	return c.reserve(int64(n))
+	if !c.reserve(int64(n)) {
+		return false
+	}
+	if c.laneSince == 0 {
+		c.laneSince = c.srv.now()
+	}
+	return true
+}
+
+// sendAhead sends what is known of the replies before the one that waits. Part of that one may be there, which may yet be taken back: then nothing is sent.
+func (c *conn) sendAhead() bool {
+	if len(c.out) != c.mark {
+		return true
+	}
+	ok := c.flush()
+	c.mark, c.markSlots = len(c.out), len(c.slots)
+	return ok
 }
 
 // errNoTurn is the error of a command whose connection was closed before it could be answered.
@@ -197,20 +231,28 @@ func (c *conn) sendLarge() bool {
 	return goesOn
 }
 
-// leaveLane lets the next one in: after a pause where the peer has not taken its reply and has not yet shown that it reads, which leaves time to others and to whoever reads for that.
+// leaveLane lets the next one in: where the peer has not taken its reply, and has not yet shown that it reads, after a rest that is many times as long as the
+// reply has taken. So those take a bounded part of a processor, however large the replies and however busy the machine.
 func (c *conn) leaveLane() {
 	if !c.inLane.Load() {
 		return
 	}
 	c.inLane.Store(false)
-	switch {
-	case c.net.proven.Load() || c.net.size.Load() == 0:
-		c.srv.lane.pass()
-	case c.srv.pressed():
-		time.AfterFunc(pressPause, c.srv.lane.pass)
-	default:
-		time.AfterFunc(lanePause, c.srv.lane.pass)
+	l, w, since := &c.srv.lane, c.way, c.laneSince
+	c.laneSince = 0
+	pass := func() { l.pass(w, w == &l.unproven && c.srv.pressed()) }
+	if w == &l.proven || c.net.proven.Load() || c.net.size.Load() == 0 {
+		pass()
+		return
 	}
+	rest := lanePause
+	if c.srv.pressed() {
+		rest = pressPause
+	}
+	if since != 0 {
+		rest = min(max(rest, laneShare*(c.srv.now()-since)), longPause)
+	}
+	time.AfterFunc(rest, pass)
 }
 
 // reserve makes room for n bytes more, or else closes the connection. They are counted when the reply is queued, or as the workspace's.

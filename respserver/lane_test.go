@@ -6,34 +6,60 @@ import (
 	"testing"
 )
 
-// TestLaneOrder: those that have shown that they read go first, the others in the order in which they came; who has been closed is passed over.
+// TestLaneOrder: those that have shown that they read do not wait for the others, and each go in the order in which they came; who has been closed is passed over.
 func TestLaneOrder(t *testing.T) {
 	f := start(t, nil)
-	l := &lane{free: 1}
+	l := &lane{}
+	l.proven.free, l.unproven.free = 1, 1
 	var conns []*conn
-	for range 5 {
+	for i := range 7 {
 		c := &conn{srv: f.srv}
+		c.net.proven.Store(i%2 == 1)
 		conns = append(conns, c)
 	}
-	conns[3].net.proven.Store(true)
 	for i, c := range conns {
-		if got := l.take(c); got != (i == 0) {
+		if got := l.take(c); got != (i < 2) {
 			t.Fatalf("connection %d: %v", i, got)
 		}
 	}
-	l.forget(conns[2])
-	for _, want := range []int{3, 1, 4} {
-		l.pass()
-		for i, c := range conns[1:] {
-			if in := c.inLane.Load(); in != (i+1 == want) {
-				t.Errorf("connection %d is in the lane: %v; want %d", i+1, in, want)
+	l.forget(conns[4])
+	for _, half := range []struct {
+		way  *way
+		want []int
+	}{{&l.proven, []int{3, 5}}, {&l.unproven, []int{2, 6}}} {
+		for _, want := range half.want {
+			l.pass(half.way, false)
+			for i, c := range conns[2:] {
+				if in := c.inLane.Load(); in != (i+2 == want) {
+					t.Errorf("connection %d is in the lane: %v; want %d", i+2, in, want)
+				}
+				c.inLane.Store(false)
 			}
-			c.inLane.Store(false)
+		}
+		l.pass(half.way, false)
+		if half.way.free != 1 {
+			t.Error("the lane is not free when nobody waits")
 		}
 	}
-	l.pass()
-	if l.free != 1 || !l.take(conns[2]) {
-		t.Error("the lane is not free when nobody waits")
+}
+
+// TestTheNewestGoesFirst where that is asked for.
+func TestTheNewestGoesFirst(t *testing.T) {
+	f := start(t, nil)
+	l := &lane{}
+	var conns []*conn
+	for range 3 {
+		c := &conn{srv: f.srv}
+		conns = append(conns, c)
+		l.take(c)
+	}
+	for i, want := range []int{2, 0, 1} {
+		l.pass(&l.unproven, i == 0)
+		for j, c := range conns {
+			if in := c.inLane.Swap(false); in != (j == want) {
+				t.Errorf("turn %d: connection %d is in the lane: %v", i, j, in)
+			}
+		}
 	}
 }
 
@@ -42,18 +68,13 @@ func TestLargeRepliesWaitForEachOther(t *testing.T) {
 	f := start(t, nil)
 	body := strings.Repeat("x", largeReply)
 	reply := "$65536\r\n" + body + "\r\n"
-	held := &conn{srv: f.srv}
-	for range lanes() {
-		if !f.srv.lane.take(held) {
-			t.Fatal("the lane is taken")
-		}
-	}
+	letGo := f.holdLane()
 	waits := func(n int) {
 		t.Helper()
 		eventually(t, "those that wait", func() bool {
 			f.srv.lane.mu.Lock()
 			defer f.srv.lane.mu.Unlock()
-			return len(f.srv.lane.unproven) == n
+			return len(f.srv.lane.unproven.queue) == n
 		})
 	}
 	large, leaves, small := f.dial(), f.dial(), f.dial()
@@ -69,11 +90,61 @@ func TestLargeRepliesWaitForEachOther(t *testing.T) {
 	}
 	leaves.closed()
 	waits(1)
-	for range lanes() {
-		f.srv.lane.pass()
-	}
+	letGo()
 	large.want(reply + pong)
 	large.ask(reply, "echo", body)
+}
+
+// TestWhatIsKnownIsSentBeforeALargeReply that has to be waited for: nothing waits for the lane but what is made in it, and what comes behind that.
+func TestWhatIsKnownIsSentBeforeALargeReply(t *testing.T) {
+	f := start(t, nil)
+	body := strings.Repeat("x", largeReply)
+	reply := "$65536\r\n" + body + "\r\n"
+	letGo := f.holdLane()
+	p := f.dial()
+	large := frame("echo", body)
+	p.send(frame("echo", "pong") + large + frame("echo", "pong") + frame("client", "reply", "skip") + large + frame("nothing") + large)
+	p.want(pong)
+	letGo()
+	p.want(reply + pong + "-ERR unknown command 'nothing', with args beginning with: \r\n" + reply)
+	p.ask(pong, "echo", "pong")
+
+	// Who is closed while it waits has had them too.
+	letGo = f.holdLane()
+	p.send(frame("echo", "pong") + large)
+	p.want(pong)
+	for _, c := range f.srv.clients() {
+		c.end("test")
+	}
+	p.closed()
+	letGo()
+}
+
+// holdLane takes the whole lane, until what it returns is called.
+func (f *fixture) holdLane() (letGo func()) {
+	f.t.Helper()
+	l := &f.srv.lane
+	eventually(f.t, "the lane to be free", func() bool {
+		l.mu.Lock()
+		defer l.mu.Unlock()
+		return l.proven.free == lanes() && l.unproven.free == 1
+	})
+	held := &conn{srv: f.srv}
+	if !l.take(held) {
+		f.t.Fatal("the lane is taken")
+	}
+	held.net.proven.Store(true)
+	for range lanes() {
+		if !l.take(held) {
+			f.t.Fatal("the lane is taken")
+		}
+	}
+	return func() {
+		for range lanes() {
+			l.pass(&l.proven, false)
+		}
+		l.pass(&l.unproven, false)
+	}
 }
 
 func TestLimitBuffers(t *testing.T) {

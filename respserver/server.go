@@ -96,7 +96,7 @@ func NewServer(cfg Config) (*Server, error) {
 	var id [20]byte
 	_, _ = rand.Read(id[:]) // never fails
 	s.workspaces.New = newWorkspace
-	s.lane.free = lanes()
+	s.lane.open()
 	s.roomWait.Store(int64(roomWait))
 	s.stalledAfter.Store(int64(stalledAfter))
 	s.LimitBuffers(s.cfg.BufferLimit)

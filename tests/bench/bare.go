@@ -29,7 +29,7 @@ var strips = []strip{
 	{"reading.go", "\t\tc.active.Store(int64(c.srv.now()))\n", ""},
 	{"buffers.go", "if have >= c.srv.cfg.QueryLimit {", "if false {"},
 	{"buffers.go", "if held != c.accounted {", "if false {"},
-	{"cmd_read.go", "if c.srv.lane.expected() && c.exec == nil {\n\t\tif err := c.awaitTurn(key); err != nil {\n\t\t\treturn false, err", "if false {\n\t\tif err := c.awaitTurn(key); err != nil {\n\t\t\treturn false, err"},
+	{"cmd_read.go", "if c.srv.lane.expected() && c.exec == nil {\n\t\tlarge, err := c.awaitTurn(key)\n\t\tif err != nil {\n\t\t\treturn false, err", "if false {\n\t\tlarge, err := c.awaitTurn(key)\n\t\tif err != nil {\n\t\t\treturn false, err"},
 	{"dispatch.go", "if cmd.flags&bulky != 0 && !c.enterLane(0) {", "if false {"},
 	{"cmd_read.go", "if len(c.out) >= largeReply {", "if false {"},
 }
