@@ -51,6 +51,8 @@ func (c *conn) errorText(t *cache.Topic, err error) string {
 		return fmt.Sprintf("ERR the record takes %d bytes and topic %s allows %d (max.message.bytes)", tooLarge.Size, t.Name(), tooLarge.Max)
 	case errors.Is(err, cache.ErrNotEnoughReplicas):
 		return "NOREPLICAS topic " + t.Name() + " has too few in-sync replicas, nothing was written"
+	case errors.Is(err, cache.ErrUnauthenticated):
+		return "NOPERM Kafka does not take this instance's credentials, nothing was written to topic " + t.Name() + ": " + err.Error()
 	case errors.Is(err, cache.ErrNotAuthorized):
 		return "NOPERM Kafka's ACLs do not allow this instance to write to topic " + t.Name()
 	case errors.Is(err, cache.ErrUnavailable):

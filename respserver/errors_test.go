@@ -22,7 +22,7 @@ func TestErrorCodes(t *testing.T) {
 		want string
 	}{
 		{cache.ErrNotReady, "LOADING "}, {cache.ErrReadOnly, "READONLY topic a "}, {cache.ErrNotEnoughReplicas, "NOREPLICAS "}, {cache.ErrUnavailable, "TRYAGAIN "},
-		{cache.ErrNotAuthorized, "NOPERM "}, {cache.ErrUnknownOutcome, "UNKNOWN "}, {cache.ErrEmptyKey, "ERR a record needs a key"}, {cache.ErrClosed, "ERR the instance"},
+		{cache.ErrNotAuthorized, "NOPERM Kafka's ACLs"}, {cache.ErrUnauthenticated, "NOPERM Kafka does not take"}, {cache.ErrUnknownOutcome, "UNKNOWN "}, {cache.ErrEmptyKey, "ERR a record needs a key"}, {cache.ErrClosed, "ERR the instance"},
 		{pending, "PENDING 1:AQAAAAAAAAAAAAAAAAAAAA:0.5 "}, {&cache.TooLargeError{Size: 2_000_000, Max: 1_000_000}, "ERR the record takes 2000000 bytes and topic a allows 1000000"},
 		{&cache.EncodingError{Field: "value", Encoding: "json", Err: errors.New("at 1")}, "INVALID the value is not json, which --value-encoding of topic a asks for: at 1"},
 		{&cache.EncodingError{Field: "value", Encoding: "avro", Err: fmt.Errorf("schema 7: %w", codec.ErrUnavailable)}, "TRYAGAIN the value cannot be encoded as avro for now, nothing was written to topic a: schema 7"},

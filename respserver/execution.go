@@ -324,6 +324,8 @@ func (ex *execution) errorText(err error) string {
 		return "UNKNOWN the outcome of the transaction is not known, either all that it writes is in the log or nothing: " + err.Error()
 	case errors.Is(err, cache.ErrNotEnoughReplicas):
 		return "NOREPLICAS too few in-sync replicas, nothing was written: " + err.Error()
+	case errors.Is(err, cache.ErrUnauthenticated):
+		return "NOPERM Kafka does not take this instance's credentials, nothing was written: " + err.Error()
 	case errors.Is(err, cache.ErrNotAuthorized):
 		return "NOPERM Kafka's ACLs do not allow this instance the transaction (Write on the topics, Write and Describe on its transactional ids), nothing was written: " + err.Error()
 	case errors.Is(err, cache.ErrUnavailable):

@@ -43,6 +43,8 @@ var (
 	ErrNotEnoughReplicas = kafka.ErrNotEnoughReplicas
 	// ErrNotAuthorized is the error of an operation that Kafka's ACLs refuse.
 	ErrNotAuthorized = kafka.ErrNotAuthorized
+	// ErrUnauthenticated is an ErrNotAuthorized: Kafka does not take the instance's credentials.
+	ErrUnauthenticated = kafka.ErrUnauthenticated
 )
 
 // EncodingError is the error of a key or value that does not encode: nothing was produced. Where it wraps codec.ErrUnavailable, what the

@@ -334,6 +334,7 @@ func (c *Cache) endPredecessors(ctx context.Context) error {
 		switch {
 		case err == nil || ctx.Err() != nil:
 			return nil
+		case errors.Is(err, ErrUnauthenticated): // which says nothing about the transactional ids, and credentials can be replaced
 		case !errors.Is(err, ErrUnavailable):
 			c.log.Warn("several writes cannot be made together (MULTI of two writes or more): that takes the ACL operations Write and Describe on the transactional ids",
 				"transactionalIDs", transactionalID(c.cfg.Identity)+"-*", "error", err)

@@ -20,6 +20,9 @@ type Config struct {
 	// TLS is the configuration of encrypted connections; nil means plaintext. It is cloned for each connection, and a
 	// ServerName that is empty becomes the broker's host.
 	TLS *tls.Config
+	// TLSSource, where it is set, is asked for the configuration instead, at each new connection, so that certificates that were
+	// renewed are used without a restart. It is called from several goroutines at a time, and should not wait for anything slow.
+	TLSSource func() (*tls.Config, error)
 	// SASL are the credentials; nil means none.
 	SASL *SASL
 	// DialTimeout bounds a connection's set-up, TLS included. Default 2 s.
@@ -76,7 +79,22 @@ func (c *Config) Validate() error {
 	if d.ReadTimeout <= d.MaxWait {
 		return fmt.Errorf("%w: read timeout: %v is not longer than max wait, %v", ErrConfig, d.ReadTimeout, d.MaxWait)
 	}
+	if c.TLS != nil && c.TLSSource != nil {
+		return fmt.Errorf("%w: TLS: both a configuration and a source of it", ErrConfig)
+	}
 	return c.SASL.validate()
+}
+
+// tls is the configuration for a new connection, nil where there is none.
+func (c *Config) tls() (*tls.Config, error) {
+	if c.TLSSource == nil {
+		return c.TLS, nil
+	}
+	t, err := c.TLSSource()
+	if err == nil && t == nil {
+		err = errors.New("no configuration came back")
+	}
+	return t, err
 }
 
 func validateAddress(a string) error {
@@ -120,49 +138,3 @@ func setDefault(d *time.Duration, v time.Duration) {
 		*d = v
 	}
 }
-
-// SASL are credentials (RFC 4422). They print without the password.
-type SASL struct {
-	// Mechanism is PLAIN (RFC 4616), SCRAM-SHA-256 or SCRAM-SHA-512 (RFC 5802, RFC 7677). PLAIN sends the password as it
-	// is: use it with TLS.
-	Mechanism string
-	User      string
-	Password  string
-}
-
-// The mechanisms that [SASL] knows.
-const (
-	MechanismPlain       = "PLAIN"
-	MechanismScramSHA256 = "SCRAM-SHA-256"
-	MechanismScramSHA512 = "SCRAM-SHA-512"
-)
-
-func (s *SASL) validate() error {
-	if s == nil {
-		return nil
-	}
-	switch s.Mechanism {
-	case MechanismPlain, MechanismScramSHA256, MechanismScramSHA512:
-	default:
-		return fmt.Errorf("%w: SASL mechanism %q: want PLAIN, SCRAM-SHA-256 or SCRAM-SHA-512", ErrConfig, s.Mechanism)
-	}
-	if s.User == "" {
-		return fmt.Errorf("%w: SASL user: empty", ErrConfig)
-	}
-	if s.Password == "" {
-		return fmt.Errorf("%w: SASL password: empty", ErrConfig)
-	}
-	return nil
-}
-
-// String names the mechanism and the user, never the password.
-func (s SASL) String() string { return fmt.Sprintf("%s user %q password ***", s.Mechanism, s.User) }
-
-// GoString is String, so that %#v hides the password too.
-func (s SASL) GoString() string { return s.String() }
-
-// LogValue is String, for slog.
-func (s SASL) LogValue() slog.Value { return slog.StringValue(s.String()) }
-
-// MarshalText is String, so that no encoder writes the password.
-func (s SASL) MarshalText() ([]byte, error) { return []byte(s.String()), nil }

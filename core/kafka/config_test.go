@@ -1,6 +1,8 @@
 package kafka
 
 import (
+	"context"
+	"crypto/tls"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -38,6 +40,15 @@ func TestValidateNamesWhatIsWrong(t *testing.T) {
 		{func(c *Config) { c.SASL = &SASL{Mechanism: "GSSAPI", User: "u", Password: "p"} }, `"GSSAPI"`},
 		{func(c *Config) { c.SASL = &SASL{Mechanism: "PLAIN", Password: "p"} }, "SASL user"},
 		{func(c *Config) { c.SASL = &SASL{Mechanism: "PLAIN", User: "u"} }, "SASL password"},
+		{func(c *Config) {
+			c.SASL = &SASL{Mechanism: "PLAIN", User: "u", Password: "p", PasswordSource: aPassword}
+		}, "both a password and a source"},
+		{func(c *Config) { c.SASL = &SASL{Mechanism: "PLAIN", User: "u", Password: "p", TokenSource: aToken} }, "and no token"},
+		{func(c *Config) { c.SASL = &SASL{Mechanism: "OAUTHBEARER"} }, "no token source"},
+		{func(c *Config) { c.SASL = &SASL{Mechanism: "OAUTHBEARER", User: "u", TokenSource: aToken} }, "neither a user nor a password"},
+		{func(c *Config) {
+			c.TLS, c.TLSSource = &tls.Config{}, func() (*tls.Config, error) { return &tls.Config{}, nil }
+		}, "TLS: both"},
 	} {
 		c := good
 		tc.change(&c)
@@ -54,6 +65,26 @@ func TestValidateNamesWhatIsWrong(t *testing.T) {
 	}
 }
 
+func aPassword(context.Context) (string, error) { return "p", nil }
+
+func aToken(context.Context) (Token, error) { return Token{Value: "t"}, nil }
+
+func TestTokensThatWouldBeReadOtherwise(t *testing.T) {
+	for _, good := range []Token{{Value: "eyJh.eyJz.c2ln"}, {Value: "YQ=="}, {Value: "t", Extensions: map[string]string{"logicalCluster": "lkc-1"}}} {
+		if err := good.Validate(); err != nil {
+			t.Errorf("%#v: %v", good, err)
+		}
+	}
+	for _, bad := range []Token{
+		{}, {Value: "hunter2 x"}, {Value: "hunter2\x01auth=Bearer y"}, {Value: "hunter2\n"}, {Value: "t", Extensions: map[string]string{"auth": "hunter2"}},
+		{Value: "t", Extensions: map[string]string{"a1": "hunter2"}}, {Value: "t", Extensions: map[string]string{"a": "hunter2\x01"}}, {Value: "t", Extensions: map[string]string{"a": ""}},
+	} {
+		if err := bad.Validate(); err == nil || strings.Contains(err.Error(), "hunter2") {
+			t.Errorf("%#v: %v", bad, err)
+		}
+	}
+}
+
 func TestPasswordIsNeverPrinted(t *testing.T) {
 	s := SASL{Mechanism: MechanismPlain, User: "me", Password: "hunter2"}
 	c := Config{Bootstrap: []string{"a:1"}, SASL: &s}
@@ -63,7 +94,13 @@ func TestPasswordIsNeverPrinted(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
+	token := Token{Value: "hunter2", Extensions: map[string]string{"me": "x"}}
+	jt, err := json.Marshal(token)
+	if err != nil {
+		t.Fatal(err)
+	}
 	for _, printed := range []string{
+		fmt.Sprintf("%v %+v %#v %v %s", token, token, token, &token, token.LogValue()), string(jt), fmt.Sprint(SASL{Mechanism: MechanismOAuthBearer, TokenSource: aToken}),
 		fmt.Sprint(s), fmt.Sprint(&s), fmt.Sprintf("%+v %#v %v", s, s, c), fmt.Sprintf("%+v %#v", &s, c), log.String(), string(j), fmt.Sprintf("%q %s", s, s),
 	} {
 		if strings.Contains(printed, "hunter2") {

@@ -33,6 +33,7 @@ type conn struct {
 	timeout time.Duration
 	limit   uint32
 	written atomic.Bool // a whole request was handed to the kernel since this was set to false
+	auth    *authentication
 
 	mu    sync.Mutex
 	cause error // why the connection was ended, the first reason
@@ -67,8 +68,13 @@ func dialTransport(ctx context.Context, c *Config, addr string) (net.Conn, error
 	if err != nil {
 		return nil, err
 	}
-	if c.TLS != nil {
-		tc := c.TLS.Clone()
+	encryption, err := c.tls()
+	if err != nil {
+		nc.Close()
+		return nil, fmt.Errorf("TLS configuration: %w", err)
+	}
+	if encryption != nil {
+		tc := encryption.Clone()
 		if tc.ServerName == "" {
 			host, _, err := net.SplitHostPort(addr)
 			if err != nil {
@@ -85,6 +91,13 @@ func dialTransport(ctx context.Context, c *Config, addr string) (net.Conn, error
 		nc = t
 	}
 	return nc, nil
+}
+
+// use says what the connection is used for from now on. Who calls it holds the link.
+func (c *conn) use(ctx context.Context) {
+	if c.auth != nil {
+		c.auth.during = ctx
+	}
 }
 
 // Dial lets a conn stand for the dialer that sarama asks for it.
@@ -142,6 +155,12 @@ func (c *conn) follow(b []byte) error {
 }
 
 func (c *conn) Write(b []byte) (int, error) {
+	key := apiKey(b)
+	if c.auth != nil && key == saslHandshake {
+		if err := c.auth.renew(); err != nil {
+			return 0, c.fail(err)
+		}
+	}
 	if err := c.Conn.SetWriteDeadline(time.Now().Add(c.timeout)); err != nil {
 		return 0, c.fail(err)
 	}
@@ -149,7 +168,9 @@ func (c *conn) Write(b []byte) (int, error) {
 	if err != nil {
 		return n, c.fail(steady(err))
 	}
-	c.written.Store(true)
+	if key != saslHandshake && key != saslAuthenticate { // those precede a request
+		c.written.Store(true)
+	}
 	return n, nil
 }
 

@@ -27,6 +27,9 @@ var (
 	ErrNotEnoughReplicas = errors.New("kafka: not enough replicas in sync")
 	// ErrNotAuthorized is a call that the cluster's access control, or its authentication, refused.
 	ErrNotAuthorized = errors.New("kafka: not authorized")
+	// ErrUnauthenticated is an ErrNotAuthorized of the authentication: the broker does not take the credentials. A record that
+	// got it is surely not in the log.
+	ErrUnauthenticated = fmt.Errorf("%w: authentication failed", ErrNotAuthorized)
 	// ErrRefused is a record, or a request, that the broker refused for what it is: trying again makes no sense.
 	ErrRefused = errors.New("kafka: refused")
 	// ErrCorrupt is a response that does not decode: a checksum that does not match, a length that cannot be, a batch

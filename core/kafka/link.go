@@ -71,6 +71,7 @@ func (l *link) exchange(ctx context.Context, r request) (sent bool, err error) {
 		return false, fmt.Errorf("connect to %s: %w", l.addr, err)
 	}
 	c := l.conn
+	c.use(ctx)
 	stop := context.AfterFunc(ctx, func() { c.end(context.Cause(ctx)) })
 	c.written.Store(false)
 	throttle, err := guarded(r, l.broker)
@@ -82,7 +83,7 @@ func (l *link) exchange(ctx context.Context, r request) (sent bool, err error) {
 	var kerr sarama.KError
 	switch {
 	case err == nil && !interrupted && throttle <= maxThrottle:
-	case errors.As(err, &kerr) && !interrupted && c.reason() == nil:
+	case errors.As(err, &kerr) && !isUnauthenticated(err) && !interrupted && c.reason() == nil:
 		// The broker answered with an error; the connection is as good as before.
 	default:
 		cause := c.reason()
@@ -95,7 +96,7 @@ func (l *link) exchange(ctx context.Context, r request) (sent bool, err error) {
 		}
 	}
 	if err != nil {
-		err = fmt.Errorf("ask %s: %w", l.addr, classify(err))
+		err = fmt.Errorf("ask %s: %w", l.addr, classify(c.auth.explain(err)))
 	}
 	return sent, err
 }
@@ -112,7 +113,9 @@ func (l *link) open(ctx context.Context) error {
 	stop := context.AfterFunc(ctx, func() { c.end(context.Cause(ctx)) })
 	defer stop()
 	b := sarama.NewBroker(l.addr)
-	if err := b.Open(l.config.brokerConfig(c)); err != nil {
+	settings := l.config.brokerConfig(c)
+	c.use(ctx)
+	if err := b.Open(settings); err != nil {
 		c.end(err)
 		return classify(err)
 	}
@@ -124,7 +127,7 @@ func (l *link) open(ctx context.Context) error {
 		if err == nil {
 			err = sarama.ErrNotConnected
 		}
-		return classify(err)
+		return classify(c.auth.explain(err))
 	}
 	l.conn, l.broker = c, b
 	return nil

@@ -1,12 +1,8 @@
 package kafka
 
 import (
-	"crypto/sha512"
-	"hash"
-
 	"github.com/IBM/sarama"
 	"github.com/rcrowley/go-metrics"
-	"github.com/xdg-go/scram"
 )
 
 // protocolVersion chooses the versions of requests; what a broker offers (KIP-35) lowers them. 3.9 is the oldest Kafka
@@ -38,40 +34,11 @@ func (c *Config) brokerConfig(over *conn) *sarama.Config {
 	s.Net.ReadTimeout = c.ReadTimeout
 	s.Net.WriteTimeout = c.ReadTimeout
 	if c.SASL != nil {
-		s.Net.SASL.Enable = true
-		s.Net.SASL.Mechanism = sarama.SASLMechanism(c.SASL.Mechanism)
-		s.Net.SASL.User = c.SASL.User
-		s.Net.SASL.Password = c.SASL.Password
-		switch c.SASL.Mechanism {
-		case MechanismScramSHA256:
-			s.Net.SASL.SCRAMClientGeneratorFunc = func() sarama.SCRAMClient { return &scramClient{hash: scram.SHA256} }
-		case MechanismScramSHA512:
-			s.Net.SASL.SCRAMClientGeneratorFunc = func() sarama.SCRAMClient {
-				return &scramClient{hash: func() hash.Hash { return sha512.New() }}
-			}
-		}
+		over.auth = &authentication{sasl: c.SASL, timeout: c.DialTimeout, settings: s}
+		over.auth.enable()
 	}
 	return s
 }
-
-// scramClient is one SCRAM conversation (RFC 5802).
-type scramClient struct {
-	hash         scram.HashGeneratorFcn
-	conversation *scram.ClientConversation
-}
-
-func (s *scramClient) Begin(user, password, authzID string) error {
-	c, err := s.hash.NewClient(user, password, authzID)
-	if err != nil {
-		return err
-	}
-	s.conversation = c.NewConversation()
-	return nil
-}
-
-func (s *scramClient) Step(challenge string) (string, error) { return s.conversation.Step(challenge) }
-
-func (s *scramClient) Done() bool { return s.conversation.Done() }
 
 // discardMetrics is a registry that keeps nothing: nobody would read it, and a real one costs time for each response.
 type discardMetrics struct{}
