@@ -79,6 +79,7 @@ require (
 	github.com/twmb/franz-go/pkg/kmsg v1.15.0 // indirect
 	github.com/yolean/kafka-cache/admin v0.0.0
 	go.yaml.in/yaml/v3 v3.0.6
+	golang.org/x/oauth2 v0.37.0
 )
 
 replace github.com/yolean/kafka-cache/core => ../core

@@ -18,7 +18,6 @@ import (
 	"github.com/yolean/kafka-cache/admin"
 	"github.com/yolean/kafka-cache/core/cache"
 	"github.com/yolean/kafka-cache/core/codec/registry"
-	"github.com/yolean/kafka-cache/core/kafka"
 	"github.com/yolean/kafka-cache/respserver"
 	"github.com/yolean/kafka-cache/respserver/cmd/kafka-cache/internal/config"
 	"github.com/yolean/kafka-cache/respserver/cmd/kafka-cache/internal/dev"
@@ -37,8 +36,9 @@ type daemon struct {
 
 	respListener  net.Listener
 	adminListener net.Listener
-	bootstrap     []string           // of Kafka
-	broker        *dev.Broker        // nil without --dev
+	bootstrap     []string    // of Kafka
+	broker        *dev.Broker // nil without --dev
+	brokers       *brokers
 	schemas       *registry.Registry // nil where no topic needs one
 	cache         *cache.Cache
 	reload        *reloader
@@ -87,12 +87,15 @@ func (d *daemon) open() error {
 		log.Warn("protected mode is off and neither a password nor a client certificate is asked for: whoever reaches the port is served")
 	}
 	metrics := prometheus.NewRegistry()
+	if d.brokers, err = newBrokers(cfg, log, metrics); err != nil {
+		return err
+	}
 	topics, err := d.topics(m)
 	if err != nil {
 		return err
 	}
 	d.cache, err = cache.New(cache.Config{
-		Kafka:          kafka.Config{Bootstrap: d.bootstrap, TLS: m.kafkaTLS, SASL: m.kafkaSASL, RefreshInterval: cfg.MetadataRefresh, Logger: log},
+		Kafka:          d.brokers.config(d.bootstrap, log),
 		Topics:         topics,
 		DataDir:        cfg.DataDir,
 		Identity:       cfg.Identity,
@@ -245,6 +248,9 @@ func (d *daemon) closeUnstarted() {
 		if l != nil {
 			_ = l.Close() // nobody has connected
 		}
+	}
+	if d.brokers != nil {
+		d.brokers.close()
 	}
 	if d.broker != nil {
 		ctx, cancel := context.WithTimeout(context.Background(), time.Second)

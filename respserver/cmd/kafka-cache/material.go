@@ -5,11 +5,9 @@ import (
 	"crypto/x509"
 	"errors"
 	"fmt"
-	"io"
 	"os"
 	"strings"
 
-	"github.com/yolean/kafka-cache/core/kafka"
 	"github.com/yolean/kafka-cache/core/store"
 	"github.com/yolean/kafka-cache/respserver"
 	"github.com/yolean/kafka-cache/respserver/cmd/kafka-cache/internal/config"
@@ -23,8 +21,6 @@ type material struct {
 	respTLS      *tls.Config
 	adminTokens  [][]byte    // nil: none
 	adminTLS     *tls.Config // nil: none
-	kafkaTLS     *tls.Config
-	kafkaSASL    *kafka.SASL
 
 	registryPassword string
 	registryTLS      *tls.Config
@@ -48,17 +44,8 @@ func readMaterial(c *config.Config) (m material, err error) {
 			return m, err
 		}
 	}
-	if c.KafkaTLS {
-		if m.kafkaTLS, err = clientTLS(c); err != nil {
-			return m, err
-		}
-	}
-	if c.KafkaSASLMechanism != "" {
-		password, err := readSecret("--kafka-sasl-password-file", c.KafkaSASLPasswordFile)
-		if err != nil {
-			return m, err
-		}
-		m.kafkaSASL = &kafka.SASL{Mechanism: c.KafkaSASLMechanism, User: c.KafkaSASLUser, Password: string(password)}
+	if err := checkKafkaFiles(c); err != nil {
+		return m, err
 	}
 	if c.SchemaRegistryPasswordFile != "" {
 		password, err := readSecret("--schema-registry-password-file", c.SchemaRegistryPasswordFile)
@@ -125,20 +112,15 @@ func outgoingTLS(prefix, ca, cert, key, serverName string) (t *tls.Config, err e
 const maxSecret = 4096
 
 // readSecret reads a password; one line break at its end is not part of it. Its errors do not quote what was read.
-func readSecret(option, path string) ([]byte, error) {
-	f, err := os.Open(path)
-	if err != nil {
-		return nil, fmt.Errorf("%s: %w", option, err)
-	}
-	defer f.Close()
-	b, err := io.ReadAll(io.LimitReader(f, maxSecret+1))
+func readSecret(option, path string) ([]byte, error) { return readLine(option, path, maxSecret) }
+
+func readLine(option, path string, most int64) ([]byte, error) {
+	b, err := readBounded(path, most)
 	if err != nil {
 		return nil, fmt.Errorf("%s: %w", option, err)
 	}
 	secret := strings.TrimSuffix(strings.TrimSuffix(string(b), "\n"), "\r")
 	switch {
-	case len(b) > maxSecret:
-		return nil, fmt.Errorf("%s: %s is larger than %d bytes", option, path, maxSecret)
 	case secret == "":
 		return nil, fmt.Errorf("%s: %s is empty", option, path)
 	case strings.ContainsAny(secret, "\r\n\x00"):
@@ -190,12 +172,8 @@ func incomingTLS(prefix, cert, key, clientCA string) (*tls.Config, error) {
 	return t, nil
 }
 
-func clientTLS(c *config.Config) (*tls.Config, error) {
-	return outgoingTLS("--kafka-tls", c.KafkaTLSCA, c.KafkaTLSCert, c.KafkaTLSKey, "")
-}
-
 func readCertificates(option, path string) (*x509.CertPool, error) {
-	pem, err := os.ReadFile(path)
+	pem, err := readBounded(path, maxCertificates)
 	if err != nil {
 		return nil, fmt.Errorf("%s: %w", option, err)
 	}

@@ -136,12 +136,13 @@ func (r *reloader) Run(ctx context.Context) error {
 		case <-tick.C:
 		}
 		for _, s := range r.sets {
-			r.look(s)
+			s.look(r.log)
 		}
 	}
 }
 
-func (r *reloader) look(s *fileSet) {
+// look applies what is in the files where it has changed.
+func (s *fileSet) look(log *slog.Logger) {
 	sum := s.sum()
 	if sum == s.tried {
 		return
@@ -149,11 +150,11 @@ func (r *reloader) look(s *fileSet) {
 	s.tried = sum
 	if err := s.apply(); err != nil {
 		s.failures.Inc()
-		r.log.Error("files that have changed are not usable, those before go on to hold", "files", s.name, "error", err)
+		log.Error("files that have changed are not usable, those before go on to hold", "files", s.name, "error", err)
 		return
 	}
 	s.reloads.Inc()
-	r.log.Info("files that have changed hold from now on", "files", s.name)
+	log.Info("files that have changed hold from now on", "files", s.name)
 }
 
 // sum is a hash of what is in the files, or of why that is not known.

@@ -105,6 +105,7 @@ func (d *daemon) run(signals <-chan os.Signal) error {
 	}
 
 	err := group.Run()
+	d.brokers.close()
 	if d.broker != nil {
 		ctx, cancel := context.WithTimeout(context.Background(), time.Second)
 		defer cancel()

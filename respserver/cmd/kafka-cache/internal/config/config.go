@@ -25,6 +25,9 @@ type Config struct {
 	KafkaSASLMechanism    string // empty: none
 	KafkaSASLUser         string
 	KafkaSASLPasswordFile string
+	KafkaSASLTokenFile    string            // OAUTHBEARER: this one …
+	KafkaOAuth            OAuth             // … or this one
+	KafkaSASLExtensions   map[string]string // of the token; nil: none
 
 	// What a topic takes that does not say.
 	ReadOnly        bool
@@ -104,6 +107,15 @@ const (
 	Goroutines = "goroutines"
 	Epoll      = "epoll"
 )
+
+// OAuth is where tokens for Kafka come from, by OAuth 2.0's client credentials grant (RFC 6749, section 4.4).
+type OAuth struct {
+	TokenURL         string // http or https; empty: no tokens come from there
+	ClientID         string
+	ClientSecretFile string
+	Scope            []string
+	CA               string // path of a PEM file; empty: the system's
+}
 
 // Topic is one topic with its own settings, those of the whole where it has none.
 type Topic struct {

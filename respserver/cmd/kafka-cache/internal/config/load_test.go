@@ -36,6 +36,9 @@ func TestPrecedence(t *testing.T) {
 		"kafka-bootstrap": {"f:1", "e:1", "g:1"}, "identity": {"f", "e", "g"}, "startup-timeout": {"1s", "2s", "3s"}, "metadata-refresh": {"1s", "2s", "3s"},
 		"kafka-tls-ca": {"f", "e", "g"}, "kafka-tls-cert": {"f", "e", "g"}, "kafka-tls-key": {"f", "e", "g"},
 		"kafka-sasl-mechanism": {"PLAIN", "SCRAM-SHA-256", "SCRAM-SHA-512"}, "kafka-sasl-user": {"f", "e", "g"},
+		"kafka-sasl-token-file": {"f", "e", "g"}, "kafka-sasl-oauth-token-url": {"https://f", "http://localhost:1", "https://g"},
+		"kafka-sasl-oauth-client-id": {"f", "e", "g"}, "kafka-sasl-oauth-client-secret-file": {"f", "e", "g"}, "kafka-sasl-oauth-scope": {"f", "e", "g"},
+		"kafka-sasl-oauth-ca": {"f", "e", "g"}, "kafka-sasl-extensions": {"a=f", "a=e", "a=g"},
 		"kafka-sasl-password-file": {"f", "e", "g"}, "topic": {"f", "e", "g"}, "key-encoding": {"json", "binary", "json"},
 		"value-encoding": {"utf-8", "binary", "utf-8"}, "start": {"-24h", "offset:1", "timestamp:2026-01-02T15:04:05Z"},
 		"delete-retention": {"1s", "2s", "3s"}, "write-reply": {"acknowledged", "applied", "acknowledged"},
@@ -72,6 +75,14 @@ func TestPrecedence(t *testing.T) {
 		}
 		base := []string{"--topic", "t", "--read-only=false", "--kafka-tls", "--kafka-tls-cert=c", "--kafka-tls-key=k", "--kafka-sasl-mechanism=PLAIN",
 			"--kafka-sasl-user=u", "--kafka-sasl-password-file=p", "--resp-tls-cert=c", "--resp-tls-key=k", "--admin-tls-cert=c", "--admin-tls-key=k"}
+		switch {
+		case strings.HasPrefix(o.name, "kafka-sasl-oauth-"):
+			base = []string{"--topic", "t", "--kafka-sasl-mechanism=OAUTHBEARER", "--kafka-sasl-oauth-token-url=https://u", "--kafka-sasl-oauth-client-id=i", "--kafka-sasl-oauth-client-secret-file=s"}
+		case o.name == "kafka-sasl-token-file":
+			base = []string{"--topic", "t", "--kafka-sasl-mechanism=OAUTHBEARER"}
+		case o.name == "kafka-sasl-extensions":
+			base = []string{"--topic", "t", "--kafka-sasl-mechanism=OAUTHBEARER", "--kafka-sasl-token-file=f"}
+		}
 		if strings.HasPrefix(o.name, "schema-registry") {
 			base = append(base, "--value-encoding=avro", "--schema-registry=https://r", "--schema-registry-user=u", "--schema-registry-password-file=p")
 		}
@@ -266,6 +277,23 @@ func TestErrors(t *testing.T) {
 		{"dev and TLS", []string{"--dev", "--kafka-tls"}, nil, "", "--kafka-tls: --dev brings"},
 		{"key without cert", []string{"--topic=t", "--resp-tls-key=k"}, nil, "", "--resp-tls-key: needs --resp-tls-cert"},
 		{"sasl user alone", []string{"--topic=t", "--kafka-sasl-user=u"}, nil, "", "--kafka-sasl-user: needs --kafka-sasl-mechanism"},
+		{"password of no mechanism", []string{"--topic=t", "--kafka-sasl-password-file=p"}, nil, "", "--kafka-sasl-password-file: needs --kafka-sasl-mechanism"},
+		{"sasl without a password", []string{"--topic=t", "--kafka-sasl-mechanism=PLAIN", "--kafka-sasl-user=u"}, nil, "", "--kafka-sasl-mechanism: needs --kafka-sasl-password-file"},
+		{"sasl without a user", []string{"--topic=t", "--kafka-sasl-mechanism=PLAIN", "--kafka-sasl-password-file=p"}, nil, "", "--kafka-sasl-mechanism: needs --kafka-sasl-user"},
+		{"token of a password's mechanism", []string{"--topic=t", "--kafka-sasl-mechanism=PLAIN", "--kafka-sasl-user=u", "--kafka-sasl-password-file=p", "--kafka-sasl-token-file=f"}, nil, "",
+			"--kafka-sasl-token-file: is for --kafka-sasl-mechanism OAUTHBEARER, and it is PLAIN"},
+		{"tokens without", []string{"--topic=t", "--kafka-sasl-mechanism=OAUTHBEARER"}, nil, "", "--kafka-sasl-mechanism: OAUTHBEARER needs --kafka-sasl-token-file or --kafka-sasl-oauth-token-url"},
+		{"tokens and a user", []string{"--topic=t", "--kafka-sasl-mechanism=OAUTHBEARER", "--kafka-sasl-token-file=f", "--kafka-sasl-user=u"}, nil, "", "--kafka-sasl-user: is not for --kafka-sasl-mechanism OAUTHBEARER"},
+		{"tokens twice", []string{"--topic=t", "--kafka-sasl-mechanism=OAUTHBEARER", "--kafka-sasl-token-file=f", "--kafka-sasl-oauth-token-url=https://u"}, nil, "", "--kafka-sasl-oauth-token-url: there is --kafka-sasl-token-file too"},
+		{"tokens of nobody", []string{"--topic=t", "--kafka-sasl-mechanism=OAUTHBEARER", "--kafka-sasl-oauth-token-url=https://u"}, nil, "", "--kafka-sasl-oauth-token-url: needs --kafka-sasl-oauth-client-id"},
+		{"scope of a file", []string{"--topic=t", "--kafka-sasl-mechanism=OAUTHBEARER", "--kafka-sasl-token-file=f", "--kafka-sasl-oauth-scope=s"}, nil, "", "--kafka-sasl-oauth-scope: needs --kafka-sasl-oauth-token-url"},
+		{"tokens in the clear", []string{"--topic=t", "--kafka-sasl-oauth-token-url=http://idp/token"}, nil, "", "--kafka-sasl-oauth-token-url: the address is one of http, and the client's secret would be in the clear"},
+		{"tokens with a user", []string{"--topic=t", "--kafka-sasl-oauth-token-url=https://me:hunter2@idp/token"}, nil, "", "--kafka-sasl-oauth-token-url: the address has a user in it"},
+		{"ca of a clear endpoint", []string{"--topic=t", "--kafka-sasl-mechanism=OAUTHBEARER", "--kafka-sasl-oauth-token-url=http://[::1]:1/t", "--kafka-sasl-oauth-client-id=i", "--kafka-sasl-oauth-client-secret-file=s",
+			"--kafka-sasl-oauth-ca=c"}, nil, "", "--kafka-sasl-oauth-ca: needs an https address as --kafka-sasl-oauth-token-url"},
+		{"extension", []string{"--topic=t", "--kafka-sasl-extensions=a"}, nil, "", `--kafka-sasl-extensions: "a" is not a name and a value`},
+		{"extension auth", []string{"--topic=t", "--kafka-sasl-extensions=auth=x"}, nil, "", `--kafka-sasl-extensions: extension "auth"`},
+		{"dev and tokens", []string{"--dev", "--kafka-sasl-token-file=f"}, nil, "", "--kafka-sasl-token-file: --dev brings"},
 		{"ca without tls", []string{"--topic=t"}, nil, "kafka-tls-ca: ca.pem", "FILE:1: kafka-tls-ca: needs --kafka-tls"},
 		{"no file", []string{"--topic=t", "--config=/does/not/exist"}, nil, "", "--config: open /does/not/exist"},
 

@@ -125,11 +125,16 @@ const docsTail = `
 
 | operation | on | for |
 | --- | --- | --- |
-| Describe, Read | the topics | reading them |
+| Read | the topics | reading them, and committing positions in them |
 | DescribeConfigs | the topics | knowing how long tombstones are kept, and how large a record may be; without it ` + "`delete-retention`" + ` has to be given |
-| Read, Delete | the group that ` + "`--identity`" + ` names | committing positions, and deleting the group at the end; not with ` + "`--commit-offsets=false`" + ` |
 | Write | the topics that are not read-only | writing |
-| Write, Describe | the transactional ids that begin with ` + "`<identity>-multi-`" + ` (a prefixed pattern) | MULTI of two writes or more. Without it such an EXEC answers ` + "`-NOPERM`" + `, a line in the log says so at start, and everything else works |
+| Write | the topics of ` + "`dead-letter-topic`" + ` | copies of records that are refused |
+| Read | the group that ` + "`--identity`" + ` names | committing positions; not with ` + "`--commit-offsets=false`" + ` |
+| Delete | the group that ` + "`--identity`" + ` names | deleting the group at the end; not with ` + "`--commit-offsets=false`" + ` |
+| Write | the transactional ids that begin with ` + "`<identity>-multi-`" + ` (a prefixed pattern) | MULTI of two writes or more. Without it such an EXEC answers ` + "`-NOPERM`" + `, a line in the log says so at start, and everything else works |
+
+Each of them includes Describe, as Kafka's own authorizer has it; one that does not needs that as well. Nothing on the cluster is needed. ` + "`tests/security`" + ` tries on a real broker that these are enough, and what does not work without
+each of them; where Kafka does not allow something the log, or the reply, has its words for it (` + "`not authorized`, `-NOPERM`" + `).
 
 The transactional ids are the instance's as its identity is: two processes at the same time under one identity do not disturb each other's transactions for long, but the one that began first goes on
 under ids with a suffix, which the prefix covers, and what it leaves open when it is killed is not ended by its successor.

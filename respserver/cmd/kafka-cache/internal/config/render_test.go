@@ -37,12 +37,20 @@ func TestEffectiveIsRedacted(t *testing.T) {
 	}
 	c := mustLoad(t, []string{"--topic=t", "--resp-password-file", secret, "--kafka-sasl-mechanism=PLAIN", "--kafka-sasl-user=u",
 		"--kafka-sasl-password-file", secret}, []string{"KCACHE_RESP_PASSWORD=hunter2"})
-	var b strings.Builder
-	if err := c.WriteEffective(&b); err != nil {
-		t.Fatal(err)
-	}
-	if strings.Contains(b.String(), "hunter2") || strings.Count(b.String(), secret) != 2 {
-		t.Errorf("the effective configuration shows a secret, or not where it is from:\n%s", b.String())
+	oauth := mustLoad(t, []string{"--topic=t", "--kafka-sasl-mechanism=OAUTHBEARER", "--kafka-sasl-oauth-token-url=https://u", "--kafka-sasl-oauth-client-id=i",
+		"--kafka-sasl-oauth-client-secret-file", secret}, nil)
+	token := mustLoad(t, []string{"--topic=t", "--kafka-sasl-mechanism=OAUTHBEARER", "--kafka-sasl-token-file", secret}, nil)
+	for _, tc := range []struct {
+		c     *Config
+		paths int
+	}{{c, 2}, {oauth, 1}, {token, 1}} {
+		var b strings.Builder
+		if err := tc.c.WriteEffective(&b); err != nil {
+			t.Fatal(err)
+		}
+		if strings.Contains(b.String(), "hunter2") || strings.Count(b.String(), secret) != tc.paths {
+			t.Errorf("the effective configuration shows a secret, or not where it is from:\n%s", b.String())
+		}
 	}
 }
 

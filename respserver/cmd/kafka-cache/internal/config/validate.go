@@ -120,10 +120,13 @@ func set[T any](dst, src *T) {
 // validate checks what no option can say alone.
 func (c *Config) validate() error {
 	if c.Dev {
-		for _, name := range []string{"kafka-bootstrap", "kafka-tls", "kafka-tls-ca", "kafka-tls-cert", "kafka-tls-key",
-			"kafka-sasl-mechanism", "kafka-sasl-user", "kafka-sasl-password-file"} {
+		for i := range options {
+			name := options[i].name
 			source, given := c.sources[name]
-			if v := find(name).value(c).String(); given && v != "" && v != "false" {
+			if !strings.HasPrefix(name, "kafka-") || !given {
+				continue
+			}
+			if v := options[i].value(c).String(); v != "" && v != "false" {
 				return fmt.Errorf("%s: --dev brings its own broker: leave one of them out", source)
 			}
 		}
@@ -148,10 +151,6 @@ func (c *Config) validate() error {
 		{"kafka-tls-cert", c.KafkaTLSCert != "", "kafka-tls", c.KafkaTLS},
 		{"kafka-tls-cert", c.KafkaTLSCert != "", "kafka-tls-key", c.KafkaTLSKey != ""},
 		{"kafka-tls-key", c.KafkaTLSKey != "", "kafka-tls-cert", c.KafkaTLSCert != ""},
-		{"kafka-sasl-mechanism", c.KafkaSASLMechanism != "", "kafka-sasl-user", c.KafkaSASLUser != ""},
-		{"kafka-sasl-mechanism", c.KafkaSASLMechanism != "", "kafka-sasl-password-file", c.KafkaSASLPasswordFile != ""},
-		{"kafka-sasl-user", c.KafkaSASLUser != "", "kafka-sasl-mechanism", c.KafkaSASLMechanism != ""},
-		{"kafka-sasl-password-file", c.KafkaSASLPasswordFile != "", "kafka-sasl-mechanism", c.KafkaSASLMechanism != ""},
 		{"schema-registry-user", c.SchemaRegistryUser != "", "schema-registry", len(c.SchemaRegistry) > 0},
 		{"schema-registry-user", c.SchemaRegistryUser != "", "schema-registry-password-file", c.SchemaRegistryPasswordFile != ""},
 		{"schema-registry-password-file", c.SchemaRegistryPasswordFile != "", "schema-registry-user", c.SchemaRegistryUser != ""},
@@ -174,6 +173,9 @@ func (c *Config) validate() error {
 		if n.is && !n.otherSet {
 			return fmt.Errorf("%s: needs --%s as well", c.sources[n.given], n.other)
 		}
+	}
+	if err := c.checkSASL(); err != nil {
+		return err
 	}
 	return c.checkUsers()
 }

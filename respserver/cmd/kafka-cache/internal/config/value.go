@@ -91,8 +91,6 @@ type choice struct {
 	empty   bool
 }
 
-var saslMechanisms = []string{"PLAIN", "SCRAM-SHA-256", "SCRAM-SHA-512"}
-
 func (v choice) parse(s string) error {
 	if !slices.Contains(v.allowed, s) && (s != "" || !v.empty) {
 		return fmt.Errorf("%.64q is none of %s", s, strings.Join(v.allowed, ", "))
