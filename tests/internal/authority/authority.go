@@ -44,13 +44,16 @@ func New() (*Authority, error) {
 func (a *Authority) WriteCA(file string) error { return write(file, "CERTIFICATE", a.der) }
 
 // Issue writes a certificate for loopback, of servers and clients, and its key.
-func (a *Authority) Issue(certFile, keyFile string) error {
+func (a *Authority) Issue(certFile, keyFile string) error { return a.IssueTo("localhost", certFile, keyFile) }
+
+// IssueTo is Issue for somebody, whose name is the certificate's common name.
+func (a *Authority) IssueTo(name, certFile, keyFile string) error {
 	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
 	if err != nil {
 		return err
 	}
 	template := &x509.Certificate{
-		SerialNumber: big.NewInt(time.Now().UnixNano()), Subject: pkix.Name{CommonName: "localhost"}, NotBefore: a.cert.NotBefore, NotAfter: a.cert.NotAfter,
+		SerialNumber: big.NewInt(time.Now().UnixNano()), Subject: pkix.Name{CommonName: name}, NotBefore: a.cert.NotBefore, NotAfter: a.cert.NotAfter,
 		DNSNames: []string{"localhost"}, IPAddresses: []net.IP{net.IPv4(127, 0, 0, 1), net.IPv6loopback},
 		KeyUsage: x509.KeyUsageDigitalSignature, ExtKeyUsage: []x509.ExtKeyUsage{x509.ExtKeyUsageServerAuth, x509.ExtKeyUsageClientAuth},
 	}
