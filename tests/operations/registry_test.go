@@ -6,6 +6,8 @@ import (
 	"crypto/tls"
 	"io"
 	"net/http"
+	"os"
+	"path/filepath"
 	"regexp"
 	"slices"
 	"strings"
@@ -62,7 +64,7 @@ func realRegistry(t *testing.T) (registry, string) {
 		if err != nil || code != 200 {
 			t.Fatalf("/metrics: %d, %v", code, err)
 		}
-		scraped.text = string(body) + overTLS(t, files)
+		scraped.text = string(body) + overTLS(t, files) + towardsKafka(t, files)
 	}
 	return parse(t, scraped.text), scraped.text
 }
@@ -83,6 +85,27 @@ func overTLS(t *testing.T, files certificates.Files) (text string) {
 	}
 	for line := range strings.Lines(string(body)) {
 		if strings.Contains(line, "kafka_cache_admin_tls_") {
+			text += line
+		}
+	}
+	return text
+}
+
+// towardsKafka are the metrics that an instance has which shows brokers a certificate and tokens. There need be none for that.
+func towardsKafka(t *testing.T, files certificates.Files) (text string) {
+	t.Helper()
+	secret := filepath.Join(t.TempDir(), "secret")
+	if err := os.WriteFile(secret, []byte("secret\n"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	d := daemontest.Start(t, "--topic=t", "--kafka-bootstrap=127.0.0.1:1", "--kafka-tls", "--kafka-tls-cert", files.Cert, "--kafka-tls-key", files.Key, "--kafka-sasl-mechanism=OAUTHBEARER",
+		"--kafka-sasl-oauth-token-url=https://127.0.0.1:1/token", "--kafka-sasl-oauth-client-id=me", "--kafka-sasl-oauth-client-secret-file", secret)
+	code, body, err := d.Get("/metrics")
+	if err != nil || code != 200 {
+		t.Fatalf("/metrics: %d, %v", code, err)
+	}
+	for line := range strings.Lines(string(body)) {
+		if strings.Contains(line, "kafka_cache_kafka_") {
 			text += line
 		}
 	}

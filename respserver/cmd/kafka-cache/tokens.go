@@ -55,6 +55,9 @@ type tokenClient struct {
 func newTokenClient(cfg config.OAuth, r *renewal, log *slog.Logger) (*tokenClient, error) {
 	c := &tokenClient{cfg: cfg, log: log, grant: clientcredentials.Config{ClientID: cfg.ClientID, TokenURL: cfg.TokenURL, Scopes: cfg.Scope}, requests: prometheus.NewCounterVec(prometheus.CounterOpts{Name: "kafka_cache_kafka_token_requests_total",
 		Help: "Requests for a token at the endpoint of --kafka-sasl-oauth-token-url, by result (ok, failed)."}, []string{"result"})}
+	for _, result := range []string{"ok", "failed"} {
+		c.requests.WithLabelValues(result)
+	}
 	c.base, c.end = context.WithCancel(context.Background())
 	var err error
 	if c.secret, err = renew(r, "client-secret", func() (string, error) { return clientSecret(cfg) }, cfg.ClientSecretFile); err != nil {

@@ -74,6 +74,8 @@ func valueSchema(v value) schema {
 		return schema{"type": "string", "pattern": "^[!-~]+$", "maxLength": maxIdentity}
 	case listenAddr:
 		return schema{"type": "string", "pattern": ":[0-9]+$"}
+	case tokenURL:
+		return schema{"type": "string", "pattern": "^(https?://.*)?$"}
 	case text:
 		return schema{"type": "string"}
 	}

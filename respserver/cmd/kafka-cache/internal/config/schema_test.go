@@ -76,7 +76,7 @@ func TestSchemaRefusesWhatTheDaemonRefuses(t *testing.T) {
 	for _, text := range []string{
 		"version: 2", "topic-names: [a]", "config: other.yaml",
 		"read-only: perhaps", "startup-timeout: 5", "startup-timeout: soon", "resp-maxclients: many", "resp-maxclients: 0",
-		"memory-limit: lots", "disk-limit: auto", "disk-limit: 2Gb", "resp-driver: threads", "resp-tls-min-version: 1.1", "kafka-sasl-mechanism: GSSAPI",
+		"memory-limit: lots", "disk-limit: auto", "disk-limit: 2Gb", "resp-driver: threads", "resp-tls-min-version: 1.1", "kafka-sasl-mechanism: GSSAPI", "kafka-sasl-oauth-token-url: idp",
 		"kafka-bootstrap: []", "identity: \"\"", "identity: a b", "resp-addr: localhost", "data-dir: [a, b]", "log-level: loud",
 		"topics: users", "topics: [users]", "topics: [{read-only: true}]", "topics: [{name: a, colour: red}]", "topics: [{name: a, read-only: 1}]",
 		"topics: [{name: a, delete-retention: 3 days}]", "topics: [{name: a, resolver: ., resolver-yields: keys}]",
