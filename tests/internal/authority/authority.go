@@ -44,7 +44,9 @@ func New() (*Authority, error) {
 func (a *Authority) WriteCA(file string) error { return write(file, "CERTIFICATE", a.der) }
 
 // Issue writes a certificate for loopback, of servers and clients, and its key.
-func (a *Authority) Issue(certFile, keyFile string) error { return a.IssueTo("localhost", certFile, keyFile) }
+func (a *Authority) Issue(certFile, keyFile string) error {
+	return a.IssueTo("localhost", certFile, keyFile)
+}
 
 // IssueTo is Issue for somebody, whose name is the certificate's common name.
 func (a *Authority) IssueTo(name, certFile, keyFile string) error {
