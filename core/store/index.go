@@ -16,8 +16,9 @@ type index struct {
 	memory  memory
 	n       atomic.Int64 // entries
 	counts  counts
-	touched uint64 // keeps touch from being optimised away
-	mask    uint64 // of hashes: all ones, except where a test wants collisions
+	touched uint64       // keeps touch from being optimised away
+	mask    uint64       // of hashes: all ones, except where a test wants collisions
+	beside  atomic.Int32 // how many may write beside the applier; it goes up and down with apply held, or before there is an applier
 }
 
 func newIndex(mask uint64) *index {
@@ -103,8 +104,11 @@ func (x *index) peek(hash uint64, key []byte) (st state, valueLen int, ok bool, 
 }
 
 // touch reads the home slots of the hashes, so that what is looked up next is in the processor's cache: here the misses
-// overlap, where lookups would wait for them one after another. For the writer only.
+// overlap, where lookups would wait for them one after another. It takes no lock: for the applier only, and nothing where others write too.
 func (x *index) touch(hashes []uint64) {
+	if x.beside.Load() > 0 {
+		return
+	}
 	var sum uint64
 	for _, hash := range hashes {
 		if t := &x.shard(hash).table; t.slots != nil {

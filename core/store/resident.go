@@ -48,6 +48,7 @@ type persisting struct {
 	err      error         // of the last attempt
 	ingested bool          // the image is; what is left are runs
 	done     bool          // these are too
+	told     bool          // that nothing is written beside the applier any more; with apply held
 	runs     []queuedRun
 }
 
@@ -78,6 +79,7 @@ func (s *Store) beginImage() (*persisting, error) {
 	}
 	m := &persisting{times: l.resident}
 	l.image, l.resident = m, nil
+	s.index.beside.Add(1) // an image collects what has become garbage meanwhile
 	s.imagers.Go(func() { s.persist(m) })
 	return m, nil
 }
@@ -105,6 +107,10 @@ func (s *Store) persist(m *persisting) {
 func (s *Store) persisted(m *persisting) error {
 	s.apply.Lock()
 	defer s.apply.Unlock()
+	if !m.told {
+		m.told = true
+		s.index.beside.Add(-1)
+	}
 	if s.loading.image == m {
 		s.loading.image, s.loading.moved = nil, true
 	}
