@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"net/url"
 	"os/exec"
+	goruntime "runtime"
 	"strings"
 	"sync"
 	"testing"
@@ -86,7 +87,14 @@ func launch(path string) *chrome {
 		chromedp.Flag("host-resolver-rules", "MAP * ~NOTFOUND, EXCLUDE 127.0.0.1"))
 	allocator, end := chromedp.NewExecAllocator(context.Background(), options...)
 	ctx, _ := chromedp.NewContext(allocator)
-	return &chrome{ctx, end, chromedp.Run(ctx)} // with a context that lasts: the process ends with it
+	ran := make(chan error, 1)
+	go func() {
+		// The kernel kills the browser when the thread ends that has started it, and threads end here with those who start daemons.
+		goruntime.LockOSThread()
+		ran <- chromedp.Run(ctx) // with a context that lasts: the process ends with it
+		<-ctx.Done()
+	}()
+	return &chrome{ctx, end, <-ran}
 }
 
 // endBrowser returns when the browser has ended and its profile is removed.
