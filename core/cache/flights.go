@@ -72,11 +72,8 @@ func (d *flights) note(key []byte, note flightNote) {
 	}
 }
 
-// anyPartition stands for all partitions that a delete has written a tombstone to.
-const anyPartition int32 = -1
-
-// of are the notes of the record at offset. Where the offset is unknown (-1), any record of the key and partition counts.
-func (d *flights) of(key string, partition int32, offset int64, fn func(flightNote)) {
+// of are the notes of the records that a write wrote.
+func (d *flights) of(key string, w *Written, fn func(flightNote)) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	n := d.keys[key]
@@ -84,21 +81,33 @@ func (d *flights) of(key string, partition int32, offset int64, fn func(flightNo
 		return
 	}
 	for _, o := range n.notes {
-		if partition == anyPartition || o.partition == partition && (o.offset == offset || offset < 0) {
+		if w.wrote(o.partition, o.offset) {
 			fn(o)
 		}
 	}
 }
 
-// removed reports whether applying the tombstone at offset removed a value.
-func (d *flights) removed(key string, partition int32, offset int64) (removed bool) {
-	d.of(key, partition, offset, func(n flightNote) { removed = removed || n.removed })
+// wrote says that the record at an offset is the write's own, or one of its tombstones in other partitions. Where the write's own offset is unknown (-1), any of
+// the key in its partition counts.
+func (w *Written) wrote(partition int32, offset int64) bool {
+	if partition == w.Partition {
+		return offset == w.Offset || w.Offset < 0
+	}
+	next, ok := w.Position.Next(partition)
+	return w.split && ok && offset == next-1
+}
+
+// removed reports whether applying a delete's tombstones removed a value.
+func (d *flights) removed(key string, w *Written) (removed bool) {
+	d.of(key, w, func(n flightNote) { removed = removed || n.removed })
 	return removed
 }
 
-// refused is why the record at offset was refused; nil where it was not.
-func (d *flights) refused(key string, partition int32, offset int64) (refused *InvalidError) {
-	d.of(key, partition, offset, func(n flightNote) {
+// refused is why the write's own record was refused; nil where it was not.
+func (d *flights) refused(key string, w *Written) (refused *InvalidError) {
+	own := *w
+	own.split = false
+	d.of(key, &own, func(n flightNote) {
 		if n.refused != nil {
 			refused = n.refused
 		}

@@ -374,17 +374,25 @@ func TestDeletesRememberWhatTombstonesRemoved(t *testing.T) {
 	d.note([]byte("b"), flightNote{partition: 0, offset: 1, removed: true}) // nobody asks
 	d.note([]byte("a"), flightNote{partition: 0, offset: 2, removed: false})
 	d.note([]byte("a"), flightNote{partition: 1, offset: 2, removed: true})
+	also := func(partition int32, offset int64) position.Position {
+		return position.OfRecord(position.TopicID{}, partition, offset)
+	}
 	for _, c := range []struct {
-		partition int32
-		offset    int64
-		want      bool
-	}{{0, 2, false}, {1, 2, true}, {1, 3, false}, {1, -1, true}, {0, -1, false}} {
-		if got := d.removed("a", c.partition, c.offset); got != c.want {
-			t.Errorf("removed at %d, %d: %v", c.partition, c.offset, got)
+		written Written
+		want    bool
+	}{
+		{Written{Partition: 0, Offset: 2}, false}, {Written{Partition: 1, Offset: 2}, true}, {Written{Partition: 1, Offset: 3}, false},
+		{Written{Partition: 1, Offset: -1}, true}, {Written{Partition: 0, Offset: -1}, false},
+		{Written{Partition: 0, Offset: 2, Position: also(1, 2), split: true}, true},  // by its own tombstone in another partition
+		{Written{Partition: 0, Offset: 3, Position: also(1, 3), split: true}, false}, // by that of another delete
+		{Written{Partition: 0, Offset: 3, split: true}, false},
+	} {
+		if got := d.removed("a", &c.written); got != c.want {
+			t.Errorf("removed by %+v: %v", c.written, got)
 		}
 	}
 	d.end("a", true)
-	if !d.any() || !d.removed("a", 1, 2) {
+	if !d.any() || !d.removed("a", &Written{Partition: 1, Offset: 2}) {
 		t.Error("the second delete in flight is forgotten with the first")
 	}
 	d.end("a", true)

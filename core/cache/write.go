@@ -157,12 +157,8 @@ func (t *Topic) followed(key string, deletes bool, done func(Written, error)) fu
 
 // outcome is what applying a write's record has come to: it sets Removed, and its error is a rule's that refused the record.
 func (t *Topic) outcome(key string, r *Written) error {
-	partition := r.Partition
-	if r.split {
-		partition = anyPartition
-	}
-	r.Removed = t.flights.removed(key, partition, r.Offset)
-	if refused := t.flights.refused(key, r.Partition, r.Offset); refused != nil {
+	r.Removed = t.flights.removed(key, r)
+	if refused := t.flights.refused(key, r); refused != nil {
 		e := *refused
 		written := *r
 		e.Written = &written
