@@ -116,6 +116,32 @@ func (b *bench) inTurn(candidates ...func() error) error {
 	return nil
 }
 
+// besideRedis has a redis-server and a kafka-cache with a data directory, both with the entries of topic, measured in turn, each a fresh process
+// in every round that redis and ours end.
+func (b *bench) besideRedis(ctx context.Context, topic string, redis, ours func(*server) error) error {
+	return b.inTurn(
+		func() error {
+			s, err := b.startRedis(ctx, b.getEntries)
+			if err != nil {
+				return err
+			}
+			return redis(s)
+		},
+		func() error {
+			dir, err := b.tempDir("data")
+			if err != nil {
+				return err
+			}
+			defer os.RemoveAll(dir)
+			s, _, err := b.startDaemon(ctx, topic, dir)
+			if err != nil {
+				return err
+			}
+			return ours(s)
+		},
+	)
+}
+
 // awaitQuiet waits until the cores are idle, apart from a tenth of one, for a
 // while. A measurement that had to begin without that is noted in the report.
 func (b *bench) awaitQuiet(ctx context.Context, what string) error {

@@ -4,7 +4,6 @@ import (
 	"context"
 	"fmt"
 	"math/rand/v2"
-	"os"
 )
 
 const connectionsTopic = "bench-connections"
@@ -39,26 +38,9 @@ func (b *bench) measureConnections(ctx context.Context) ([]section, error) {
 	if _, err := b.fill(ctx, connectionsTopic, b.getEntries); err != nil {
 		return nil, err
 	}
-	err := b.inTurn(
-		func() error {
-			s, err := b.startRedis(ctx, b.getEntries)
-			if err != nil {
-				return err
-			}
-			return c.measure(ctx, s, c.redis)
-		},
-		func() error {
-			dir, err := b.tempDir("data")
-			if err != nil {
-				return err
-			}
-			defer os.RemoveAll(dir)
-			s, _, err := b.startDaemon(ctx, connectionsTopic, dir)
-			if err != nil {
-				return err
-			}
-			return c.measure(ctx, s, c.ours)
-		},
+	err := b.besideRedis(ctx, connectionsTopic,
+		func(s *server) error { return c.measure(ctx, s, c.redis) },
+		func(s *server) error { return c.measure(ctx, s, c.ours) },
 	)
 	if err != nil {
 		return nil, err

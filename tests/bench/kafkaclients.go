@@ -174,15 +174,20 @@ func consumeTopic(ctx context.Context, o topicRead) (topicReadResult, error) {
 	return r, err
 }
 
-// runProduceLoad is a plain idempotent producer with acks=all that waits for each of its records.
-func runProduceLoad(ctx context.Context, o writeLoad) (writeResult, error) {
-	client, err := kgo.NewClient(
-		kgo.SeedBrokers(o.Addr),
-		kgo.DefaultProduceTopic(o.Topic),
+// plainProducer is what a SET is compared with: idempotent, acks=all, nothing compressed or held back.
+func plainProducer(addr, topic string) (*kgo.Client, error) {
+	return kgo.NewClient(
+		kgo.SeedBrokers(addr),
+		kgo.DefaultProduceTopic(topic),
 		kgo.RequiredAcks(kgo.AllISRAcks()),
 		kgo.ProducerLinger(0),
 		kgo.ProducerBatchCompression(kgo.NoCompression()),
 	)
+}
+
+// runProduceLoad is a plain idempotent producer with acks=all that waits for each of its records.
+func runProduceLoad(ctx context.Context, o writeLoad) (writeResult, error) {
+	client, err := plainProducer(o.Addr, o.Topic)
 	if err != nil {
 		return writeResult{}, err
 	}

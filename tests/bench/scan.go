@@ -7,7 +7,6 @@ import (
 	"fmt"
 	"io"
 	"net"
-	"os"
 	"strconv"
 	"time"
 )
@@ -137,26 +136,9 @@ func (b *bench) measureMany(ctx context.Context) ([]section, error) {
 	if _, err := b.fill(ctx, scanTopic, b.getEntries); err != nil {
 		return nil, err
 	}
-	err := b.inTurn(
-		func() error {
-			s, err := b.startRedis(ctx, b.getEntries)
-			if err != nil {
-				return err
-			}
-			return m.measure(ctx, s, &m.redis)
-		},
-		func() error {
-			dir, err := b.tempDir("data")
-			if err != nil {
-				return err
-			}
-			defer os.RemoveAll(dir)
-			s, _, err := b.startDaemon(ctx, scanTopic, dir)
-			if err != nil {
-				return err
-			}
-			return m.measure(ctx, s, &m.ours)
-		},
+	err := b.besideRedis(ctx, scanTopic,
+		func(s *server) error { return m.measure(ctx, s, &m.redis) },
+		func(s *server) error { return m.measure(ctx, s, &m.ours) },
 	)
 	if err != nil {
 		return nil, err

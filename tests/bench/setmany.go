@@ -43,13 +43,7 @@ func runSetMany(ctx context.Context, o manyWrites) (manyWritesResult, error) {
 
 // runProduceMany shares one idempotent producer, as an application does.
 func runProduceMany(ctx context.Context, o manyWrites) (manyWritesResult, error) {
-	client, err := kgo.NewClient(
-		kgo.SeedBrokers(o.Addr),
-		kgo.DefaultProduceTopic(o.Topic),
-		kgo.RequiredAcks(kgo.AllISRAcks()),
-		kgo.ProducerLinger(0),
-		kgo.ProducerBatchCompression(kgo.NoCompression()),
-	)
+	client, err := plainProducer(o.Addr, o.Topic)
 	if err != nil {
 		return manyWritesResult{}, err
 	}

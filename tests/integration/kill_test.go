@@ -84,13 +84,8 @@ func positions(d *daemontest.Daemon) int64 {
 	return sum
 }
 
-// TestKillDuringLoad kills an instance while it reads a log for the first time, and again while it goes on.
-func TestKillDuringLoad(t *testing.T) {
-	t.Parallel()
-	c := kafkatest.Shared(t)
-	topic := c.NewTopic(t, 2, nil)
-	rnd := random(t)
-	const n, keys = 150_000, 40_000
+// randomRecords are n records of so many keys at random, a tenth of them tombstones.
+func randomRecords(rnd *rand.Rand, topic string, n, keys int) []*kgo.Record {
 	padding := strings.Repeat("x", 100)
 	records := make([]*kgo.Record, n)
 	for i := range records {
@@ -99,7 +94,17 @@ func TestKillDuringLoad(t *testing.T) {
 			records[i].Value = nil
 		}
 	}
-	c.Produce(t, records...)
+	return records
+}
+
+// TestKillDuringLoad kills an instance while it reads a log for the first time, and again while it goes on.
+func TestKillDuringLoad(t *testing.T) {
+	t.Parallel()
+	c := kafkatest.Shared(t)
+	topic := c.NewTopic(t, 2, nil)
+	rnd := random(t)
+	const n, keys = 150_000, 40_000
+	c.Produce(t, randomRecords(rnd, topic, n, keys)...)
 	dir := t.TempDir()
 	for range 4 {
 		d := serve(t, c, topic, "--data-dir", dir)
@@ -128,15 +133,7 @@ func TestKillWhileALoadIsPersisted(t *testing.T) {
 	topic := c.NewTopic(t, 2, nil)
 	rnd := random(t)
 	const n, keys = 150_000, 100_000
-	padding := strings.Repeat("x", 100)
-	records := make([]*kgo.Record, n)
-	for i := range records {
-		records[i] = record(topic, fmt.Sprintf("key-%d", rnd.IntN(keys)), fmt.Sprintf("%d %s", i, padding))
-		if rnd.IntN(10) == 0 {
-			records[i].Value = nil
-		}
-	}
-	c.Produce(t, records...)
+	c.Produce(t, randomRecords(rnd, topic, n, keys)...)
 	want := logContents(t, c, topic)
 	dir := t.TempDir()
 	anew := 0

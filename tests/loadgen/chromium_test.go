@@ -11,19 +11,8 @@ import (
 	"testing"
 
 	"github.com/yolean/kafka-cache/tests/daemontest"
+	"github.com/yolean/kafka-cache/tests/internal/chromium"
 )
-
-// chromium is the browser's program. Where there is none, `make setup` says how to get it.
-func chromium(t *testing.T) string {
-	t.Helper()
-	for _, name := range []string{"chromium", "chromium-browser", "google-chrome", "google-chrome-stable", "/Applications/Chromium.app/Contents/MacOS/Chromium"} {
-		if path, err := exec.LookPath(name); err == nil {
-			return path
-		}
-	}
-	t.Fatal("there is no Chromium: make setup installs it, or names what to install")
-	return ""
-}
 
 // opened is what a browser made of a page.
 type opened struct {
@@ -35,7 +24,7 @@ type opened struct {
 // browser opens files without reaching any host.
 type browser struct{ program, profile string }
 
-func newBrowser(t *testing.T) browser { return browser{chromium(t), t.TempDir()} }
+func newBrowser(t *testing.T) browser { return browser{chromium.Path(t), t.TempDir()} }
 
 // open opens a file, and with picture looks at it too.
 func (b browser) open(t *testing.T, file string, picture bool) opened {

@@ -4,7 +4,6 @@ import (
 	"context"
 	"fmt"
 	"net/url"
-	"os/exec"
 	goruntime "runtime"
 	"strings"
 	"sync"
@@ -20,19 +19,8 @@ import (
 	"github.com/chromedp/chromedp"
 
 	"github.com/yolean/kafka-cache/tests/daemontest"
+	"github.com/yolean/kafka-cache/tests/internal/chromium"
 )
-
-// chromium is the browser's program. Where there is none, `make setup` says how to get it.
-func chromium(t *testing.T) string {
-	t.Helper()
-	for _, name := range []string{"chromium", "chromium-browser", "google-chrome", "google-chrome-stable", "/Applications/Chromium.app/Contents/MacOS/Chromium"} {
-		if path, err := exec.LookPath(name); err == nil {
-			return path
-		}
-	}
-	t.Fatal("there is no Chromium: make setup installs it, or names what to install")
-	return ""
-}
 
 // tab is a page that is open. It notes every request that the browser makes and whatever is said on the console.
 type tab struct {
@@ -69,7 +57,7 @@ var shared struct {
 // browser starts the browser for the first test that asks.
 func browser(t *testing.T) context.Context {
 	t.Helper()
-	path := chromium(t)
+	path := chromium.Path(t)
 	shared.Lock()
 	defer shared.Unlock()
 	if shared.chrome == nil {
