@@ -133,6 +133,21 @@ func TestAPauseIsNoReasonToCloseWhoHasNotLoggedIn(t *testing.T) {
 	if d := time.Since(begin); d < 500*time.Millisecond {
 		t.Errorf("logged in after %v", d)
 	}
+
+	// What the pause took is given back: it is not closed between the pause's end and its answer.
+	late := f.dial()
+	boss.ask("+OK\r\n", "client", "pause", "9000000", "write") // which holds back no log-in
+	boss.ask("+OK\r\n", "client", "unpause")
+	boss.ask("+OK\r\n", "client", "pause", "200", "all")
+	ended := f.srv.now() + 150*time.Millisecond
+	late.ask("-WRONGPASS invalid username-password pair or user is disabled.\r\n", "auth", "writer", "x")
+	f.srv.mu.Lock()
+	defer f.srv.mu.Unlock()
+	for _, c := range f.srv.conns {
+		if c.needsAuth.Load() && time.Duration(c.since.Load()) < ended {
+			t.Errorf("its time to log in ran during the pause: since %v, which ended after %v", time.Duration(c.since.Load()), ended)
+		}
+	}
 }
 
 func TestClientKillFilters(t *testing.T) {

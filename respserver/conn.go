@@ -427,9 +427,13 @@ func (c *conn) waiting() bool {
 }
 
 // setBlocked is what CLIENT LIST and INFO show. INFO does not count who asks KAFKA.APPLIED: other instances, as Redis's replicas, wait all the time.
+// Who has waited was not idle: it is not closed between the end of that and its reply.
 func (c *conn) setBlocked(b bool) {
 	c.infoMu.Lock()
 	changed := c.info.blocked != b
+	if changed && !b {
+		c.active.Store(int64(c.srv.now()))
+	}
 	c.info.blocked = b
 	if b && changed {
 		c.info.counted = c.feed == nil

@@ -103,6 +103,7 @@ func (c *conn) postponed(cmd *command, args [][]byte) bool {
 		if c.srv.pauses(writes) {
 			return false
 		}
+		c.since.Store(int64(c.srv.now())) // it could not log in meanwhile: before it stops being one that waits
 		c.setBlocked(false)
 		return true
 	}, func() {}

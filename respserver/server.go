@@ -403,7 +403,7 @@ func (s *Server) cron(stop, done chan struct{}) {
 			active := c.active.Load()
 			idle := now - time.Duration(active)
 			switch {
-			case c.needsAuth.Load() && now-time.Duration(c.since.Load()) > s.cfg.AuthTimeout && !c.waiting(): // in CLIENT PAUSE it cannot
+			case c.needsAuth.Load() && now-time.Duration(c.since.Load()) > s.cfg.AuthTimeout && !c.waiting(): // in CLIENT PAUSE it cannot, and has as long again after it
 				c.end("auth")
 			case s.cfg.IdleTimeout > 0 && idle > s.cfg.IdleTimeout && !c.waiting() && c.subscribed.Load() == 0:
 				c.end("idle")
