@@ -225,13 +225,13 @@ func (t *Topic) complete(g, before *generation) {
 	})
 }
 
-// markComplete says on disk, before a generation is served, that the one before it is not to be served any more.
-func (t *Topic) markComplete(g *generation) {
+// supersede says on disk, before a generation is served, that the one before it is not to be served any more.
+func (t *Topic) supersede(g *generation) {
 	if g.disk.Dir == "" {
 		return
 	}
-	if err := g.disk.MarkComplete(); err != nil {
-		t.log.Error("mark the generation as complete", "directory", g.disk.Dir, "error", err)
+	if err := g.disk.Supersede(); err != nil {
+		t.log.Error("mark the former generation as superseded", "directory", g.disk.Previous, "error", err)
 	}
 }
 

@@ -130,11 +130,7 @@ func (s *session) discovered(ids []int32) {
 
 // caughtUp is called once a session, when every partition has been at its stable end.
 func (s *session) caughtUp() error {
-	end := s.to.store.FinishLoad
-	if s.topic.aside == s.to {
-		end = s.to.store.EndLoad // a crash must not leave less than what it takes the place of
-	}
-	if err := end(); err != nil {
+	if err := s.to.store.FinishLoad(); err != nil {
 		return err
 	}
 	s.atEnd.Store(true)
@@ -157,9 +153,7 @@ func (s *session) serve() error {
 		return err
 	}
 	var before *generation
-	if t.aside == s.to || s.to.disk.Previous != "" {
-		t.markComplete(s.to) // what was answered before must not be answered again after a crash
-	}
+	t.supersede(s.to) // what was answered before must not be answered again after a crash
 	if t.aside == s.to {
 		before = t.swap()
 	}

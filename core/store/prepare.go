@@ -46,7 +46,7 @@ func (g Generation) Prepare() error {
 // complete nevertheless, and what is left is removed by the next Complete or Prepare. A crash at any moment leaves a generation
 // that is resumed, complete or not.
 func (g Generation) Complete() error {
-	if err := g.MarkComplete(); err != nil {
+	if err := g.markComplete(); err != nil {
 		return err
 	}
 	var errs []error
@@ -62,24 +62,38 @@ func (g Generation) Complete() error {
 	return errors.Join(errs...)
 }
 
-// MarkComplete is the first part of Complete: from then on Previous is not served again, whatever happens. It is to be called before anything of this
-// generation is, and Previous may be open.
-func (g Generation) MarkComplete() error {
-	path := g.fs.PathJoin(g.Dir, generationFile)
+// markComplete is the first part of Complete.
+func (g Generation) markComplete() error {
+	return g.redescribe(g.Dir, func(d *description) { d.Complete, d.Previous = true, "" })
+}
+
+// Supersede says durably that Previous is not to be served again, whatever happens: it is to be called before anything of this generation is served. It
+// need not be complete, and is not by this. Previous may be open. Where it has none there is nothing to do.
+func (g Generation) Supersede() error {
+	if g.Previous == "" {
+		return nil
+	}
+	// What is not complete is served by nobody, neither until this generation is complete nor until one is that is begun after a crash.
+	return g.redescribe(g.Previous, func(d *description) { d.Complete = false })
+}
+
+// redescribe changes the generation.json in dir.
+func (g Generation) redescribe(dir string, change func(*description)) error {
+	path := g.fs.PathJoin(dir, generationFile)
 	b, err := readFile(g.fs, path)
 	if err != nil {
-		return fmt.Errorf("complete generation: %w", err)
+		return fmt.Errorf("describe generation: %w", err)
 	}
 	var d description
 	if err := json.Unmarshal(b, &d); err != nil {
-		return fmt.Errorf("complete generation: %s: %w", path, err)
+		return fmt.Errorf("describe generation: %s: %w", path, err)
 	}
-	if d.Complete {
+	before := d
+	if change(&d); d == before {
 		return nil
 	}
-	d.Complete, d.Previous = true, ""
-	if err := g.writeDescription(d); err != nil {
-		return fmt.Errorf("complete generation: %w", err)
+	if err := g.writeDescription(dir, d); err != nil {
+		return fmt.Errorf("describe generation: %w", err)
 	}
 	return nil
 }
@@ -111,7 +125,7 @@ func (g Generation) describe() error {
 	if g.Previous != "" {
 		d.Previous = g.fs.PathBase(g.Previous)
 	}
-	if err := g.writeDescription(d); err != nil {
+	if err := g.writeDescription(g.Dir, d); err != nil {
 		return err
 	}
 	for dir := g.Dir; dir != top; {
@@ -127,20 +141,20 @@ func (g Generation) describe() error {
 	return nil
 }
 
-// writeDescription puts generation.json in place of the one that is there, if one is.
-func (g Generation) writeDescription(d description) error {
+// writeDescription puts generation.json in dir, in place of the one that is there, if one is.
+func (g Generation) writeDescription(dir string, d description) error {
 	b, err := json.MarshalIndent(d, "", "  ")
 	if err != nil {
 		return err
 	}
-	path := g.fs.PathJoin(g.Dir, generationFile)
+	path := g.fs.PathJoin(dir, generationFile)
 	if err := writeSynced(g.fs, path+temporarySuffix, append(b, '\n')); err != nil {
 		return err
 	}
 	if err := g.fs.Rename(path+temporarySuffix, path); err != nil {
 		return err
 	}
-	return syncDir(g.fs, g.Dir)
+	return syncDir(g.fs, dir)
 }
 
 func writeSynced(fs vfs.FS, path string, b []byte) error {

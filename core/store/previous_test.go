@@ -52,11 +52,19 @@ func TestPreviousIsServedUntilComplete(t *testing.T) {
 	if v, ok, err := served.Get(nil, []byte("k")); string(v) != old.Dir || !ok || err != nil {
 		t.Fatalf("%q, %v, %v", v, ok, err)
 	}
-	if err := again.MarkComplete(); err != nil {
-		t.Fatal(err)
+	for range 2 {
+		if err := again.Supersede(); err != nil {
+			t.Fatal(err)
+		}
 	}
-	if c := mustChoose(t, dir, withRules("r2")); c.Dir != g.Dir || c.Unfinished != "" || c.Previous != "" || !exists(old.Dir) {
+	if c := mustChoose(t, dir, withRules("r2")); c.Dir != g.Dir || c.Unfinished != ReasonRules || c.Previous != "" || !exists(old.Dir) {
 		t.Fatalf("once it is about to be served: %+v", c)
+	}
+	if c := mustChoose(t, dir, withRules("r3")); c.Reason != ReasonRules || c.Previous != "" {
+		t.Fatalf("what it took the place of would be served before one of yet other rules, or itself: %+v", c)
+	}
+	if c := mustChoose(t, dir, withRules("r1")); c.Dir != old.Dir || c.Unfinished == "" || c.Previous != "" {
+		t.Fatalf("what it took the place of, once its rules are back, would be served as it is: %+v", c)
 	}
 	if err := again.Complete(); !errors.Is(err, ErrInUse) {
 		t.Fatalf("complete while the previous is open: %v", err)
