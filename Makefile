@@ -64,7 +64,7 @@ caching: setup ## client-side caches of every mode and of libraries for five min
 BENCH_ARGS ?= -out docs/benchmarks.md
 
 .PHONY: bench
-bench: ## compare with Redis, Kafka Streams and others in one run: docs/benchmarks.md, or as BENCH_ARGS say
+bench: ## compare with Redis, Kafka Streams and others on one machine: docs/benchmarks.md, or as BENCH_ARGS say
 	@tools/setup.sh bench
 	@go -C tests build -o ../build/tools/bench ./bench
 	@build/tools/bench $(BENCH_ARGS)

@@ -58,9 +58,12 @@ func fileSystem(dir string) string {
 	return fmt.Sprintf("type %#x", s.Type)
 }
 
+// revisionFact is the name of what is measured among the versions.
+const revisionFact = "kafka-cache"
+
 // versions of all that was compared.
 func (b *bench) versions() []fact {
-	facts := []fact{{"kafka-cache", b.revision()}, {"Go", runtime.Version()}}
+	facts := []fact{{revisionFact, b.revision()}, {"Go", runtime.Version()}}
 	if info, err := buildinfo.ReadFile(b.daemon); err == nil {
 		facts = append(facts, moduleVersions(info, "github.com/cockroachdb/pebble/v2", "github.com/IBM/sarama")...)
 	}

@@ -1,7 +1,6 @@
 package main
 
 import (
-	"bytes"
 	"context"
 	"errors"
 	"flag"
@@ -46,7 +45,6 @@ func fail(err error) {
 }
 
 func run(ctx context.Context, o options) error {
-	began := time.Now()
 	b := &bench{options: o, progress: os.Stderr}
 	defer b.close()
 	if err := b.open(ctx); err != nil {
@@ -55,44 +53,49 @@ func run(ctx context.Context, o options) error {
 	if o.smoke {
 		return b.runSmoke(ctx)
 	}
-	var sections []section
-	for _, s := range []struct {
-		wanted  bool
-		measure func(context.Context) ([]section, error)
-	}{
-		{o.wants("load") || o.wants("warm"), b.measureLoads},
-		{o.wants("peers"), b.measurePeers},
-		{o.wants("rebuild"), b.measureRebuilds},
-		{o.wants("get"), b.measureGets},
-		{o.wants("connections"), b.measureConnections},
-		{o.wants("many"), b.measureMany},
-		{o.wants("busy"), b.measureBusy},
-		{o.wants("growth"), b.measureGrowth},
-		{o.wants("set"), b.measureSets},
-		{o.wants("sets"), b.measureManySets},
-		{o.wants("waits"), b.measureWaits},
-		{o.wants("limits"), b.measureLimits},
-	} {
-		if !s.wanted {
+	var p page
+	if o.out != "" {
+		var err error
+		if p, err = readPage(o.out); err != nil {
+			return err
+		}
+	}
+	for order, measure := range b.scenarios() {
+		if measure == nil || !o.wants(scenarioNames[order]) {
 			continue
 		}
-		done, err := s.measure(ctx)
+		began, restless := time.Now(), len(b.restless)
+		sections, err := measure(ctx)
 		if err != nil {
 			return err
 		}
-		sections = append(sections, done...)
-	}
-	r := report{options: o, at: began, took: time.Since(began), machine: machineFacts(), versions: b.versions(), restless: b.restless, sections: sections}
-	var page bytes.Buffer
-	if err := r.write(&page); err != nil {
-		return err
+		report{options: o, at: began, took: time.Since(began), machine: machineFacts(), versions: b.versions(), restless: b.restless[restless:], order: order, sections: sections}.into(&p)
+		if o.out == "" {
+			continue
+		}
+		// After each of them: what fails later takes nothing away.
+		if err := writePlots(o.out, sections); err != nil {
+			return err
+		}
+		if err := writeFile(o.out, p.String()); err != nil {
+			return err
+		}
 	}
 	if o.out == "" {
-		_, err := os.Stdout.Write(page.Bytes())
+		_, err := os.Stdout.WriteString(p.String())
 		return err
 	}
-	if err := writePlots(o.out, sections); err != nil {
-		return err
+	return nil
+}
+
+// scenarios are what measures each of scenarioNames; nil where one does it for two.
+func (b *bench) scenarios() []func(context.Context) ([]section, error) {
+	loads, warm := b.measureLoads, b.measureLoads
+	if b.wants("load") {
+		warm = nil
 	}
-	return os.WriteFile(o.out, page.Bytes(), 0o644)
+	return []func(context.Context) ([]section, error){
+		loads, warm, b.measurePeers, b.measureRebuilds, b.measureGets, b.measureConnections, b.measureMany, b.measureBusy, b.measureGrowth, b.measureSets,
+		b.measureManySets, b.measureWaits, b.measureLimits,
+	}
 }

@@ -36,7 +36,7 @@ type options struct {
 	daemonBinary string        // "" builds it
 }
 
-var scenarioNames = []string{"load", "warm", "rebuild", "get", "connections", "many", "busy", "growth", "set", "sets", "waits", "limits", "peers"}
+var scenarioNames = []string{"load", "warm", "peers", "rebuild", "get", "connections", "many", "busy", "growth", "set", "sets", "waits", "limits"}
 
 var driverNames = []string{"goroutines", "epoll"}
 

@@ -61,10 +61,9 @@ func TestReport(t *testing.T) {
 			}
 		}
 	}
-	var page strings.Builder
-	if err := r.write(&page); err != nil {
-		t.Fatal(err)
-	}
+	var written page
+	r.into(&written)
+	text := written.String()
 	for _, want := range []string{
 		"2 measurements began",
 		"| at least 0.4 M records/s | 0.30 (0.20–0.40) M records/s | **missed** |",
@@ -82,12 +81,34 @@ func TestReport(t *testing.T) {
 		"1,000,000 records",
 		"| CPU | some |",
 	} {
-		if !strings.Contains(page.String(), want) {
+		if !strings.Contains(text, want) {
 			t.Errorf("%q is not in the page", want)
 		}
 	}
 	if t.Failed() {
-		t.Log(page.String())
+		t.Log(text)
+	}
+
+	// What is measured anew takes the place of what was, and all else stays as it is.
+	again := parsePage(text)
+	if again.String() != text {
+		t.Errorf("read and written again it is another page:\n%s\nbefore:\n%s", again.String(), text)
+	}
+	s.applied = setFigures{p50: samples{300, 300}}
+	report{options: o, at: time.Unix(1, 0), machine: []fact{{"CPU", "another"}}, versions: []fact{{revisionFact, "abc"}}, order: 9, sections: []section{s.section()}}.into(&again)
+	text = again.String()
+	for _, want := range []string{"| under 1 ms | 0.30 (0.30–0.30) ms | met |", "| at least 0.4 M records/s | 0.30 (0.20–0.40) M records/s | **missed** |", "| CPU | another |", "kafka-cache abc.*"} {
+		if !strings.Contains(text, want) {
+			t.Errorf("%q is not in the page in which a section was measured anew", want)
+		}
+	}
+	for _, no := range []string{"1.05 (0.90–1.20) ms", "| CPU | some |"} {
+		if strings.Contains(text, no) {
+			t.Errorf("%q is still in the page in which its section was measured anew", no)
+		}
+	}
+	if n := strings.Count(text, "\n## "+s.section().title+"\n"); n != 1 {
+		t.Errorf("a section stands %d times in the page", n)
 	}
 }
 
