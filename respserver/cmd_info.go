@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"os"
 	"runtime"
+	"slices"
 	"strings"
 	"time"
 
@@ -72,7 +73,7 @@ func infoMemory(s *Server, _ *conn, b *strings.Builder) {
 
 func infoPersistence(s *Server, c *conn, b *strings.Builder) {
 	loading := s.loading()
-	fmt.Fprintf(b, "loading:%d\r\nasync_loading:0\r\n", map[bool]int{true: 1}[loading])
+	fmt.Fprintf(b, "loading:%d\r\nasync_loading:%d\r\n", map[bool]int{true: 1}[loading], map[bool]int{true: 1}[!loading && s.refilling()])
 	if loading {
 		done, total, eta := s.progress()
 		fmt.Fprintf(b, "loading_start_time:%d\r\n", s.epoch.Unix())
@@ -85,6 +86,14 @@ func infoPersistence(s *Server, c *conn, b *strings.Builder) {
 		fmt.Fprintf(b, "loading_eta_seconds:%d\r\n", eta)
 	}
 	b.WriteString("rdb_changes_since_last_save:0\r\nrdb_bgsave_in_progress:0\r\nrdb_last_bgsave_status:ok\r\naof_enabled:0\r\naof_rewrite_in_progress:0\r\n")
+}
+
+// refilling says that a topic is served whose keys are still being read into memory.
+func (s *Server) refilling() bool {
+	return slices.ContainsFunc(s.topics, func(t *cache.Topic) bool {
+		_, all := t.Resident()
+		return !all && t.Ready()
+	})
 }
 
 // progress is how many offsets of all topics' logs have been read, of how many, and the seconds that the rest will take at the rate so far; -1
@@ -174,7 +183,7 @@ func writeTopic(b *strings.Builder, t *cache.TopicStatus, topic *cache.Topic) {
 // infoKeyspace lists databases with keys, as Redis does.
 func infoKeyspace(s *Server, c *conn, b *strings.Builder) {
 	for i, t := range s.topics {
-		if n := t.Len(); n > 0 && c.mayRead(i) {
+		if n, _ := t.Resident(); n > 0 && c.mayRead(i) {
 			fmt.Fprintf(b, "db%d:keys=%d,expires=0,avg_ttl=0\r\n", i, n)
 		}
 	}

@@ -81,7 +81,8 @@ func runMemoryStats(c *conn, _ [][]byte) {
 	outside := c.srv.cfg.Cache.OutsideHeap()
 	keys := int64(0)
 	for _, t := range c.srv.topics {
-		keys += t.Len()
+		n, _ := t.Resident()
+		keys += n
 	}
 	perKey := int64(0)
 	if keys > 0 {

@@ -55,11 +55,17 @@ func (c *conn) onLoop() bool { return c.driven != nil && !c.driven.away }
 
 // leavesLoop reports whether the next command, a frame of n bytes, is for a worker. Then the connection is handed over, and the frame is parsed again.
 func (c *conn) leavesLoop(cmd *command, args [][]byte, n int) bool {
-	if !c.onLoop() || cmd == nil || cmd.quick(args) && n <= quickFrame && !c.answersMuch(cmd, args) {
+	if !c.onLoop() || cmd == nil || cmd.quick(args) && n <= quickFrame && c.resident() && !c.answersMuch(cmd, args) {
 		return false
 	}
 	c.driven.leaves = true
 	return true
+}
+
+// resident reports whether what is read is in memory: otherwise it may wait for a disk, or for all keys to be there. A topic that is not served is waited for by nobody.
+func (c *conn) resident() bool {
+	_, all := c.topic.Resident()
+	return all || !c.topic.Ready()
 }
 
 // answersMuch reports whether a reply will be made in the lane, which may have to be waited for.

@@ -50,6 +50,9 @@ func (ds *digests) record(st *store.Store, partition int32, at int64) {
 		return
 	}
 	defer ds.changing.RUnlock()
+	if _, all := st.Resident(); !all {
+		return // not all is counted yet
+	}
 	var logStart int64
 	for _, c := range st.Checkpoint() {
 		if c.Partition == partition {

@@ -183,9 +183,9 @@ func (t *Topic) open(info kafka.TopicInfo, disk store.Generation, reason string,
 	if reason != "" {
 		t.rebuilding(reason, "the store is made anew from the log")
 	}
-	o := store.Options{Dir: disk.Dir, Load: true}
+	o := store.Options{Dir: disk.Dir, Load: true, Refill: disk.Dir != ""}
 	if served := t.servedGeneration(); served != nil {
-		o.Expect = served.store.Len() // about what the log will come to again
+		o.Expect, _ = served.store.Resident() // about what the log will come to again
 	}
 	st, err := store.Open(t.storeOptions(o))
 	if err != nil {

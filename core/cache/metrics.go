@@ -218,7 +218,9 @@ func (c *collector) Collect(ch chan<- prometheus.Metric) {
 	for i, t := range status.Topics {
 		gauge(descReady, truth(t.Serving), t.Name)
 		gauge(descDurable, truth(t.Durable), t.Name)
-		gauge(descKeys, float64(t.Keys), t.Name)
+		if t.Resident || t.Keys == 0 { // otherwise the number is not known yet
+			gauge(descKeys, float64(t.Keys), t.Name)
+		}
 		for s := range stateNames {
 			gauge(descState, truth(t.State == State(s)), t.Name, stateNames[s])
 		}

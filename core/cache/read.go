@@ -157,7 +157,16 @@ func (t *Topic) heldOver(m *Meta, key []byte) error {
 	return err
 }
 
-// Len is the number of keys that have a value; 0 while the topic is not ready.
+// Resident says how many keys that have a value are in memory, and whether these are all: after a restart a topic is served while they are read in from the data directory.
+func (t *Topic) Resident() (keys int64, all bool) {
+	s, err := t.reading()
+	if err != nil {
+		return 0, false
+	}
+	return s.Resident()
+}
+
+// Len is the number of keys that have a value; 0 while the topic is not ready. It waits until all are resident, as Scan and RandomKey do.
 func (t *Topic) Len() int64 {
 	s, err := t.reading()
 	if err != nil {

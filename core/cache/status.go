@@ -27,6 +27,8 @@ type TopicStatus struct {
 	Since    time.Time        `json:"since"`
 	Serving  bool             `json:"serving"` // reads are answered
 	Keys     int64            `json:"keys"`
+	// Resident says that Keys are all there are. Otherwise they are being read in from the data directory behind what is served, which reads the others there.
+	Resident bool `json:"resident"`
 	// Durable says that what was applied survives a crash, but for the last seconds: not while a first load is being persisted behind what is
 	// served already, nor without a data directory. NotDurable is why it cannot be persisted, where an attempt has failed.
 	Durable    bool   `json:"durable"`
@@ -134,10 +136,10 @@ func (t *Topic) Status() TopicStatus {
 	s.Reason = t.waits.withWaits(s.Reason)
 	s.Serving = t.Ready()
 	if v := t.reads.Load(); v != nil {
-		s.Keys = v.Len()
+		s.Keys, s.Resident = v.Resident()
 	}
 	if st := t.store.Load(); st != nil {
-		s.Records = st.Len()
+		s.Records, _ = st.Resident()
 		stats := st.Stats()
 		var err error
 		if s.Durable, err = st.Durable(); err != nil {

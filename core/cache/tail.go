@@ -66,6 +66,7 @@ func (s *session) run(ctx context.Context) error {
 			}
 		}
 	})
+	group.Go(func() error { return s.awaitResident(ctx) })
 	group.Go(func() error { return s.watchEnds(ctx) })
 	group.Go(func() error { return s.judgeLoop(ctx) })
 	group.Go(func() error { return s.verifyLoop(ctx) })
@@ -73,6 +74,24 @@ func (s *session) run(ctx context.Context) error {
 		group.Go(func() error { return s.repairLoop(ctx) })
 	}
 	return group.Wait()
+}
+
+// awaitResident ends the session where what is stored turns out not to be readable, and says otherwise when it is all in memory.
+func (s *session) awaitResident(ctx context.Context) error {
+	st := s.to.store
+	if _, all := st.Resident(); all {
+		return nil
+	}
+	err := st.WaitResident(ctx)
+	if ctx.Err() != nil || errors.Is(err, store.ErrClosed) {
+		return nil
+	}
+	if err != nil {
+		return fmt.Errorf("read what is stored of topic %s: %w", s.topic.name, err)
+	}
+	keys, _ := st.Resident()
+	s.topic.log.Info("all entries are resident", "entries", keys, "took", time.Since(s.to.since).Round(time.Millisecond).String())
+	return nil
 }
 
 // fetch reads on until that cannot go on.
@@ -168,7 +187,8 @@ func (s *session) serve() error {
 	if t.halted.Load() == nil {
 		t.setState(Ready, "")
 	}
-	t.log.Info("ready", "keys", t.Len(), "took", time.Since(s.began).Round(time.Millisecond).String(), "position", t.Position().String())
+	keys, all := t.Resident()
+	t.log.Info("ready", "keys", keys, "resident", all, "took", time.Since(s.began).Round(time.Millisecond).String(), "position", t.Position().String())
 	return nil
 }
 

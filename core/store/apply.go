@@ -33,6 +33,9 @@ func (s *Store) ApplyAnd(b *Batch, observe func(Change), and func()) error {
 		return err
 	}
 	defer s.gate.leave()
+	if err := s.admit(); err != nil {
+		return fmt.Errorf("apply: %w", err)
+	}
 	s.apply.Lock()
 	defer s.apply.Unlock()
 	if s.err != nil {
@@ -59,6 +62,9 @@ func (s *Store) ApplyAnd(b *Batch, observe func(Change), and func()) error {
 	}
 	before, known := s.checkpoints.get(b.Partition)
 	after := before.after(b, known)
+	if err := s.pullIn(b, before.Next); err != nil {
+		return fmt.Errorf("apply: %w", err)
+	}
 	p := &s.plan
 	for loading := !s.isLoading.Load(); loading != s.isLoading.Load(); { // once more where the load has ended for a key
 		loading = s.isLoading.Load()

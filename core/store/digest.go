@@ -20,7 +20,7 @@ func (s sum) digest() (d Digest) {
 
 // Digest is the sum over the partition's claims that are values, winners or not, of a hash of key, source, partition and
 // offset; claims is their number. It is kept as they change, so that it costs nothing to ask for. It is
-// not complete while a load has claims of several partitions for a key.
+// not complete while a load has claims of several partitions for a key, nor before all entries are resident.
 func (s *Store) Digest(partition int32) (d Digest, claims int64) {
 	s.account.mu.Lock()
 	defer s.account.mu.Unlock()

@@ -27,6 +27,9 @@ func (s *Store) Digests(ctx context.Context, values bool) ([]PartitionDigest, er
 		return nil, err
 	}
 	defer s.gate.leave()
+	if err := s.WaitResident(ctx); err != nil {
+		return nil, fmt.Errorf("digest: %w", err)
+	}
 	all, moment, err := s.digests(ctx, values)
 	if err != nil {
 		return nil, fmt.Errorf("digest: %w", err)

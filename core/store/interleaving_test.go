@@ -122,6 +122,12 @@ func interleave(t *testing.T, r *rand.Rand, logs [][]Mutation, starts []int64, l
 		ids = append(ids, int32(p))
 	}
 	open := func() *Store {
+		o.Refill, o.filling = r.IntN(2) == 0, nil
+		if o.Refill {
+			o.pullMost = 1 + r.IntN(40)
+			wait := time.Duration(r.IntN(3)) * 100 * time.Microsecond
+			o.filling = func() { time.Sleep(wait) }
+		}
 		s := mustOpen(t, o)
 		s.SetPartitions(ids)
 		return s

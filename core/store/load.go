@@ -32,7 +32,16 @@ func (s *Store) load() error {
 		s.account.of(a.Partition).logStart = a.LogStart
 		s.partitions.remembers(a.Partition)
 	}
-	bounds, err := s.splits(min(runtime.GOMAXPROCS(0), 8))
+	var err error
+	if s.loading.unsettled, err = s.isUnsettled(); err != nil {
+		return fmt.Errorf("load claims: %w", err)
+	}
+	behind := s.opts.Refill && !s.loading.unsettled
+	ranges := min(runtime.GOMAXPROCS(0), 8)
+	if behind {
+		ranges *= 4 // fewer workers than these
+	}
+	bounds, err := s.splits(ranges)
 	if err != nil {
 		return fmt.Errorf("load entries: %w", err)
 	}
@@ -43,6 +52,12 @@ func (s *Store) load() error {
 	if err := s.index.expect(expected); err != nil {
 		return fmt.Errorf("load entries: %w", err)
 	}
+	if behind {
+		if err := s.refill.begin(s, bounds); err != nil {
+			return fmt.Errorf("load entries: %w", err)
+		}
+		return nil
+	}
 	var wg sync.WaitGroup
 	errs := make([]error, len(bounds)-1)
 	for i := range errs {
@@ -51,9 +66,6 @@ func (s *Store) load() error {
 	wg.Wait()
 	if err := errors.Join(errs...); err != nil {
 		return fmt.Errorf("load entries: %w", err)
-	}
-	if s.loading.unsettled, err = s.isUnsettled(); err != nil {
-		return fmt.Errorf("load claims: %w", err)
 	}
 	if s.loading.unsettled && s.opts.ReadOnly {
 		return fmt.Errorf("%w: a load has not ended", ErrCorrupt)
@@ -163,8 +175,19 @@ func (s *Store) loadEntries(lower, upper []byte) (err error) {
 		defer s.account.mu.Unlock()
 		s.account.merge(&counted)
 	}()
+	return s.fillEntries(it, &counted)
+}
+
+// fillEntries brings an iterator's entries into the index, but for those of keys of which it knows, and counts them.
+func (s *Store) fillEntries(it *pebble.Iterator, counted *account) error {
 	var headers []Header
-	for ok := it.First(); ok; ok = it.Next() {
+	for n, ok := 0, it.First(); ok; n, ok = n+1, it.Next() {
+		if n%1024 == 0 && s.gate.isClosed() {
+			return ErrClosed
+		}
+		if s.opts.filling != nil {
+			s.opts.filling()
+		}
 		b, err := it.ValueAndErr()
 		if err != nil {
 			return err
@@ -180,20 +203,29 @@ func (s *Store) loadEntries(lower, upper []byte) (err error) {
 			return fmt.Errorf("%w: entry without a value", ErrCorrupt)
 		}
 		key := it.Key()[1:]
-		st := state{version: version{e.Partition, e.Offset}}
-		if e.Source != nil {
-			st.flags, st.head = slotDerived, sourceHash(e.Source)
-		}
-		if e.Held > 0 {
-			st.flags |= slotHeld
-		}
+		st := entryState(&e)
 		hash := s.index.hash(key)
-		if _, _, err := s.index.put(hash, key, e.value, st); err != nil {
+		filled, err := s.index.fill(hash, key, e.value, st)
+		if err != nil {
 			return err
 		}
-		counted.add(hash, st.source(), st.version, false)
+		if filled {
+			counted.add(hash, st.source(), st.version, false)
+		}
 	}
 	return it.Error()
+}
+
+// entryState is what the index holds of an entry.
+func entryState(e *entry) state {
+	st := state{version: version{e.Partition, e.Offset}}
+	if e.Source != nil {
+		st.flags, st.head = slotDerived, sourceHash(e.Source)
+	}
+	if e.Held > 0 {
+		st.flags |= slotHeld
+	}
+	return st
 }
 
 // loadClaims brings the side table into the index, which has the entries: what is split, and whose winner is a tombstone.

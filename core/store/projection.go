@@ -70,6 +70,9 @@ func (s *Store) Project(observe func(Projected)) (*Store, error) {
 		return nil, err
 	}
 	defer s.gate.leave()
+	if err := s.whole(); err != nil {
+		return nil, fmt.Errorf("project: %w", err)
+	}
 	s.apply.Lock()
 	defer s.apply.Unlock()
 	if s.projection != nil {

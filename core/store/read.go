@@ -26,7 +26,18 @@ func (s *Store) Meta(key []byte) (Meta, bool, error) {
 
 // meta reads Pebble for the version that the index answers with. Between Pebble's commit and the end of the index update
 // the two may differ; then it waits.
-func (s *Store) meta(key []byte) (Meta, bool, error) {
+func (s *Store) meta(key []byte) (m Meta, ok bool, err error) {
+	if !s.refill.on.Load() {
+		return s.residentMeta(key)
+	}
+	ok, err = s.lookUp(key, func() (ok bool, err error) {
+		m, ok, err = s.residentMeta(key)
+		return ok, err
+	}, func(e *entry) { m = cloneMeta(e.Meta) })
+	return m, ok, err
+}
+
+func (s *Store) residentMeta(key []byte) (Meta, bool, error) {
 	m, ok, agree, err := s.tryMeta(key)
 	if err != nil || agree {
 		return m, ok, err
@@ -184,6 +195,10 @@ func (s *Store) join(e *Entry, buf []byte, keyOnly bool) (value []byte, ok bool,
 
 // GetVersion is Get with the record that the value is of. It reads the index alone.
 func (s *Store) GetVersion(dst, key []byte) (value []byte, partition int32, offset int64, ok bool, err error) {
-	value, v, ok, err := s.index.getVersion(dst, key)
+	get := s.index.getVersion
+	if s.refill.on.Load() {
+		get = s.getStored
+	}
+	value, v, ok, err := get(dst, key)
 	return value, v.partition, v.offset, ok, err
 }

@@ -152,9 +152,9 @@ func (s *Store) endAt() (earliest time.Time) {
 	return earliest
 }
 
-// forget removes tombstones that need no longer be remembered. A load forgets nothing. The caller holds apply.
+// forget removes tombstones that need no longer be remembered. A load forgets nothing, nor does a refill. The caller holds apply.
 func (s *Store) forget() error {
-	if len(s.remembered.queue) == 0 || s.isLoading.Load() {
+	if len(s.remembered.queue) == 0 || s.isLoading.Load() || s.refill.on.Load() {
 		return nil
 	}
 	defer s.moments.changed()

@@ -383,7 +383,10 @@ func (s *Store) endLoadLocked() error {
 	s.index.memory.hurry(false)
 	close(s.loaded)
 	if !s.inMemory() {
-		s.opts.Logger.Info("load is durable", "dir", s.opts.Dir, "entries", s.Len(), "took", took.Round(time.Millisecond).String())
+		s.opts.Logger.Info("load is durable", "dir", s.opts.Dir, "entries", s.index.len(), "took", took.Round(time.Millisecond).String())
+	}
+	if s.refill.on.Load() {
+		return nil // which ends with that
 	}
 	return s.index.fit()
 }

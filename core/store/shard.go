@@ -28,6 +28,8 @@ type shard struct {
 	sizes   sizes
 	collect collection
 	frozen  bool // see freeze
+
+	noted map[string]struct{} // keys of which it says all, absence too; nil: it does so of every key. See refill; changed under both locks
 }
 
 // sizes are bytes of a shard's chunks.
@@ -101,6 +103,10 @@ func (s *shard) state(sl *slot) state {
 func (s *shard) put(hash uint64, key, value []byte, st *state) (was state, existed bool, err error) {
 	s.writer.Lock()
 	defer s.writer.Unlock()
+	return s.putLocked(hash, key, value, st)
+}
+
+func (s *shard) putLocked(hash uint64, key, value []byte, st *state) (was state, existed bool, err error) {
 	if s.closed {
 		return state{}, false, ErrClosed
 	}

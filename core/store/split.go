@@ -29,6 +29,15 @@ func (s *Store) Claims(key []byte) ([]Claim, error) {
 
 // Claimed is the partition of the winner of key's claims, which may be a tombstone, and whether there are others. It costs as much as Get.
 func (s *Store) Claimed(key []byte) (partition int32, split, ok bool) {
+	for s.refill.on.Load() && !s.index.noted(key) {
+		partition, split, ok, err := s.claimedStored(key)
+		if err != nil {
+			return 0, false, false
+		}
+		if !s.index.noted(key) {
+			return partition, split, ok
+		}
+	}
 	st, _, ok, err := s.index.peek(s.index.hash(key), key)
 	if err != nil || !ok {
 		return 0, false, false

@@ -26,6 +26,12 @@ type Options struct {
 	// what the partition says that had it first.
 	Load bool
 
+	// Refill lets Open return before the index is filled from the directory, which is done behind it: a read of a key that it does not have yet reads Pebble. What needs to
+	// know all keys waits: Scan, RandomKey, Len, Digest, Verify, Project, and a removal below the log's start that may have something to remove; so does an Apply
+	// once 65,536 keys were changed meanwhile. What is damaged is found when it is come to, see WaitResident. It is of no meaning in memory, and to a directory in which a load
+	// has not settled.
+	Refill bool
+
 	// Expect is about how many keys an empty store is to get, where that is known, as of a generation that is built anew: it spares the
 	// index growing. More or fewer may come.
 	Expect int64
@@ -51,6 +57,8 @@ type Options struct {
 	tune     func(*pebble.Options) // of tests: anything
 	runBytes int                   // 0: runBytes
 	image    imageSizes
+	filling  func() // of tests: called before each entry of a refill
+	pullMost int    // 0: pullMost
 	health   *health
 	backlog  *backlog
 	pause    time.Duration    // 0: retryPause
@@ -88,6 +96,9 @@ func (o Options) withDefaults() Options {
 		o.runBytes = runBytes
 	}
 	o.image = o.image.withDefaults()
+	if o.pullMost == 0 {
+		o.pullMost = pullMost
+	}
 	if o.now == nil {
 		o.now = time.Now
 	}
@@ -100,8 +111,8 @@ func (o Options) withDefaults() Options {
 // consistent is why the options do not go together; nil where they do.
 func (o Options) consistent() error {
 	switch {
-	case o.ReadOnly && (o.Load || o.Dir == ""):
-		return errors.New("store: ReadOnly is of a directory, and without Load")
+	case o.ReadOnly && (o.Load || o.Refill || o.Dir == ""):
+		return errors.New("store: ReadOnly is of a directory, and without Load and Refill")
 	case o.FS != nil && o.Dir == "":
 		return errors.New("store: FS is what a directory lies on, and none is given")
 	}
@@ -135,6 +146,7 @@ type Store struct {
 	// commit is held from Pebble's commit to the end of the index update, and shared by who needs both to tell the same.
 	commit sync.RWMutex
 
+	refill      refill
 	checkpoints checkpoints
 	partitions  partitions
 	account     account    // changed under apply
@@ -197,7 +209,7 @@ func Open(o Options) (*Store, error) {
 	s.isLoading.Store(o.Load || s.loading.unsettled)
 	s.loading.blind = o.Load && (s.loading.unsettled || len(s.checkpoints.list()) == 0)
 	s.loading.began = time.Now()
-	s.index.memory.hurry(s.isLoading.Load())
+	s.index.memory.hurry(s.isLoading.Load() && !s.refill.on.Load()) // not beside reads: it holds up other threads' page faults
 	if s.loading.blind && !s.loading.unsettled {
 		s.loading.resident = newTimeline()
 	}
@@ -215,11 +227,23 @@ func Open(o Options) (*Store, error) {
 // inMemory says that values are in the index alone.
 func (s *Store) inMemory() bool { return s.opts.Dir == "" }
 
-// Get appends the value of key to dst and reports whether there is one. It does not allocate when dst has room.
-func (s *Store) Get(dst, key []byte) ([]byte, bool, error) { return s.index.get(dst, key) }
+// Get appends the value of key to dst and reports whether there is one. It does not allocate when dst has room and all entries are resident.
+func (s *Store) Get(dst, key []byte) ([]byte, bool, error) {
+	if s.refill.on.Load() {
+		dst, _, ok, err := s.getStored(dst, key)
+		return dst, ok, err
+	}
+	return s.index.get(dst, key)
+}
 
 // ValueLen is the length of key's value in bytes, and whether there is one.
-func (s *Store) ValueLen(key []byte) (int, bool, error) { return s.index.valueLen(key) }
+func (s *Store) ValueLen(key []byte) (int, bool, error) {
+	if s.refill.on.Load() {
+		value, _, ok, err := s.getStored(nil, key)
+		return len(value), ok, err
+	}
+	return s.index.valueLen(key)
+}
 
 // Scan calls fn for about count keys in hash order from cursor on, 0 being the beginning, and returns the cursor to go on
 // with, 0 at the end. A cursor is a hash prefix below 2⁵³ that means the same in every process, whatever happened in
@@ -228,6 +252,9 @@ func (s *Store) ValueLen(key []byte) (int, bool, error) { return s.index.valueLe
 //
 // The key is valid during fn, which must be quick and must not call the store: it runs under a lock that Apply needs.
 func (s *Store) Scan(cursor uint64, count int, fn func(key []byte)) (next uint64, err error) {
+	if err := s.whole(); err != nil {
+		return 0, err
+	}
 	return s.index.scan(cursor, count, fn)
 }
 
@@ -237,12 +264,20 @@ func (s *Store) Cursor(key []byte) uint64 { return s.index.hash(key) >> prefixSh
 // RandomKey appends a key to dst, each with the same probability, and reports false where there is none or the store is
 // closed.
 func (s *Store) RandomKey(dst []byte) ([]byte, bool) {
+	if s.whole() != nil {
+		return dst, false
+	}
 	key, ok, err := s.index.randomKey(dst)
 	return key, ok && err == nil
 }
 
-// Len is the number of entries, 0 once the store is closed.
-func (s *Store) Len() int64 { return s.index.len() }
+// Len is the number of entries, 0 once the store is closed, or where it cannot be filled.
+func (s *Store) Len() int64 {
+	if s.whole() != nil {
+		return 0
+	}
+	return s.index.len()
+}
 
 // Checkpoint is how far each partition has been applied, ascending by partition. It is durable once a Flush that began
 // later has returned.
@@ -356,6 +391,7 @@ func (s *Store) Close() error {
 	if err := s.gate.close(); err != nil {
 		return err
 	}
+	s.refill.wg.Wait()
 	s.flusher.Wait()
 	s.imagers.Wait()
 	err := s.flush()
@@ -365,6 +401,10 @@ func (s *Store) Close() error {
 
 // release closes all without flushing.
 func (s *Store) release() error {
+	if s.refill.done != nil {
+		_ = s.gate.close() // so that it ends; Close has closed it before
+		s.refill.wg.Wait()
+	}
 	var written error
 	if l := &s.loading; l.result != nil {
 		written = <-l.result

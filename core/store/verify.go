@@ -1,6 +1,7 @@
 package store
 
 import (
+	"errors"
 	"fmt"
 	"sync"
 
@@ -27,7 +28,7 @@ func (s *Store) Verify() (*Verification, error) {
 		return nil, err
 	}
 	defer s.gate.leave()
-	if err := s.endLoad(); err != nil {
+	if err := errors.Join(s.whole(), s.endLoad()); err != nil {
 		return nil, err
 	}
 	if !s.verifying.CompareAndSwap(false, true) {

@@ -84,7 +84,7 @@ func (v *View) Get(dst, key []byte) ([]byte, bool, error) {
 	if err := v.look(1); err != nil {
 		return dst, false, err
 	}
-	out, ok, err := v.reads.index.get(dst, key)
+	out, ok, err := v.reads.Get(dst, key)
 	if err := v.judge(err); err != nil {
 		return dst, false, err
 	}
@@ -96,7 +96,7 @@ func (v *View) ValueLen(key []byte) (int, bool, error) {
 	if err := v.look(1); err != nil {
 		return 0, false, err
 	}
-	n, ok, err := v.reads.index.valueLen(key)
+	n, ok, err := v.reads.ValueLen(key)
 	if err := v.judge(err); err != nil {
 		return 0, false, err
 	}
@@ -117,7 +117,7 @@ func (v *View) Meta(key []byte) (Meta, bool, error) {
 
 // Len is the number of entries.
 func (v *View) Len() (int64, error) {
-	n := v.reads.index.len()
+	n := v.reads.Len()
 	return n, v.judge(v.reads.index.alive())
 }
 
@@ -125,6 +125,9 @@ func (v *View) Len() (int64, error) {
 func (v *View) RandomKey(dst []byte) ([]byte, bool, error) {
 	if err := v.look(1); err != nil {
 		return dst, false, err
+	}
+	if err := v.reads.whole(); err != nil {
+		return dst, false, v.judge(err)
 	}
 	key, ok, err := v.reads.index.randomKey(dst)
 	if err := v.judge(err); err != nil {
@@ -137,7 +140,7 @@ func (v *View) RandomKey(dst []byte) ([]byte, bool, error) {
 func (v *View) Scan(cursor uint64, count int, fn func(key []byte)) (next uint64, err error) {
 	// One more than may be looked at shows that there are more.
 	seen := 0
-	next, err = v.reads.index.scan(cursor, min(count, v.left+1), func(key []byte) {
+	next, err = v.reads.Scan(cursor, min(count, v.left+1), func(key []byte) {
 		seen++
 		fn(key)
 	})

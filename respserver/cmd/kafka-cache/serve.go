@@ -179,7 +179,8 @@ func (d *daemon) announce(ctx context.Context) {
 		if t.WaitReady(ctx) != nil {
 			return // it is ending
 		}
-		keys += t.Len()
+		n, _ := t.Resident()
+		keys += n
 	}
 	d.log.Info("ready", "identity", d.cfg.Identity, "topics", len(d.cfg.Topics), "keys", keys, "after", time.Since(began).Round(time.Millisecond).String())
 	if d.broker != nil {
