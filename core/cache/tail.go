@@ -76,21 +76,15 @@ func (s *session) run(ctx context.Context) error {
 	return group.Wait()
 }
 
-// awaitResident ends the session where what is stored turns out not to be readable, and says otherwise when it is all in memory.
+// awaitResident ends the session where what is stored turns out not to be readable.
 func (s *session) awaitResident(ctx context.Context) error {
-	st := s.to.store
-	if _, all := st.Resident(); all {
-		return nil
-	}
-	err := st.WaitResident(ctx)
+	err := s.to.store.WaitResident(ctx)
 	if ctx.Err() != nil || errors.Is(err, store.ErrClosed) {
 		return nil
 	}
 	if err != nil {
 		return fmt.Errorf("read what is stored of topic %s: %w", s.topic.name, err)
 	}
-	keys, _ := st.Resident()
-	s.topic.log.Info("all entries are resident", "entries", keys, "took", time.Since(s.to.since).Round(time.Millisecond).String())
 	return nil
 }
 

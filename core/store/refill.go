@@ -7,6 +7,7 @@ import (
 	"runtime"
 	"sync"
 	"sync/atomic"
+	"time"
 
 	"github.com/cockroachdb/pebble/v2"
 )
@@ -50,11 +51,13 @@ func (f *refill) begin(s *Store, bounds [][]byte) (err error) {
 	}
 	s.index.partial(true)
 	f.on.Store(true)
+	began := time.Now()
 	f.wg.Go(func() {
 		err := openErr(errors.Join(f.run(s), f.close()))
 		if err == nil {
 			s.index.partial(false)
 			f.on.Store(false)
+			s.opts.Logger.Info("all entries are resident", "dir", s.opts.Dir, "entries", s.index.len(), "took", time.Since(began).Round(time.Millisecond).String())
 		}
 		f.err = err
 		close(f.done)

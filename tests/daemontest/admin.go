@@ -29,6 +29,7 @@ type TopicStatus struct {
 	Reason     string
 	Keys       int64
 	Durable    bool
+	Resident   bool
 	Partitions []PartitionStatus
 	Rebuilds   map[string]uint64
 
