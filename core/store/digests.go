@@ -47,7 +47,7 @@ func (s *Store) Digests(ctx context.Context, values bool) ([]PartitionDigest, er
 	return all, nil
 }
 
-// Sums are Digests without what is hidden and without values, which costs next to nothing; none while a load is not settled.
+// Sums are Digests without what is hidden and without values, which costs next to nothing; none while a load is not settled, nor before all entries are resident.
 func (s *Store) Sums() ([]PartitionDigest, error) {
 	if err := s.gate.enter(); err != nil {
 		return nil, err
@@ -58,7 +58,7 @@ func (s *Store) Sums() ([]PartitionDigest, error) {
 	if s.err != nil {
 		return nil, fmt.Errorf("digest: %w", s.err)
 	}
-	if s.loading.unsettled {
+	if s.loading.unsettled || s.refill.on.Load() {
 		return nil, nil
 	}
 	var all []PartitionDigest

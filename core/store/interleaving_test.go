@@ -206,6 +206,9 @@ func interleave(t *testing.T, r *rand.Rand, logs [][]Mutation, starts []int64, l
 // checkAccount adds up what Pebble has of each partition.
 func checkAccount(t *testing.T, s *Store) {
 	t.Helper()
+	if err := s.WaitResident(t.Context()); err != nil { // an account is of what the index knows
+		t.Fatal(err)
+	}
 	sums := map[int32]*sum{}
 	add := func(key, value []byte) error {
 		e, err := parseEntry(value, nil)

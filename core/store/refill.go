@@ -50,12 +50,14 @@ func (f *refill) begin(s *Store, bounds [][]byte) (err error) {
 		return errors.Join(f.claims.Error(), f.close())
 	}
 	s.index.partial(true)
+	s.index.beside.Add(1)
 	f.on.Store(true)
 	began := time.Now()
 	f.wg.Go(func() {
 		err := openErr(errors.Join(f.run(s), f.close()))
 		if err == nil {
 			s.index.partial(false)
+			s.index.beside.Add(-1)
 			f.on.Store(false)
 			s.opts.Logger.Info("all entries are resident", "dir", s.opts.Dir, "entries", s.index.len(), "took", time.Since(began).Round(time.Millisecond).String())
 		}
@@ -114,7 +116,10 @@ func (f *refill) fillClaims(s *Store) error {
 		}
 		s.account.mu.Lock()
 		defer s.account.mu.Unlock()
-		return true, s.loadKeysClaims(key, of)
+		if err := s.loadKeysClaims(key, of); err != nil {
+			return false, err
+		}
+		return true, s.index.note(key) // an apply that changes it before the refill ends is not to count its claims again
 	})
 	if err != nil {
 		return err
