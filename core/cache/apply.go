@@ -32,7 +32,7 @@ const (
 type applier struct {
 	topic     *Topic
 	to        *generation
-	onReady   func() error
+	onReady   func(context.Context) error
 	freshness *freshness
 	scratch   sync.Pool // of *scratch
 }
@@ -55,7 +55,7 @@ type scratch struct {
 	old               []byte
 }
 
-func newApplier(t *Topic, to *generation, f *freshness, onReady func() error) *applier {
+func newApplier(t *Topic, to *generation, f *freshness, onReady func(context.Context) error) *applier {
 	return &applier{topic: t, to: to, onReady: onReady, freshness: f, scratch: sync.Pool{New: func() any { return new(scratch) }}}
 }
 
@@ -106,7 +106,7 @@ func (a *applier) apply(ctx context.Context, b *kafka.Batch) error {
 			if taken > 0 {
 				s.batch.Trail = a.to.trails.due(a.to.tracker(), b.Partition)
 			}
-			err := a.to.store.ApplyAnd(&s.batch, observe, publish)
+			err := a.to.store.ApplyAnd(ctx, &s.batch, observe, publish)
 			if watched {
 				t.watchers.signal() // once for all that the commit has changed, before who waits for its position is woken
 			}
@@ -128,7 +128,7 @@ func (a *applier) apply(ctx context.Context, b *kafka.Batch) error {
 		}
 		moved.wake()
 		if moved.ready {
-			if err := a.onReady(); err != nil {
+			if err := a.onReady(ctx); err != nil {
 				return err
 			}
 		}

@@ -1,6 +1,7 @@
 package cache
 
 import (
+	"context"
 	"errors"
 	"testing"
 	"time"
@@ -46,7 +47,7 @@ func fetched(offset int64, key, value string, asked time.Time) *kafka.Batch {
 
 func TestWatcherThatComesDuringACommitIsToldToFlush(t *testing.T) {
 	topic, _ := served(t)
-	a := newApplier(topic, topic.current, newFreshness(topic.log, nil, func() {}), func() error { return nil })
+	a := newApplier(topic, topic.current, newFreshness(topic.log, nil, func() {}), func(context.Context) error { return nil })
 	w := &watcher{wake: make(chan struct{}, 1)}
 	topic.tracker.now = func() time.Time { // after the commit, and before the position is published
 		topic.watchers.add(w)
@@ -73,7 +74,7 @@ func TestTombstonesAreRememberedWhileATransactionIsOpen(t *testing.T) {
 	topic, st := served(t)
 	st.SetPartitions([]int32{0, 1})
 	f := newFreshness(topic.log, nil, func() {})
-	a := newApplier(topic, topic.current, f, func() error { return nil })
+	a := newApplier(topic, topic.current, f, func(context.Context) error { return nil })
 	now := time.Now()
 	offset := [2]int64{}
 	apply := func(partition int32, after time.Duration, hidden int64, tombstone bool) {
@@ -112,7 +113,7 @@ func TestFreshnessStaysWhereTombstonesMayHaveBeenMissed(t *testing.T) {
 	suspected := 0
 	f := newFreshness(topic.log, nil, func() { suspected++ })
 	f.keeps(retention(time.Hour + 10*time.Minute))
-	a := newApplier(topic, topic.current, f, func() error { return nil })
+	a := newApplier(topic, topic.current, f, func(context.Context) error { return nil })
 	freshAt := func() time.Time { return st.Checkpoint()[0].FreshAt }
 	start := time.Now()
 	offset := int64(0)

@@ -72,7 +72,7 @@ func TestWhatCannotBeDecodedForNowIsWaitedFor(t *testing.T) {
 				b := fetched(0, "before", "b", time.Now())
 				b.Records = append(b.Records, kafka.Record{Offset: 1, Key: []byte("k"), Value: []byte("?1")}, kafka.Record{Offset: 2, Key: []byte("after"), Value: []byte("a")})
 				b.Next = 3
-				a := newApplier(topic, topic.current, newFreshness(topic.log, nil, func() {}), func() error { return nil })
+				a := newApplier(topic, topic.current, newFreshness(topic.log, nil, func() {}), func(context.Context) error { return nil })
 				done := make(chan error, 1)
 				go func() { done <- a.apply(t.Context(), b) }()
 				const reason = "partition 0 waits at offset 1 for its encoding: codec: not available for now: "
@@ -123,7 +123,7 @@ func TestWaitingForAnEncodingEndsWithTheContext(t *testing.T) {
 	l := &lacking{}
 	topic.valueCodec = awaiting{l}
 	ctx, cancel := context.WithCancel(t.Context())
-	a := newApplier(topic, topic.current, newFreshness(topic.log, nil, func() {}), func() error { return nil })
+	a := newApplier(topic, topic.current, newFreshness(topic.log, nil, func() {}), func(context.Context) error { return nil })
 	done := make(chan error, 1)
 	go func() { done <- a.apply(ctx, fetched(0, "k", "?1", time.Now())) }()
 	eventually(t, "it is asked", func() bool { return l.asked.Load() > 0 })

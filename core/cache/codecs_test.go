@@ -77,7 +77,7 @@ func TestCodecsOfATopic(t *testing.T) {
 func TestCustomCodecs(t *testing.T) {
 	topic, _ := served(t)
 	topic.keyCodec, topic.valueCodec, topic.writable = shouting{name: "keys"}, shouting{name: "values"}, true
-	a := newApplier(topic, topic.current, newFreshness(topic.log, nil, func() {}), func() error { return nil })
+	a := newApplier(topic, topic.current, newFreshness(topic.log, nil, func() {}), func(context.Context) error { return nil })
 	if err := a.apply(t.Context(), fetched(0, "k", "v", time.Now())); err != nil {
 		t.Fatal(err)
 	}

@@ -38,8 +38,10 @@ func (s *session) watchEnds(ctx context.Context) error {
 		if t.tracker != s.to.tracker() {
 			t.tracker.asked(ends)
 		}
-		if err := s.removeBelow(); err != nil {
-			return err
+		if _, all := s.to.store.Resident(); all { // otherwise it would wait, and the next question with it
+			if err := s.removeBelow(ctx); err != nil {
+				return err
+			}
 		}
 		t.judge()
 		s.tellSplit()

@@ -179,7 +179,7 @@ var (
 	descReady      = desc("ready", "1 while reads of the topic are answered.", "topic")
 	descDurable    = desc("durable", "1 while what was applied survives a crash, but for the last seconds; not while a first load is being persisted, nor without a data directory.", "topic")
 	descState      = desc("state", "1 for the state that the topic is in.", "topic", "state")
-	descKeys       = desc("keys", "Keys that have a value.", "topic")
+	descKeys       = desc("keys", "Keys that have a value. Not there for the seconds after a restart in which the topic is served while they are being read into memory.", "topic")
 	descInfo       = desc("instance_info", "1; who this instance is.", "identity", "version")
 	descResident   = desc("resident_bytes", "Bytes of the resident index outside the Go heap: its tables, and in its chunks what is live and what waits to be collected.", "topic", "part")
 
@@ -218,7 +218,7 @@ func (c *collector) Collect(ch chan<- prometheus.Metric) {
 	for i, t := range status.Topics {
 		gauge(descReady, truth(t.Serving), t.Name)
 		gauge(descDurable, truth(t.Durable), t.Name)
-		if t.Resident || t.Keys == 0 { // otherwise the number is not known yet
+		if t.Resident || !t.Serving { // otherwise the number of what is served is not known yet
 			gauge(descKeys, float64(t.Keys), t.Name)
 		}
 		for s := range stateNames {

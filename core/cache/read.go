@@ -1,6 +1,7 @@
 package cache
 
 import (
+	"context"
 	"errors"
 
 	"github.com/yolean/kafka-cache/core/store"
@@ -166,7 +167,21 @@ func (t *Topic) Resident() (keys int64, all bool) {
 	return s.Resident()
 }
 
-// Len is the number of keys that have a value; 0 while the topic is not ready. It waits until all are resident, as Scan and RandomKey do.
+// WaitResident waits until all keys are in memory, see Resident: what Len, Scan and RandomKey would otherwise wait for without an end. Its errors are ctx's, ErrNotReady, and
+// why they will never be; the topic is made anew then.
+func (t *Topic) WaitResident(ctx context.Context) error {
+	for {
+		s, err := t.reading()
+		if err != nil {
+			return err
+		}
+		if err = s.WaitResident(ctx); !t.replaced(s, err) {
+			return readErr(err)
+		}
+	}
+}
+
+// Len is the number of keys that have a value; 0 while the topic is not ready. It waits until all are resident, as Scan and RandomKey do, see WaitResident.
 func (t *Topic) Len() int64 {
 	s, err := t.reading()
 	if err != nil {
@@ -197,6 +212,9 @@ func (t *Topic) RandomKey(dst []byte) ([]byte, bool, error) {
 	s, err := t.reading()
 	if err != nil {
 		return dst, false, err
+	}
+	if err := s.WaitResident(context.Background()); err != nil {
+		return dst, false, readErr(err)
 	}
 	dst, ok := s.RandomKey(dst)
 	return dst, ok, nil

@@ -18,7 +18,8 @@ import (
 //
 // Records wait for it, for at most [Config].SnapshotTime; past that they are applied, and its reads, those included that were under way,
 // answer ErrSnapshotExpired. What was read before is right all the same. It looks at no more than [Config].SnapshotKeys keys, ErrSnapshotTooLarge.
-// Where the topic ceases to be served it answers ErrNotReady.
+// Where the topic ceases to be served it answers ErrNotReady. Len, Scan and RandomKey wait until all keys are in memory, which after a restart is longer than a snapshot's time: see
+// [Topic.WaitResident].
 type Snapshot struct {
 	topic *Topic
 	store *store.Store

@@ -57,7 +57,7 @@ func openGeneration(t *testing.T, topic *Topic, tr *tracker) *generation {
 }
 
 func applierOf(topic *Topic, g *generation) *applier {
-	return newApplier(topic, g, newFreshness(topic.log, nil, func() {}), func() error { return nil })
+	return newApplier(topic, g, newFreshness(topic.log, nil, func() {}), func(context.Context) error { return nil })
 }
 
 // fetchedNumber is a response of three records that give the partition's keys its number, and bring its position to 3 times that.

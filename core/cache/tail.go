@@ -78,11 +78,16 @@ func (s *session) run(ctx context.Context) error {
 
 // awaitResident ends the session where what is stored turns out not to be readable.
 func (s *session) awaitResident(ctx context.Context) error {
-	err := s.to.store.WaitResident(ctx)
+	err := s.resident(ctx)
 	if ctx.Err() != nil || errors.Is(err, store.ErrClosed) {
 		return nil
 	}
-	if err != nil {
+	return err
+}
+
+// resident waits until all that is stored is in memory: here, where what needs that can be ended with ctx.
+func (s *session) resident(ctx context.Context) error {
+	if err := s.to.store.WaitResident(ctx); err != nil {
 		return fmt.Errorf("read what is stored of topic %s: %w", s.topic.name, err)
 	}
 	return nil
@@ -142,12 +147,12 @@ func (s *session) discovered(ids []int32) {
 }
 
 // caughtUp is called once a session, when every partition has been at its stable end.
-func (s *session) caughtUp() error {
+func (s *session) caughtUp(ctx context.Context) error {
 	if err := s.to.store.FinishLoad(); err != nil {
 		return err
 	}
 	s.atEnd.Store(true)
-	if err := s.removeBelow(); err != nil {
+	if err := s.removeBelow(ctx); err != nil {
 		return err
 	}
 	if len(s.freshness.suspected()) > 0 {
@@ -156,12 +161,17 @@ func (s *session) caughtUp() error {
 			return nil // verified first
 		}
 	}
-	return s.serve()
+	return s.serve(ctx)
 }
 
 // serve lets reads be answered from the session's generation.
-func (s *session) serve() error {
+func (s *session) serve(ctx context.Context) error {
 	t := s.topic
+	if s.to.yields {
+		if err := s.resident(ctx); err != nil { // the view is made of all of them
+			return err
+		}
+	}
 	if err := t.project(s.to); err != nil {
 		return err
 	}

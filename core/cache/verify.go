@@ -40,7 +40,7 @@ func (s *session) verifyLoop(ctx context.Context) error {
 		}
 		if s.topic.serves(s.to) {
 			s.topic.judge()
-		} else if err := s.serve(); err != nil {
+		} else if err := s.serve(ctx); err != nil {
 			return err
 		}
 	}
@@ -72,6 +72,9 @@ func (s *session) verify(ctx context.Context, ids []int32) error {
 	t.setVerifying(rebuildExpired + ": tombstones may have been missed, the log is read again")
 	defer t.setVerifying("")
 	t.rebuilding(rebuildExpired, "tombstones may have been missed, the log is read again")
+	if err := s.resident(ctx); err != nil {
+		return err
+	}
 	v, err := s.to.store.Verify()
 	if err != nil {
 		return err
@@ -214,7 +217,7 @@ func (s *session) told(watching bool, removed int) {
 }
 
 // removeBelow removes what the log has lost at its start.
-func (s *session) removeBelow() error {
+func (s *session) removeBelow(ctx context.Context) error {
 	t := s.topic
 	if !s.atEnd.Load() {
 		return nil
@@ -226,6 +229,9 @@ func (s *session) removeBelow() error {
 	for id, start := range s.to.tracker().logStarts() {
 		if start <= removed[id] {
 			continue
+		}
+		if err := s.resident(ctx); err != nil {
+			return err
 		}
 		watching := t.watched(s.to)
 		removed := 0

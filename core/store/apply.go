@@ -2,13 +2,16 @@ package store
 
 import (
 	"bytes"
+	"context"
 	"fmt"
 
 	"github.com/cockroachdb/pebble/v2"
 )
 
 // Apply is ApplyAnd without more to do.
-func (s *Store) Apply(b *Batch, observe func(Change)) error { return s.ApplyAnd(b, observe, nil) }
+func (s *Store) Apply(b *Batch, observe func(Change)) error {
+	return s.ApplyAnd(context.Background(), b, observe, nil)
+}
 
 // ApplyAnd commits a batch: its entries and the partition's next position in one Pebble commit, then the index. Both are as
 // before, or both have all of the batch; other calls may see a part of it in between, but no key goes back. A [View] sees
@@ -26,14 +29,16 @@ func (s *Store) Apply(b *Batch, observe func(Change)) error { return s.ApplyAnd(
 // and, where it is not nil, is called after that, where there is no error, before a View sees the batch. What it publishes is so
 // of the same moment as the entries. It is bound as observe is.
 //
+// Where it waits for the index to be filled (Options.Refill), it does so as long as ctx allows, and answers ctx's error.
+//
 // An error before the commit leaves everything as it was. One behind it (the system gives no more memory) makes every
 // further Apply answer the same error, since the index is not complete any more; the directory is.
-func (s *Store) ApplyAnd(b *Batch, observe func(Change), and func()) error {
+func (s *Store) ApplyAnd(ctx context.Context, b *Batch, observe func(Change), and func()) error {
 	if err := s.gate.enter(); err != nil {
 		return err
 	}
 	defer s.gate.leave()
-	if err := s.admit(); err != nil {
+	if err := s.admit(ctx); err != nil {
 		return fmt.Errorf("apply: %w", err)
 	}
 	s.apply.Lock()

@@ -30,7 +30,7 @@ var (
 	// ErrReadOnly is the answer to what would change a store that was opened with Options.ReadOnly.
 	ErrReadOnly = errors.New("store: open for reading only")
 
-	// ErrFailed means that a file could not be written in a way that leaves open what is on disk. The store answers reads and
+	// ErrFailed means that a file could not be written in a way that leaves open what is on disk, or that the index could not be filled from what is there. The store answers reads and
 	// takes nothing more; what it was flushed to, and perhaps some of what was applied since, is there once it is closed and opened again.
 	ErrFailed = errors.New("store: cannot be written any more")
 

@@ -1,6 +1,7 @@
 package store
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
@@ -23,15 +24,20 @@ type refill struct {
 	done   chan struct{} // closed when it has, or never will
 	err    error         // why it never will; read once done is closed
 	aside  bool          // there are claims in the side table
-	pulled atomic.Int64  // keys
+	passed []byte        // under apply: up to where in the side table the index has the claims
+	pulled atomic.Int64  // keys, a long one for several
 	wg     sync.WaitGroup
 
 	entries []*pebble.Iterator // of the moment of opening
 	claims  *pebble.Iterator
 }
 
-// pullMost is how many keys applies pull in before they wait for the refill, which has a key for a twentieth of what that costs.
-const pullMost = 1 << 16
+// pullMost is how many keys applies pull in before they wait for the refill, which has a key for a twentieth of what that costs. A key counts once more for each
+// pulledBytes of it, since it is noted.
+const (
+	pullMost    = 1 << 16
+	pulledBytes = 256
+)
 
 // begin takes the moment that is filled from, and starts.
 func (f *refill) begin(s *Store, bounds [][]byte) (err error) {
@@ -55,11 +61,16 @@ func (f *refill) begin(s *Store, bounds [][]byte) (err error) {
 	began := time.Now()
 	f.wg.Go(func() {
 		err := openErr(errors.Join(f.run(s), f.close()))
-		if err == nil {
+		switch {
+		case err == nil:
 			s.index.partial(false)
+			s.apply.Lock()
 			s.index.beside.Add(-1)
+			s.apply.Unlock()
 			f.on.Store(false)
 			s.opts.Logger.Info("all entries are resident", "dir", s.opts.Dir, "entries", s.index.len(), "took", time.Since(began).Round(time.Millisecond).String())
+		case !errors.Is(err, ErrCorrupt) && !errors.Is(err, ErrClosed):
+			err = fmt.Errorf("%w: fill the index: %w", ErrFailed, err) // it is to be opened again
 		}
 		f.err = err
 		close(f.done)
@@ -109,17 +120,18 @@ func (f *refill) run(s *Store) error {
 // fillClaims brings in what the side table has of the keys that were not pulled in.
 func (f *refill) fillClaims(s *Store) error {
 	err := s.eachKeysClaims(f.claims, func(key []byte, of claims) (bool, error) {
+		if s.opts.filling != nil {
+			s.opts.filling()
+		}
 		s.apply.Lock()
 		defer s.apply.Unlock()
+		f.passed = appendClaimPrefix(f.passed[:0], key)
 		if s.index.noted(key) {
 			return true, nil
 		}
 		s.account.mu.Lock()
 		defer s.account.mu.Unlock()
-		if err := s.loadKeysClaims(key, of); err != nil {
-			return false, err
-		}
-		return true, s.index.note(key) // an apply that changes it before the refill ends is not to count its claims again
+		return true, s.loadKeysClaims(key, of)
 	})
 	if err != nil {
 		return err
@@ -171,7 +183,8 @@ func (s *Store) pull(key []byte) error {
 			}
 		}
 	}
-	if s.refill.aside {
+	// What the refill has passed is counted, and is not to be once more.
+	if s.refill.aside && bytes.Compare(appendClaimPrefix(nil, key), s.refill.passed) > 0 {
 		cs, err := claimsAside(s.db, key)
 		if err != nil {
 			return openErr(err)
@@ -182,7 +195,7 @@ func (s *Store) pull(key []byte) error {
 			}
 		}
 	}
-	s.refill.pulled.Add(1)
+	s.refill.pulled.Add(1 + int64(len(key))/pulledBytes)
 	return s.index.note(key)
 }
 
@@ -223,11 +236,12 @@ func (s *Store) claimedStored(key []byte) (partition int32, split, ok bool, err 
 		return 0, false, false, err
 	}
 	defer s.gate.leave()
-	cs, err := claimsAside(s.db, key)
+	r := s.snapshot()
+	cs, err := claimsAside(r, key)
 	if err == nil {
-		cs, err = withEntry(s.db, key, cs)
+		cs, err = withEntry(r, key, cs)
 	}
-	if err != nil || len(cs) == 0 {
+	if err = errors.Join(err, r.Close()); err != nil || len(cs) == 0 {
 		return 0, false, false, err
 	}
 	return cs[cs.winner()].Partition, len(cs) > 1, true, nil
@@ -265,7 +279,8 @@ func (s *Store) Resident() (entries int64, all bool) {
 	return s.index.len(), all
 }
 
-// WaitResident returns once all entries are resident. Its errors are ctx's, ErrClosed, and why they will never be: [ErrCorrupt] where the directory is damaged, and every Apply answers it too.
+// WaitResident returns once all entries are resident. Its errors are ctx's, ErrClosed, and why they will never be, which every Apply answers too: [ErrCorrupt] where the directory is
+// damaged, otherwise [ErrFailed]. Reads by key go on being answered then.
 func (s *Store) WaitResident(ctx context.Context) error {
 	if !s.refill.on.Load() {
 		return nil
@@ -273,18 +288,20 @@ func (s *Store) WaitResident(ctx context.Context) error {
 	select {
 	case <-s.refill.done:
 		return s.refill.err
+	case <-s.gate.closed:
+		return ErrClosed
 	case <-ctx.Done():
 		return ctx.Err()
 	}
 }
 
 // admit has an Apply wait where applies have pulled in too much.
-func (s *Store) admit() error {
+func (s *Store) admit(ctx context.Context) error {
 	if !s.refill.on.Load() {
 		return nil
 	}
 	if s.refill.pulled.Load() >= int64(s.opts.pullMost) {
-		return s.whole()
+		return s.WaitResident(ctx)
 	}
 	select {
 	case <-s.refill.done:
@@ -295,14 +312,4 @@ func (s *Store) admit() error {
 }
 
 // whole returns once the index has all. The caller holds none of the store's locks.
-func (s *Store) whole() error {
-	if !s.refill.on.Load() {
-		return nil
-	}
-	select {
-	case <-s.refill.done:
-		return s.refill.err
-	case <-s.gate.closed:
-		return ErrClosed
-	}
-}
+func (s *Store) whole() error { return s.WaitResident(context.Background()) }

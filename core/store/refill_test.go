@@ -297,6 +297,14 @@ func TestRefillOfDamage(t *testing.T) {
 	if _, err := s.Scan(0, 10, func([]byte) {}); !errors.Is(err, ErrCorrupt) {
 		t.Errorf("scan: %v", err)
 	}
+	v, err := s.View(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	if n, err := v.Len(); !errors.Is(err, ErrCorrupt) {
+		t.Errorf("%d entries in a view: %v", n, err)
+	}
+	v.Release()
 	if err := s.Close(); err != nil {
 		t.Fatal(err)
 	}

@@ -23,10 +23,8 @@ func (s *Store) RemoveBelow(partition int32, logStart int64, observe func(Remova
 	if partition < 0 || logStart < 0 {
 		return 0, fmt.Errorf("remove below: partition %d, log start %d: below 0", partition, logStart)
 	}
-	if s.mayLieBelow(partition, logStart) {
-		if err := s.whole(); err != nil {
-			return 0, fmt.Errorf("remove below: %w", err)
-		}
+	if err := s.whole(); err != nil { // before it the account does not say what lies there
+		return 0, fmt.Errorf("remove below: %w", err)
 	}
 	sweep, err := s.beginSweep(partition, logStart)
 	if err != nil {
@@ -51,14 +49,6 @@ func (s *Store) RemoveBelow(partition int32, logStart int64, observe func(Remova
 		return removed, fmt.Errorf("remove below: %w", err)
 	}
 	return removed, nil
-}
-
-// mayLieBelow says that claims below logStart are not ruled out without looking.
-func (s *Store) mayLieBelow(partition int32, logStart int64) bool {
-	s.account.mu.Lock()
-	defer s.account.mu.Unlock()
-	l := s.account.of(partition)
-	return l.unswept || logStart > l.logStart
 }
 
 // beginSweep says whether claims may lie below logStart. From here on those that come are noticed.

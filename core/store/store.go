@@ -27,7 +27,7 @@ type Options struct {
 	Load bool
 
 	// Refill lets Open return before the index is filled from the directory, which is done behind it: a read of a key that it does not have yet reads Pebble. What needs to
-	// know all keys waits: Scan, RandomKey, Len, Digest, Verify, Project, and a removal below the log's start that may have something to remove; so does an Apply
+	// know all keys waits: Scan, RandomKey, Len, Digests, Verify, Project and RemoveBelow; so does an Apply
 	// once 65,536 keys were changed meanwhile. What is damaged is found when it is come to, see WaitResident. It is of no meaning in memory, and to a directory in which a load
 	// has not settled.
 	Refill bool
@@ -57,7 +57,7 @@ type Options struct {
 	tune     func(*pebble.Options) // of tests: anything
 	runBytes int                   // 0: runBytes
 	image    imageSizes
-	filling  func() // of tests: called before each entry of a refill
+	filling  func() // of tests: called before each entry of a refill, and each key of which claims are aside
 	pullMost int    // 0: pullMost
 	health   *health
 	backlog  *backlog
@@ -162,7 +162,7 @@ type Store struct {
 	flusher  sync.WaitGroup
 }
 
-// Open opens the store, and fills the resident index from the directory before it returns. It makes the directory where
+// Open opens the store, and fills the resident index from the directory before it returns, or after that where Options.Refill says so. It makes the directory where
 // there is none. One that is open elsewhere is [ErrInUse]. Close releases what Open took.
 func Open(o Options) (*Store, error) {
 	if err := o.consistent(); err != nil {

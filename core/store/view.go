@@ -117,6 +117,9 @@ func (v *View) Meta(key []byte) (Meta, bool, error) {
 
 // Len is the number of entries.
 func (v *View) Len() (int64, error) {
+	if err := v.reads.whole(); err != nil {
+		return 0, v.judge(err)
+	}
 	n := v.reads.Len()
 	return n, v.judge(v.reads.index.alive())
 }

@@ -51,7 +51,7 @@ func TestAViewIsOneState(t *testing.T) {
 			var applying atomic.Int32
 			applying.Store(partitions)
 			apply := func(p int32, number int64) {
-				if err := s.ApplyAnd(numbered(p, number, keys), nil, func() { positions[p].Store(number) }); err != nil {
+				if err := s.ApplyAnd(t.Context(), numbered(p, number, keys), nil, func() { positions[p].Store(number) }); err != nil {
 					t.Error(err)
 				}
 			}
