@@ -162,9 +162,9 @@ func writeTopic(b *strings.Builder, t *cache.TopicStatus, topic *cache.Topic) {
 		}
 	}
 	fmt.Fprintf(b, "topic%d:name=%s,id=%s,state=%s,serving=%d,writable=%d,keys=%d,partitions=%d,lag=%d,lag_seconds=%.3f,key_encoding=%s,value_encoding=%s,"+
-		"start=%s,split_keys=%d,split_keys_deleted=%d,comparable=%d\r\n",
+		"start=%s,split_keys=%d,split_keys_deleted=%d,comparable=%d,resident=%d\r\n",
 		t.Database, t.Name, t.ID, t.State, map[bool]int{true: 1}[t.Serving], map[bool]int{true: 1}[t.Writable], t.Keys, len(t.Partitions), lag, lagSeconds,
-		topic.KeyEncoding(), topic.ValueEncoding(), t.Start, t.SplitKeys, t.SplitKeysDeleted, map[bool]int{true: 1}[t.Comparable])
+		topic.KeyEncoding(), topic.ValueEncoding(), t.Start, t.SplitKeys, t.SplitKeysDeleted, map[bool]int{true: 1}[t.Comparable], map[bool]int{true: 1}[t.Resident])
 	if t.Reason != "" {
 		fmt.Fprintf(b, "topic%d_reason:%s\r\n", t.Database, line(t.Reason))
 	}
@@ -180,7 +180,7 @@ func writeTopic(b *strings.Builder, t *cache.TopicStatus, topic *cache.Topic) {
 	}
 }
 
-// infoKeyspace lists databases with keys, as Redis does.
+// infoKeyspace lists databases with keys, as Redis does: while it loads, those that are loaded.
 func infoKeyspace(s *Server, c *conn, b *strings.Builder) {
 	for i, t := range s.topics {
 		if n, _ := t.Resident(); n > 0 && c.mayRead(i) {

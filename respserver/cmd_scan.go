@@ -18,10 +18,10 @@ const (
 func scanCommands() []*command {
 	const g = "generic"
 	return []*command{
-		{name: "scan", arity: -2, flags: reads, group: g, since: "2.8.0", complexity: "O(1) for every call", summary: "Iterates over the keys.", run: runScan},
-		{name: "keys", arity: 2, flags: reads | bulky, group: g, since: "1.0.0", complexity: "O(N)", summary: "Returns all keys that match a pattern.", run: runKeys},
-		{name: "dbsize", arity: 1, flags: reads | fast | needsTopic, group: "server", since: "1.0.0", complexity: "O(1)", summary: "Returns the number of keys.", run: runDBSize},
-		{name: "randomkey", arity: 1, flags: reads, group: g, since: "1.0.0", complexity: "O(1)", summary: "Returns a key picked at random.", run: runRandomKey},
+		{name: "scan", arity: -2, flags: reads | allKeys, group: g, since: "2.8.0", complexity: "O(1) for every call", summary: "Iterates over the keys.", run: runScan},
+		{name: "keys", arity: 2, flags: reads | bulky | allKeys, group: g, since: "1.0.0", complexity: "O(N)", summary: "Returns all keys that match a pattern.", run: runKeys},
+		{name: "dbsize", arity: 1, flags: reads | fast | needsTopic | allKeys, group: "server", since: "1.0.0", complexity: "O(1)", summary: "Returns the number of keys.", run: runDBSize},
+		{name: "randomkey", arity: 1, flags: reads | allKeys, group: g, since: "1.0.0", complexity: "O(1)", summary: "Returns a key picked at random.", run: runRandomKey},
 	}
 }
 

@@ -123,8 +123,8 @@ func renderDel(c *conn, s *slot) {
 // flushCommands are offered only where Config.AllowFlush says so.
 func flushCommands() []*command {
 	return []*command{
-		{name: "flushdb", arity: -1, flags: write | needsWrites | noMulti, group: "server", since: "1.0.0", complexity: "O(N)", summary: "Writes a tombstone for every key of the topic.", run: runFlushDB},
-		{name: "flushall", arity: -1, flags: write | needsWrites | noMulti, group: "server", since: "1.0.0", complexity: "O(N)", summary: "Writes a tombstone for every key of every topic.", run: runFlushAll},
+		{name: "flushdb", arity: -1, flags: write | needsWrites | noMulti | allKeys, group: "server", since: "1.0.0", complexity: "O(N)", summary: "Writes a tombstone for every key of the topic.", run: runFlushDB},
+		{name: "flushall", arity: -1, flags: write | needsWrites | noMulti | everyTopic, group: "server", since: "1.0.0", complexity: "O(N)", summary: "Writes a tombstone for every key of every topic.", run: runFlushAll},
 	}
 }
 

@@ -35,6 +35,8 @@ const (
 	ofTopic      // says something of the connection's topic, and is not readonly: it needs the right to read it
 	ofEveryTopic // says something of all topics: it needs the right to read each
 	bulky        // may take long, or answer much, whatever it was sent: it runs in the lane
+	allKeys      // needs to know all keys of the connection's topic
+	everyTopic   // needs to know all keys of every topic
 )
 
 // command is one entry of the table: what COMMAND tells of it, what runs it, and what was counted.

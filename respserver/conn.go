@@ -63,6 +63,7 @@ type conn struct {
 	eof           bool
 	parks         bool // a command waits, which may be long: it need not keep the stack that it has grown
 	moves         bool // it goes on in another goroutine
+	keysFailed    bool // what the command at hand has waited for will never be
 	replies       replyMode
 	closing       string // not empty: no more commands are taken; why
 	kill          string // counted reason, where closing is the server's doing
@@ -302,6 +303,9 @@ func (c *conn) process() (again bool) {
 		queues := c.multi != nil && (cmd == nil || cmd.flags&atOnce == 0)
 		if cmd != nil && !queues && (cmd.flags&needsWrites != 0 || cmd.flags&atOnce != 0 && c.multi != nil && c.multi.endsWith(cmd)) && !c.settled() {
 			return false // the frame is parsed again
+		}
+		if cmd != nil && !queues && !c.knowsKeys(cmd) {
+			return false // as above
 		}
 		if c.driven != nil && c.leavesLoop(cmd, args, n) {
 			return false

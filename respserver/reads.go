@@ -42,6 +42,9 @@ func (c *conn) size() (int64, error) {
 	if c.exec != nil {
 		return c.exec.size()
 	}
+	if err := c.topic.WaitResident(context.Background()); err != nil {
+		return 0, err
+	}
 	return c.topic.Len(), nil
 }
 

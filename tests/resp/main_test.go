@@ -74,6 +74,20 @@ func startOn(t testing.TB, id string, change func(*respserver.Config), more ...c
 			t.Errorf("close: %v", err)
 		}
 	})
+	srv, addr := serve(t, c, change)
+	ctx, cancel := context.WithTimeout(context.Background(), patience)
+	defer cancel()
+	for _, topic := range c.Topics()[:3] {
+		if err := topic.WaitReady(ctx); err != nil {
+			t.Fatalf("topic %s: %v", topic.Name(), err)
+		}
+	}
+	return &fixture{t, cluster, client, c, srv, addr}
+}
+
+// serve starts a frontend over a cache.
+func serve(t testing.TB, c *cache.Cache, change func(*respserver.Config)) (srv *respserver.Server, addr string) {
+	t.Helper()
 	cfg := respserver.Config{Cache: c, Driver: driver, Version: "test"}
 	if change != nil {
 		change(&cfg)
@@ -98,14 +112,7 @@ func startOn(t testing.TB, id string, change func(*respserver.Config), more ...c
 			t.Errorf("Serve: %v", err)
 		}
 	})
-	ctx, cancel := context.WithTimeout(context.Background(), patience)
-	defer cancel()
-	for _, topic := range c.Topics()[:3] {
-		if err := topic.WaitReady(ctx); err != nil {
-			t.Fatalf("topic %s: %v", topic.Name(), err)
-		}
-	}
-	return &fixture{t, cluster, client, c, srv, l.Addr().String()}
+	return srv, l.Addr().String()
 }
 
 // produce writes as another producer would, and waits until the cache has it.

@@ -174,15 +174,15 @@ func (d *daemon) shutdownRESP() {
 
 // announce logs that every topic is ready, once.
 func (d *daemon) announce(ctx context.Context) {
-	began, keys := time.Now(), int64(0)
+	began, keys, resident := time.Now(), int64(0), true
 	for _, t := range d.cache.Topics() {
 		if t.WaitReady(ctx) != nil {
 			return // it is ending
 		}
-		n, _ := t.Resident()
-		keys += n
+		n, all := t.Resident()
+		keys, resident = keys+n, resident && all
 	}
-	d.log.Info("ready", "identity", d.cfg.Identity, "topics", len(d.cfg.Topics), "keys", keys, "after", time.Since(began).Round(time.Millisecond).String())
+	d.log.Info("ready", "identity", d.cfg.Identity, "topics", len(d.cfg.Topics), "keys", keys, "resident", resident, "after", time.Since(began).Round(time.Millisecond).String())
 	if d.broker != nil {
 		d.banner()
 	}
