@@ -186,7 +186,7 @@ func TestDrainingIsNotReadyAndLive(t *testing.T) {
 // sample is a status such as an instance with one ready topic has.
 func sample(age float64) cache.Status {
 	return cache.Status{Identity: "i", Version: "v", State: cache.Ready, Topics: []cache.TopicStatus{{
-		Name: "users", State: cache.Ready, Serving: true, Since: time.Unix(1000, 0), Keys: 5,
+		Name: "users", State: cache.Ready, Serving: true, Since: time.Unix(1000, 0), Keys: 5, Resident: true,
 		Partitions: []cache.PartitionStatus{
 			{Partition: 0, Position: 812, End: 815, HighWatermark: 816, LogStart: 2, Lag: 3, LagSeconds: 1.25, LeaderEpoch: 3, FetchAgeSeconds: age},
 			{Partition: 1, Position: 0, End: -1, HighWatermark: -1, LogStart: -1, LagSeconds: -1, LeaderEpoch: -1, FetchAgeSeconds: -1},
@@ -259,6 +259,11 @@ func TestPage(t *testing.T) {
 		if !strings.Contains(page, want) {
 			t.Errorf("no %q in\n%s", want, page)
 		}
+	}
+	status.Topics[0].Resident = false
+	rendered, err = s.render(Status{Status: status}, time.Unix(2000, 0), nil)
+	if partly := string(rendered.html); err != nil || strings.Contains(page, "so far") || strings.Count(partly, ">5 so far, being read in<") != 2 {
+		t.Errorf("a number of keys that is not known yet is in\n%s (%v)", partly, err)
 	}
 	// The policy lets nothing run or style that is within the page, so nothing may be.
 	for _, unwanted := range []string{"<script>", "<style", " style=", " onclick=", "http://", "https://", "javascript:"} {

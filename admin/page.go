@@ -15,7 +15,7 @@ var pageHTML string
 
 var pageTemplate = template.Must(template.New("page").Funcs(template.FuncMap{
 	"number": number, "lag": lag, "seconds": seconds, "state": stateText, "time": timeText, "bytes": bytesText, "rate": rateText,
-	"latency": latencyText, "stateClass": stateClass, "lagClass": lagClass, "count": countOf, "peerPositions": peerPositions,
+	"latency": latencyText, "stateClass": stateClass, "lagClass": lagClass, "count": countOf, "keys": keysText, "coming": keysComing, "peerPositions": peerPositions,
 }).Parse(pageHTML))
 
 // pagePolicy lets the page load what this server has, and nothing else. No script or style is within the page.
@@ -92,6 +92,7 @@ func (s *Server) render(status Status, now time.Time, look *lookupView) (*view, 
 // add adds a topic to what is shown of all.
 func (v *view) add(t cache.TopicStatus) {
 	v.Keys += t.Keys
+	v.KeysComing = v.KeysComing || keysComing(t)
 	v.Invalid += t.Invalid
 	for _, n := range t.Rebuilds {
 		v.Rebuilds += n

@@ -23,6 +23,7 @@ type view struct {
 	NotKept       int
 
 	Keys, Lag         int64
+	KeysComing        bool // not all are counted yet
 	LagUnknown        bool
 	WorstLagSeconds   float64
 	Invalid, Rebuilds uint64
@@ -79,6 +80,16 @@ func (v *view) TotalLag() string {
 		return unknown
 	}
 	return count(v.Lag)
+}
+
+// keysComing says that a topic is served while its keys are being read into memory, so that their number is not known yet.
+func keysComing(t cache.TopicStatus) bool { return t.Serving && !t.Resident }
+
+func keysText(n int64, coming bool) string {
+	if coming {
+		return count(n) + " so far, being read in"
+	}
+	return count(n)
 }
 
 func timeText(t time.Time) string { return t.UTC().Format(time.RFC3339) }

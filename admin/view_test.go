@@ -67,6 +67,7 @@ func TestWhatChangesIsInCells(t *testing.T) {
 			s.State, s.Topics[0].State, s.Topics[0].Reason = cache.Stale, cache.Stale, "no answer"
 		},
 		"serving":    func(s *Status) { s.Topics[0].Serving = false },
+		"resident":   func(s *Status) { s.Topics[0].Resident = false },
 		"blocked":    func(s *Status) { at := time.Unix(1500, 0); s.Topics[0].Partitions[0].BlockedSince = &at },
 		"partition":  func(s *Status) { s.Topics[0].Partitions = s.Topics[0].Partitions[:1] },
 		"lag":        func(s *Status) { s.Topics[0].Partitions[0].Lag, s.Topics[0].Partitions[0].LagSeconds = 0, 0 },
