@@ -189,3 +189,63 @@ func TestRefillWaitsEnd(t *testing.T) {
 		t.Errorf("%+v", c)
 	}
 }
+
+// TestCrashDuringARefill: a crash while a refill is under way loses nothing that was flushed, nor does another one, nor a close.
+func TestCrashDuringARefill(t *testing.T) {
+	const keys = 300
+	files := vfs.NewCrashableMem()
+	o := Options{Dir: "/generation", fs: files}
+	s := mustOpen(t, o)
+	b := &Batch{Next: keys}
+	for i := range keys {
+		b.Mutations = append(b.Mutations, Mutation{Key: countedKey(i), Value: countedValue(i, 1), Offset: int64(i)})
+	}
+	mustApply(t, s, b)
+	if err := s.Close(); err != nil {
+		t.Fatal(err)
+	}
+	want := map[int]uint64{}
+	check := func(s *Store) {
+		t.Helper()
+		for i := range keys + 3 {
+			v, ok, err := s.Get(nil, countedKey(i))
+			count, changed := want[i]
+			if !changed && i < keys {
+				count = 1
+			}
+			if err != nil || ok != (count > 0) || ok && checkCounted(t, i, v) != count {
+				t.Fatalf("key %d: %q, %v, %v, want count %d", i, v, ok, err, count)
+			}
+		}
+	}
+	for round := range 3 {
+		goOn := make(chan struct{})
+		o.fs, o.Refill, o.filling = files, true, func() { <-goOn }
+		s := mustOpen(t, o)
+		check(s)
+		next := int64(keys + 3*round)
+		mustApply(t, s, &Batch{Mutations: []Mutation{
+			{Key: countedKey(3 * round), Tombstone: true, Offset: next},
+			{Key: countedKey(3*round + 1), Value: countedValue(3*round+1, 2), Offset: next + 1},
+			{Key: countedKey(keys + round), Value: countedValue(keys+round, 1), Offset: next + 2},
+		}, Next: next + 3})
+		want[3*round], want[3*round+1], want[keys+round] = 0, 2, 1
+		if err := s.Flush(); err != nil {
+			t.Fatal(err)
+		}
+		if round < 2 {
+			files = files.CrashClone(vfs.CrashCloneCfg{})
+		}
+		close(goOn)
+		if err := s.Close(); err != nil {
+			t.Fatal(err)
+		}
+	}
+	o.fs, o.filling = files, nil
+	s = mustOpen(t, o)
+	check(s)
+	if n := s.Len(); n != keys {
+		t.Errorf("%d entries", n)
+	}
+	checkAccount(t, s)
+}
