@@ -98,10 +98,11 @@ func (v *view) add(t cache.TopicStatus) {
 		v.Rebuilds += n
 	}
 	for _, p := range t.Partitions {
-		if p.End < 0 {
+		if p.Lag < 0 {
 			v.LagUnknown = true
+		} else {
+			v.Lag += p.Lag
 		}
-		v.Lag += p.Lag
 		v.WorstLagSeconds = max(v.WorstLagSeconds, p.LagSeconds)
 	}
 	if t.Reason != "" {

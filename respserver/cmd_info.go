@@ -154,7 +154,11 @@ func writeTopic(b *strings.Builder, t *cache.TopicStatus, topic *cache.Topic) {
 	var lag int64
 	lagSeconds := 0.0
 	for _, p := range t.Partitions {
-		lag += p.Lag
+		if p.Lag < 0 || lag < 0 {
+			lag = -1
+		} else {
+			lag += p.Lag
+		}
 		if p.LagSeconds < 0 || lagSeconds < 0 {
 			lagSeconds = -1
 		} else {

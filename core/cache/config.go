@@ -55,6 +55,10 @@ type Config struct {
 	StaleAfter time.Duration
 	// StartupTimeout ends Run with ErrStartupTimeout where a topic could not be reached by then; 0: retried for ever.
 	StartupTimeout time.Duration
+	// ServeUnverified serves what an earlier run stored in DataDir where Kafka cannot be reached at the start, as [Stale]: nothing of it has been checked
+	// against the log. It may hold what was deleted meanwhile, and be of a topic or a cluster that there is no more; all that is found out once Kafka is
+	// reached, as at any other start.
+	ServeUnverified bool
 	// BlockCacheBytes is Pebble's block cache, shared out over the topics; 0: the store's default. It has no meaning where PebbleOptions sets a Cache.
 	BlockCacheBytes int64
 	// SnapshotTime is for how long records wait for a [Snapshot], 250 ms: past it they are applied, and the Snapshot is over.

@@ -80,6 +80,9 @@ const endsComplaint = -1 << 30
 // throttleComplaint is the same for a leader's quota, less the leader's id.
 const throttleComplaint = endsComplaint - 1
 
+// unverifiedComplaint is that for sessions that end while what was stored is served unverified.
+const unverifiedComplaint = endsComplaint + 2
+
 // goneAfter is how long Kafka says without a break that a topic is not there until this is believed: brokers that have just started, or that lag
 // behind, say so for a moment.
 const goneAfter = 5 * time.Second
@@ -105,6 +108,8 @@ func (t *Topic) judge() {
 	blocked, where := t.tracker.blockedFor(-1)
 	switch {
 	case t.halted.Load() != nil: // and says so
+	case t.unverified.Load():
+		t.setState(Stale, unverifiedReason)
 	case t.tracker.isGone():
 		t.setState(Stale, goneReason)
 	case age > t.cache.cfg.StaleAfter:

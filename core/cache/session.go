@@ -37,14 +37,14 @@ func (t *Topic) run(ctx context.Context) error {
 	t.mu.Unlock()
 	backoff := backoffMin
 	for {
-		began := time.Now()
+		began, unverified := time.Now(), t.unverified.Load()
 		err := t.session(ctx)
 		if ctx.Err() != nil {
 			return nil
 		}
 		if errors.Is(err, ErrConfig) {
 			t.setState(Failed, plain(err))
-			if !t.wasReady() {
+			if !t.wasReady() || unverified {
 				return err
 			}
 			t.stopServing()
@@ -54,6 +54,7 @@ func (t *Topic) run(ctx context.Context) error {
 		}
 		t.judgeLog(err)
 		t.sessionEnded(err)
+		t.serveUnverified(err)
 		if time.Since(began) > backoffMax {
 			backoff = backoffMin
 		}
@@ -79,6 +80,11 @@ func (t *Topic) sessionEnded(err error) {
 		t.setState(Rebuilding, t.aside.reason+": "+plain(err))
 	case !t.Ready():
 		t.setState(Starting, plain(err))
+	case t.unverified.Load():
+		t.setState(Stale, unverifiedReason)
+		if suppressed, ok := t.metrics.complaints.allow(unverifiedComplaint); ok {
+			t.log.Warn("Kafka is not reached", "error", err, "unlogged", suppressed)
+		}
 	default:
 		t.setState(Stale, plain(err))
 	}
@@ -161,6 +167,9 @@ func (t *Topic) session(ctx context.Context) error {
 
 // generationFor is the generation to read into: the one that is there, or one that replaces it, at once or by and by.
 func (t *Topic) generationFor(ctx context.Context, info kafka.TopicInfo, ends map[int32]kafka.Ends, r retention) (*generation, error) {
+	if err := t.checkUnverified(info); err != nil {
+		return nil, err
+	}
 	if c := t.current; c != nil && c.id != info.ID {
 		t.rebuild = rebuildRecreated
 	}

@@ -11,7 +11,8 @@ const (
 	CatchingUp
 	// Ready: the topic has been at its end and goes on being tailed.
 	Ready
-	// Stale: ready, but no fetch has succeeded for Config.StaleAfter. Reads answer what was true then.
+	// Stale: ready, but no fetch has succeeded for Config.StaleAfter, or Kafka was not reached since the start, see Config.ServeUnverified. Reads answer
+	// what was true then.
 	Stale
 	// Rebuilding: the store is being made anew from the log; the reason says why. Reads answer ErrNotReady.
 	Rebuilding

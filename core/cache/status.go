@@ -179,7 +179,7 @@ func (t *tracker) status(endsInterval time.Duration) (position.TopicID, []Partit
 }
 
 func (p *partition) status(now time.Time, endsInterval time.Duration) PartitionStatus {
-	s := PartitionStatus{Partition: p.id, Position: p.next, End: -1, HighWatermark: -1, LogStart: -1, LagSeconds: -1, AgeSeconds: -1, LeaderEpoch: p.leaderEpoch, FetchAgeSeconds: -1}
+	s := PartitionStatus{Partition: p.id, Position: p.next, End: -1, HighWatermark: -1, LogStart: -1, Lag: -1, LagHighWatermark: -1, LagSeconds: -1, AgeSeconds: -1, LeaderEpoch: p.leaderEpoch, FetchAgeSeconds: -1}
 	if !p.blocked.IsZero() {
 		since := p.blocked
 		s.BlockedSince, s.BlockedSeconds = &since, now.Sub(since).Seconds()
@@ -191,6 +191,9 @@ func (p *partition) status(now time.Time, endsInterval time.Duration) PartitionS
 		s.FetchAgeSeconds = now.Sub(p.fetchedAt).Seconds()
 	}
 	if p.ends.AskedAt.IsZero() {
+		if !p.uncovered.IsZero() {
+			s.LagSeconds = now.Sub(p.uncovered).Seconds()
+		}
 		return s
 	}
 	// What was read since the ends were asked for shows that they have moved on.

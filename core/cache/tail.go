@@ -181,6 +181,7 @@ func (s *session) serve(ctx context.Context) error {
 		before = t.swap()
 	}
 	t.reads.Store(s.to.reads())
+	t.unverified.Store(false)
 	again, swapped := t.wasReady(), before != nil
 	wasServing := t.Ready()
 	t.startServing()

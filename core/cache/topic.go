@@ -47,6 +47,9 @@ type Topic struct {
 	appendTime  atomic.Bool  // the brokers set the records' timestamps
 	kept        atomic.Int64 // how long the log keeps tombstones, as last heard of: a retention
 
+	unverified    atomic.Bool // what was stored is served before a session has come to the log's end with it
+	notUnverified string      // why it is not, as logged last; run's
+
 	throttledUntil atomic.Int64 // UnixNano until which a broker's quota last asked not to be read from
 
 	mu             sync.Mutex
@@ -203,6 +206,7 @@ func (t *Topic) stopServing() {
 	defer t.tracker.turn()
 	t.mu.Lock()
 	defer t.mu.Unlock()
+	t.unverified.Store(false)
 	if t.serving.CompareAndSwap(true, false) {
 		t.readyCh = make(chan struct{})
 	}

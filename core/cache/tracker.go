@@ -174,6 +174,31 @@ func (t *tracker) begin(ends map[int32]kafka.Ends, start map[int32]begun, forget
 	t.behind = len(ends)
 }
 
+// restore gives partitions the positions of a checkpoint before anything is known of where the log ends.
+func (t *tracker) restore(start map[int32]begun) {
+	t.mu.Lock()
+	for id, o := range start {
+		p := t.get(id)
+		p.known, p.next, p.leaderEpoch, p.trail, p.uncovered = true, o.next, o.leaderEpoch, o.trail, o.freshAt
+	}
+	woken, follow := t.settle(), t.turned()
+	for _, p := range t.partitions {
+		woken = append(woken, p.waiters.due(p.next)...)
+	}
+	t.mu.Unlock()
+	for _, w := range woken {
+		w.done(nil)
+	}
+	follow.call()
+}
+
+// topicID is the incarnation whose positions these are; zero before one was heard of.
+func (t *tracker) topicID() position.TopicID {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	return t.topic
+}
+
 // begun is where a checkpoint lets a partition go on.
 type begun struct {
 	next        int64

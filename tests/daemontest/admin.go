@@ -27,6 +27,7 @@ type TopicStatus struct {
 	Database   int
 	State      string
 	Reason     string
+	Serving    bool
 	Keys       int64
 	Durable    bool
 	Resident   bool

@@ -95,15 +95,17 @@ func (d *daemon) open() error {
 		return err
 	}
 	d.cache, err = cache.New(cache.Config{
-		Kafka:          d.brokers.config(d.bootstrap, log),
-		Topics:         topics,
-		DataDir:        cfg.DataDir,
-		Identity:       cfg.Identity,
-		NoCommit:       !cfg.CommitOffsets,
-		StartupTimeout: cfg.StartupTimeout,
-		Version:        versionName(),
-		Logger:         log,
-		Registerer:     metrics,
+		Kafka:   d.brokers.config(d.bootstrap, log),
+		Topics:  topics,
+		DataDir: cfg.DataDir,
+
+		ServeUnverified: cfg.ServeUnverified,
+		Identity:        cfg.Identity,
+		NoCommit:        !cfg.CommitOffsets,
+		StartupTimeout:  cfg.StartupTimeout,
+		Version:         versionName(),
+		Logger:          log,
+		Registerer:      metrics,
 	})
 	if err != nil {
 		return err

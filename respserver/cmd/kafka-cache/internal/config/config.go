@@ -83,9 +83,11 @@ type Config struct {
 	AdminTLSClientCA  string
 	ReadyMaxStaleness time.Duration // 0: none
 
-	DataDir     string // empty: in memory
-	MemoryLimit Bytes  // AutoBytes: the cgroup's; 0: none
-	DiskLimit   Bytes  // 0: what the file system has
+	DataDir string // empty: in memory
+
+	ServeUnverified bool  // what DataDir has, where Kafka cannot be reached at the start
+	MemoryLimit     Bytes // AutoBytes: the cgroup's; 0: none
+	DiskLimit       Bytes // 0: what the file system has
 
 	LogLevel        string
 	LogFormat       string

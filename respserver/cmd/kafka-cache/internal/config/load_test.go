@@ -86,6 +86,9 @@ func TestPrecedence(t *testing.T) {
 		if strings.HasPrefix(o.name, "schema-registry") {
 			base = append(base, "--value-encoding=avro", "--schema-registry=https://r", "--schema-registry-user=u", "--schema-registry-password-file=p")
 		}
+		if o.name == "serve-unverified" {
+			base = append(base, "--data-dir=d")
+		}
 		if o.name == "resp-tls-auth-clients-user" {
 			base = append(base, "--resp-tls-client-ca=c")
 		}
@@ -260,6 +263,7 @@ func TestErrors(t *testing.T) {
 		{"registry's user without it", []string{"--topic=t", "--schema-registry-user=u", "--schema-registry-password-file=p"}, nil, "", `--schema-registry-user: needs --schema-registry as well`},
 		{"registry's ca without TLS", []string{"--topic=t", "--value-encoding=avro", "--schema-registry=http://r", "--schema-registry-ca=c"}, nil, "", `--schema-registry-ca: needs an https address`},
 		{"duration", []string{"--topic=t", "--apply-timeout=1"}, nil, "", "--apply-timeout: "},
+		{"nothing to serve unverified", []string{"--topic=t", "--serve-unverified"}, nil, "", `--serve-unverified: needs --data-dir as well`},
 		{"negative", []string{"--topic=t", "--startup-timeout=-1s"}, nil, "", "--startup-timeout: -1s is less than 0s"},
 		{"choice", []string{"--topic=t", "--write-reply=soon"}, nil, "", `--write-reply: "soon" is none of applied, acknowledged`},
 		{"memory", []string{"--topic=t", "--memory-limit=lots"}, nil, "", "--memory-limit: "},

@@ -256,6 +256,10 @@ var options = []option{
 	{name: "data-dir", arg: "DIR", section: "Storage and memory",
 		help:  "Directory that survives restarts, so that a start continues where the last one ended. Empty: everything in memory.",
 		value: func(c *Config) value { return text{&c.DataDir} }},
+	{name: "serve-unverified", section: "Storage and memory", def: "false",
+		help: "Where Kafka cannot be reached at the start, serve what --data-dir has, as Stale, instead of waiting for it. Nothing of it has been checked " +
+			"against the log then: see guarantees.md.",
+		value: func(c *Config) value { return boolean{&c.ServeUnverified} }},
 	{name: "memory-limit", arg: "BYTES", section: "Storage and memory", def: "auto",
 		help: "Memory that the process is meant to stay within: bytes, with Ki, Mi, Gi (or K, M, G) behind; auto: the limit of the cgroup, " +
 			"if it has one; 0: none. The Go runtime is told (as by GOMEMLIMIT, which is left alone where it is set and this is auto) to keep its " +

@@ -168,6 +168,7 @@ func (c *Config) validate() error {
 		{"peer-tls-key", c.PeerTLSKey != "", "peer-tls-cert", c.PeerTLSCert != ""},
 		{"peer-tls-server-name", c.PeerTLSServerName != "", "peer-tls", c.PeerTLS},
 		{"resp-tls-client-ca", c.RESPTLSClientCA != "", "resp-tls-cert", c.RESPTLSCert != ""},
+		{"serve-unverified", c.ServeUnverified, "data-dir", c.DataDir != ""},
 	}
 	for _, n := range needs {
 		if n.is && !n.otherSet {
