@@ -51,7 +51,7 @@ func (b *bench) open(ctx context.Context) error {
 			return err
 		}
 	}
-	if b.smoke || slices.ContainsFunc([]string{"get", "connections", "many", "busy", "growth", "limits"}, b.wants) {
+	if b.smoke || slices.ContainsFunc([]string{"get", "connections", "many", "busy", "growth", "sets", "limits"}, b.wants) {
 		for _, program := range []string{"redis-server", "redis-benchmark"} {
 			if _, err := exec.LookPath(program); err != nil {
 				return fmt.Errorf("%w: install Redis 7 (Debian: apt-get install redis-server redis-tools)", err)

@@ -27,6 +27,7 @@ var workers = map[string]func(in io.Reader, out io.Writer) error{
 
 	"set-many":     worker(runSetMany),
 	"produce-many": worker(runProduceMany),
+	"sarama-many":  worker(runSaramaMany),
 	"set-rate":     worker(runSetRate),
 	"produce-rate": worker(runProduceRate),
 }
