@@ -7,6 +7,7 @@ import (
 	"math"
 	"slices"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/IBM/sarama"
@@ -73,6 +74,7 @@ type Producer struct {
 
 	workers sync.WaitGroup
 	expire  chan struct{} // wakes the goroutine that watches the deadlines
+	routed  atomic.Uint64 // records that were put into queues
 
 	mu      sync.Mutex
 	topics  map[string]*outTopic
@@ -212,6 +214,7 @@ func (p *Producer) route(t *outTopic, e *pending) {
 	}
 	part := e.part
 	part.queue = append(part.queue, e)
+	p.routed.Add(1)
 	if s := p.senders[part.leaderAddr]; s != nil {
 		nudge(s.wake)
 	}

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"runtime"
 	"time"
 
 	"github.com/IBM/sarama"
@@ -19,6 +20,7 @@ type sender struct {
 	link *link
 	wake chan struct{}
 	turn int // which partition is looked at first
+	last int // records of the last request
 
 	// Guarded by the Producer's mu.
 	askedAt   time.Time               // when the request that is in flight was begun; zero: none is
@@ -35,6 +37,7 @@ func (s *sender) run() {
 	timer := time.NewTimer(time.Hour)
 	defer timer.Stop()
 	for s.p.ctx.Err() == nil {
+		s.gather(runtime.Gosched)
 		batches, wait := s.collect(time.Now())
 		if len(batches) > 0 {
 			s.send(batches)
@@ -46,6 +49,27 @@ func (s *sender) run() {
 		case <-timer.C:
 		case <-s.p.ctx.Done():
 		}
+	}
+}
+
+// maxYields bounds how often a request lets others run that may have more for it.
+const maxYields = 4
+
+// gather lets those run that are about to write, so that what they write goes with the next request. Whom one request has answered come back together, and the first
+// of them wakes the sender, which the scheduler would have run next: a request for that one record would go ahead of all the others. Who writes alone is
+// sent at once; no clock is involved, and where nobody is ready to run yield comes back at once.
+func (s *sender) gather(yield func()) {
+	if s.last <= 1 {
+		return
+	}
+	before := s.p.routed.Load()
+	for range maxYields {
+		yield()
+		now := s.p.routed.Load()
+		if now == before {
+			return
+		}
+		before = now
 	}
 }
 
@@ -71,7 +95,7 @@ func (s *sender) collect(now time.Time) (batches []*outBatch, wait time.Duration
 		return nil, wait
 	}
 	s.turn++
-	bytes := 0
+	bytes, records := 0, 0
 	for i := range parts {
 		part := parts[(i+s.turn)%len(parts)]
 		if d := part.retryAt.Sub(now); d > 0 {
@@ -91,6 +115,10 @@ func (s *sender) collect(now time.Time) (batches []*outBatch, wait time.Duration
 		bytes += b.bytes
 		part.sender, b.sending = s, true
 		batches = append(batches, b)
+		records += len(b.entries)
+	}
+	if records > 0 {
+		s.last = records
 	}
 	return batches, wait
 }

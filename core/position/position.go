@@ -136,6 +136,12 @@ func (p Position) Merge(q Position) Position {
 	if p.IsZero() || p.topic != q.topic {
 		return q
 	}
+	if len(p.offsets) == 1 && len(q.offsets) == 1 && p.offsets[0].Partition == q.offsets[0].Partition {
+		if q.offsets[0].Next > p.offsets[0].Next {
+			return q
+		}
+		return p
+	}
 	return New(p.topic, append(slices.Clone(p.offsets), q.offsets...)...)
 }
 
