@@ -12,7 +12,7 @@ import (
 func writeCommands() []*command {
 	const s, g = "string", "generic"
 	return []*command{
-		{name: "set", arity: -3, flags: write, first: 1, last: 1, step: 1, group: s, since: "1.0.0", complexity: "O(1)", summary: "Writes a record with a key and a value.", run: runSet, check: checkSet},
+		{name: "set", arity: -3, flags: write | submits, first: 1, last: 1, step: 1, group: s, since: "1.0.0", complexity: "O(1)", summary: "Writes a record with a key and a value.", run: runSet, check: checkSet},
 		{name: "mset", arity: -3, flags: write, first: 1, last: -1, step: 2, group: s, since: "1.0.1", complexity: "O(N)", summary: "Writes several records, each standing alone outside MULTI.", run: runMSet, check: checkMSet},
 		{name: "del", arity: -2, flags: write, first: 1, last: -1, step: 1, group: g, since: "1.0.0", complexity: "O(N)", summary: "Writes tombstones, and counts the values that they removed.", run: runDel, check: checkDel},
 		{name: "unlink", arity: -2, flags: write | fast, first: 1, last: -1, step: 1, group: g, since: "4.0.0", complexity: "O(N)", summary: "Writes tombstones, and counts the values that they removed.", run: runDel, check: checkDel},

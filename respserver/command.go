@@ -34,6 +34,7 @@ const (
 	announces    // its answers are pushes, which CLIENT REPLY does not keep back
 	ofTopic      // says something of the connection's topic, and is not readonly: it needs the right to read it
 	ofEveryTopic // says something of all topics: it needs the right to read each
+	submits      // writes one record, and waits for nobody: quick where its topic makes it so
 	bulky        // may take long, or answer much, whatever it was sent: it runs in the lane
 	allKeys      // needs to know all keys of the connection's topic
 	everyTopic   // needs to know all keys of every topic

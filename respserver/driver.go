@@ -45,9 +45,9 @@ const (
 )
 
 // quick reports whether a command is one for the loop: it waits for nobody, and takes microseconds whatever its arguments are. Those that write
-// are encoded, and looked at by the rules of their topic.
-func (m *command) quick(args [][]byte) bool {
-	return m.flags&(fast|write) == fast && len(args) <= quickArgs
+// are encoded, and looked at by the rules of their topic: with most encodings, and no rule, that is quick as well.
+func (c *conn) quick(m *command, args [][]byte) bool {
+	return len(args) <= quickArgs && (m.flags&(fast|write) == fast || m.flags&submits != 0 && c.topic.SubmitsQuickly())
 }
 
 // onLoop reports whether it is the loop that runs the connection now: it waits for nobody.
@@ -55,7 +55,7 @@ func (c *conn) onLoop() bool { return c.driven != nil && !c.driven.away }
 
 // leavesLoop reports whether the next command, a frame of n bytes, is for a worker. Then the connection is handed over, and the frame is parsed again.
 func (c *conn) leavesLoop(cmd *command, args [][]byte, n int) bool {
-	if !c.onLoop() || cmd == nil || cmd.quick(args) && n <= quickFrame && c.resident() && !c.answersMuch(cmd, args) {
+	if !c.onLoop() || cmd == nil || c.quick(cmd, args) && n <= quickFrame && c.resident() && !c.answersMuch(cmd, args) {
 		return false
 	}
 	c.driven.leaves = true

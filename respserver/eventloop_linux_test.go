@@ -7,6 +7,7 @@ import (
 	"io"
 	"net"
 	"os"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -258,5 +259,27 @@ func TestASocketThatNobodyWaitsFor(t *testing.T) {
 	}
 	if _, err := s.Write([]byte("x")); err == nil {
 		t.Error("a closed socket is written to")
+	}
+}
+
+// TestWhichWritesRunInTheLoop: a SET of a value that nothing but a plain encoding looks at; not one that is long, or of several records.
+func TestWhichWritesRunInTheLoop(t *testing.T) {
+	f := startLooped(t, nil)
+	var inLoop []bool
+	for _, name := range []string{"set", "mset", "del"} {
+		cmd := f.srv.table.byName[name]
+		cmd.run = func(c *conn, _ [][]byte) {
+			inLoop = append(inLoop, c.onLoop())
+			c.ok()
+		}
+	}
+	p := f.dial()
+	p.ask("+OK\r\n", "set", "k", "1")
+	p.ask("+OK\r\n", "set", "k", strings.Repeat("1", quickFrame))
+	p.ask("+OK\r\n", "mset", "k", "1", "l", "2")
+	p.ask("+OK\r\n", "del", "k")
+	p.ask("+OK\r\n", "set", "k", "1")
+	if want := []bool{true, false, false, false, true}; !slices.Equal(inLoop, want) {
+		t.Errorf("in the loop were %v, want %v", inLoop, want)
 	}
 }

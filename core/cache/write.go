@@ -179,6 +179,20 @@ const (
 
 var writeOutcomes = []string{outcomeApplied, outcomeAcknowledged, outcomePending, outcomeUnknown, outcomeRefused, outcomeFailed}
 
+// SubmitsQuickly reports whether Submit takes microseconds for a value of some kilobytes: nothing but an encoding that takes bytes as they are has to do with it.
+func (t *Topic) SubmitsQuickly() bool {
+	return t.meaning.write == nil && isQuick(t.keyCodec) && isQuick(t.valueCodec)
+}
+
+// isQuick reports whether an encoding is a built-in one that keeps the bytes, after one look at them.
+func isQuick(c codec.Codec) bool {
+	switch c {
+	case codec.UTF8, codec.JSONText, codec.Binary, codec.ID, codec.ASCII:
+		return true
+	}
+	return false
+}
+
 // accounted counts what came of a write before it is told.
 func (t *Topic) accounted(done func(Written, error)) func(Written, error) {
 	return func(w Written, err error) {
