@@ -14,6 +14,8 @@ type waiter struct {
 	ended   bool // done was called or is about to be, or the wait was cancelled
 	items   []*waiterItem
 	strange []position.Offset // of partitions that are not known; together they count as one that is pending
+	first   waiterItem        // of items, as a rule the only one
+	one     [1]*waiterItem    // what items begins in
 }
 
 type waiterItem struct {
@@ -26,18 +28,26 @@ type waiterItem struct {
 // wait calls done(nil) when q is covered (at once where it is), done(ErrOtherTopic) where it can never be, or what fail
 // was given. cancel ends the wait without a call, unless done has been called or is just being called.
 func (t *tracker) wait(q position.Position, done func(error)) (cancel func()) {
-	t.mu.Lock()
-	if err := t.err; err != nil {
-		t.mu.Unlock()
-		done(err)
-		return func() {}
-	}
-	if err := t.refuses(q); err != nil {
-		t.mu.Unlock()
-		done(err)
-		return func() {}
-	}
 	w := &waiter{done: done}
+	if t.await(q, w) {
+		return func() {}
+	}
+	return func() { t.cancel(w) }
+}
+
+// await is wait with a waiter that has its done alone. It reports whether that has been called.
+func (t *tracker) await(q position.Position, w *waiter) (over bool) {
+	t.mu.Lock()
+	err := t.err
+	if err == nil {
+		err = t.refuses(q)
+	}
+	if err != nil {
+		w.ended = true
+		t.mu.Unlock()
+		w.done(err)
+		return true
+	}
 	unknown := false
 	for _, o := range q.Offsets() {
 		if o.Next <= 0 {
@@ -65,19 +75,25 @@ func (t *tracker) wait(q position.Position, done func(error)) (cancel func()) {
 	if w.pending == 0 {
 		w.ended = true
 		t.mu.Unlock()
-		done(nil)
-		return func() {}
+		w.done(nil)
+		return true
 	}
 	t.mu.Unlock()
 	if unknown && t.onUnknown != nil {
 		t.onUnknown()
 	}
-	return func() { t.cancel(w) }
+	return false
 }
 
 // add has the waiter wait for a partition.
 func (w *waiter) add(p *partition, next int64) {
-	it := &waiterItem{waiter: w, next: next, p: p}
+	it := &w.first
+	if len(w.items) > 0 {
+		it = new(waiterItem)
+	} else if w.items == nil {
+		w.items = w.one[:0]
+	}
+	*it = waiterItem{waiter: w, next: next, p: p}
 	heap.Push(&p.waiters, it)
 	w.items = append(w.items, it)
 	w.pending++

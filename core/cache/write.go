@@ -286,16 +286,20 @@ func encodeWrite(w *Write, keys, values codec.Codec) (kafka.ProduceRecord, error
 	if len(w.Key) == 0 {
 		return r, ErrEmptyKey
 	}
-	key, err := keys.Encode(nil, w.Key)
+	size := len(w.Key)
+	if !w.Delete {
+		size += len(w.Value)
+	}
+	key, err := keys.Encode(make([]byte, 0, size), w.Key)
 	if err != nil {
 		return r, &EncodingError{Field: "key", Encoding: keys.Name(), Err: err}
 	}
 	if len(key) == 0 {
 		return r, ErrEmptyKey
 	}
-	r = kafka.ProduceRecord{Key: key, Headers: w.Headers}
+	r = kafka.ProduceRecord{Key: key[:len(key):len(key)], Headers: w.Headers, Fixed: true}
 	if !w.Delete {
-		if r.Value, err = values.Encode(make([]byte, 0, len(w.Value)), w.Value); err != nil {
+		if r.Value, err = values.Encode(key[len(key):], w.Value); err != nil { // behind the key, where there is room
 			return r, &EncodingError{Field: "value", Encoding: values.Name(), Err: err}
 		}
 	}
@@ -359,26 +363,38 @@ func (t *Topic) applied(r Written, within time.Duration, done func(Written, erro
 
 // within calls done once: when this instance has applied what p names, or when it will not be, or is not in the time that is given.
 func (t *Topic) within(p position.Position, limit time.Duration, done func(applied bool)) {
-	var told atomic.Bool
-	var timer atomic.Pointer[time.Timer]
-	cancel := t.tracker.wait(p, func(err error) {
-		if !told.CompareAndSwap(false, true) {
-			return
-		}
-		if tm := timer.Load(); tm != nil {
-			tm.Stop()
-		}
-		done(err == nil)
-	})
-	if told.Load() {
+	w := &timedWait{tracker: t.tracker, told: done}
+	w.done = w.reached
+	if t.tracker.await(p, &w.waiter) || w.over.Load() {
 		return // the tail was faster than the acknowledgement
 	}
-	timer.Store(time.AfterFunc(limit, func() {
-		if told.CompareAndSwap(false, true) {
-			cancel()
-			done(false)
-		}
-	}))
+	w.timer.Store(time.AfterFunc(limit, w.late))
+}
+
+// timedWait is a waiter for a limited time.
+type timedWait struct {
+	waiter
+	tracker *tracker
+	told    func(applied bool)
+	over    atomic.Bool
+	timer   atomic.Pointer[time.Timer]
+}
+
+func (w *timedWait) reached(err error) {
+	if !w.over.CompareAndSwap(false, true) {
+		return
+	}
+	if timer := w.timer.Load(); timer != nil {
+		timer.Stop()
+	}
+	w.told(err == nil)
+}
+
+func (w *timedWait) late() {
+	if w.over.CompareAndSwap(false, true) {
+		w.tracker.cancel(&w.waiter)
+		w.told(false)
+	}
 }
 
 // topicID is the incarnation that the running session reads; zero before the first.

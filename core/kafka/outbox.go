@@ -34,22 +34,36 @@ type pending struct {
 	prev, next *pending
 }
 
-// newPending copies the record, in one allocation where it has no headers.
+// newPending copies what of the record may change, in one allocation where it has no headers.
 func newPending(r ProduceRecord, done func(Produced, error)) *pending {
 	n := len(r.Key) + len(r.Value)
+	copied := n
+	if r.Fixed {
+		copied = 0
+	}
 	for _, h := range r.Headers {
 		n += len(h.Key) + len(h.Value)
+		copied += len(h.Key) + len(h.Value)
 	}
-	buf := make([]byte, 0, n)
+	var buf []byte
+	if copied > 0 {
+		buf = make([]byte, 0, copied)
+	}
 	clone := func(b []byte) []byte {
 		if b == nil {
 			return nil
 		}
+		if len(b) == 0 {
+			return []byte{}
+		}
 		buf = append(buf, b...)
 		return buf[len(buf)-len(b) : len(buf) : len(buf)]
 	}
-	e := &pending{key: clone(r.Key), value: clone(r.Value), size: n + recordOverhead, done: done,
+	e := &pending{key: r.Key, value: r.Value, size: n + recordOverhead, done: done,
 		timestamp: r.Timestamp, toPartition: r.ToPartition, partition: r.Partition}
+	if !r.Fixed {
+		e.key, e.value = clone(r.Key), clone(r.Value)
+	}
 	for _, h := range r.Headers {
 		e.headers = append(e.headers, &sarama.RecordHeader{Key: clone(h.Key), Value: clone(h.Value)})
 		e.size += recordOverhead / 4
@@ -150,11 +164,12 @@ type outTopic struct {
 	id           position.TopicID // of the incarnation that parts belongs to
 	kick         chan struct{}    // asks for metadata
 	partitioner  sarama.Partitioner
-	parts        []*outPartition // by id; nil: not known yet
-	waiting      []*pending      // until they are
-	refreshedAt  time.Time       // when the metadata that is known was asked for
-	cause        error           // why metadata cannot be had
-	unknownSince time.Time       // since when every answer says that there is no such topic; zero: it is not so
+	asked        sarama.ProducerMessage // choose's: one for each question would be the largest thing that a write allocates
+	parts        []*outPartition        // by id; nil: not known yet
+	waiting      []*pending             // until they are
+	refreshedAt  time.Time              // when the metadata that is known was asked for
+	cause        error                  // why metadata cannot be had
+	unknownSince time.Time              // since when every answer says that there is no such topic; zero: it is not so
 }
 
 func newOutTopic(name string) *outTopic {
@@ -172,11 +187,15 @@ func (t *outTopic) partition(id int32) *outPartition {
 
 // choose is the Java client's choice, over all partitions, whether they have a leader now or not.
 func (t *outTopic) choose(key []byte, n int) int {
-	m := sarama.ProducerMessage{}
-	if key != nil {
-		m.Key = sarama.ByteEncoder(key)
+	if n == 1 {
+		return 0
 	}
-	i, err := t.partitioner.Partition(&m, int32(n))
+	t.asked.Key = nil
+	if key != nil {
+		t.asked.Key = sarama.ByteEncoder(key)
+	}
+	i, err := t.partitioner.Partition(&t.asked, int32(n))
+	t.asked.Key = nil
 	if err != nil || i < 0 || int(i) >= n {
 		panic(fmt.Sprintf("kafka: partitioner chose %d of %d: %v", i, n, err)) // its encoder has no errors
 	}

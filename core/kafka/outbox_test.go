@@ -78,6 +78,15 @@ func TestPendingIsACopy(t *testing.T) {
 	if cap(e.key) != len(e.key) {
 		t.Error("appending to the key would overwrite the value")
 	}
+	key = []byte("key")
+	e = newPending(ProduceRecord{Key: key, Value: key, Headers: []Header{{Key: key, Value: key}}, Fixed: true}, nil)
+	if &e.key[0] != &key[0] || &e.value[0] != &key[0] {
+		t.Error("what does not change is copied")
+	}
+	clear(key)
+	if string(e.headers[0].Key) != "key" || string(e.headers[0].Value) != "key" {
+		t.Error("a header is not copied")
+	}
 }
 
 // TestMurmur2 has vectors of org.apache.kafka.common.utils.UtilsTest.testMurmur2.

@@ -40,6 +40,8 @@ type ProduceRecord struct {
 	Key     []byte // nil: no key, any partition. Otherwise murmur2 of it chooses the partition, as in the Java client
 	Value   []byte // nil: a tombstone. Empty is not nil
 	Headers []Header
+	// Fixed says that nobody changes the bytes of Key and Value any more, which are not copied then.
+	Fixed bool
 	// ToPartition says that the record is for Partition, whatever its key. One that the topic does not have is
 	// [ErrUnknownTopic].
 	ToPartition bool
@@ -113,7 +115,7 @@ func NewProducer(c ProducerConfig) (*Producer, error) {
 }
 
 // Produce writes a record and calls done exactly once, from any goroutine, perhaps before Produce returns, and with no lock
-// held; done must not block. It copies what r points to and never waits for the network. Records of one partition are
+// held; done must not block. It copies what r points to, unless it is Fixed, and never waits for the network. Records of one partition are
 // written in the order of the calls.
 //
 // A record that could not be sent since no broker, or no leader, was to be reached is answered after 3 s, whatever the
