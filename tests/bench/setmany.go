@@ -296,8 +296,6 @@ func (s *manySets) section() section {
 			fmt.Sprintf("As above, by clients at the same time, each of which writes its next value once the last one is answered, for %v after a warm-up. kafka-cache and redis-server have a connection for each, which one thread "+
 				"with epoll drives. The producers are idempotent, with acks=all and without compression; the clients are goroutines of the producer's own process, which share it: sarama's with its defaults, which are one request in flight, franz-go's without a linger "+
 				"and with up to five. CPU times are those of the three processes that share the machine, divided by the writes.", s.options.measure),
-			"A producer's clients hand it a record without a system call. A client of a server sends and receives, and so does the server, for each write: four system calls over the loopback interface, and the copies and wake-ups that come with them. " +
-				"The row of redis-server is what these alone leave on this machine, without a log: no server that is asked in this way can make more of sarama's figure than about that.",
 		},
 		tables:  []table{t},
 		targets: targets,
