@@ -17,6 +17,7 @@ import (
 	"math/big"
 	"net"
 	"os"
+	"runtime/pprof"
 	"strings"
 	"testing"
 	"time"
@@ -124,11 +125,32 @@ func (f *fixture) dial() *peer {
 		f.t.Fatal(err)
 	}
 	f.t.Cleanup(func() { _ = nc.Close() })
-	_ = nc.SetDeadline(time.Now().Add(patience))
 	return newPeer(f.t, nc)
 }
 
-func newPeer(t testing.TB, nc net.Conn) *peer { return &peer{t, nc, bufio.NewReader(nc)} }
+func newPeer(t testing.TB, nc net.Conn) *peer {
+	nc = patient{nc}
+	return &peer{t, nc, bufio.NewReader(nc)}
+}
+
+func (p *peer) tcp() *net.TCPConn { return p.nc.(patient).Conn.(*net.TCPConn) }
+
+// patient bounds each read and each write by patience, rather than all that a test does with a connection: on a busy machine hundreds of exchanges may take longer.
+type patient struct{ net.Conn }
+
+func (p patient) Read(b []byte) (int, error) {
+	if err := p.SetReadDeadline(time.Now().Add(patience)); err != nil {
+		return 0, err
+	}
+	return p.Conn.Read(b)
+}
+
+func (p patient) Write(b []byte) (int, error) {
+	if err := p.SetWriteDeadline(time.Now().Add(patience)); err != nil {
+		return 0, err
+	}
+	return p.Conn.Write(b)
+}
 
 func (p *peer) send(s string) {
 	p.t.Helper()
@@ -142,6 +164,11 @@ func (p *peer) want(s string) {
 	p.t.Helper()
 	b := make([]byte, len(s))
 	n, err := io.ReadFull(p.r, b)
+	if errors.Is(err, os.ErrDeadlineExceeded) { // what everybody waits for
+		var all strings.Builder
+		_ = pprof.Lookup("goroutine").WriteTo(&all, 1)
+		p.t.Log(all.String())
+	}
 	if string(b[:n]) != s {
 		p.t.Fatalf("read %q, want %q (%v)", b[:n], s, err)
 	}

@@ -1,7 +1,6 @@
 package respserver
 
 import (
-	"net"
 	"strings"
 	"testing"
 )
@@ -82,7 +81,7 @@ func TestExecEndsWithItsClient(t *testing.T) {
 				case way == "closed":
 					c.end("test")
 				default:
-					_ = p.nc.(*net.TCPConn).SetLinger(0)
+					_ = p.tcp().SetLinger(0)
 					_ = p.nc.Close()
 				}
 				c.out = append(c.out, make([]byte, execLooks)...)

@@ -1,7 +1,6 @@
 package respserver
 
 import (
-	"net"
 	"strings"
 	"testing"
 	"time"
@@ -41,7 +40,7 @@ func TestRateLimit(t *testing.T) {
 	}
 	// Who has sent all, and the end, gets what is due; who leaves does not stay counted.
 	p.send(strings.Repeat(frame("echo", "pong"), 50))
-	_ = p.nc.(*net.TCPConn).CloseWrite()
+	_ = p.tcp().CloseWrite()
 	for range 50 {
 		p.want(pong)
 	}
@@ -56,7 +55,7 @@ func TestRateLimit(t *testing.T) {
 func TestRateLimitReadsNoFurther(t *testing.T) {
 	f := start(t, func(c *Config) { c.RateLimit = 1 })
 	p := f.dial()
-	_ = p.nc.(*net.TCPConn).SetWriteBuffer(4096)
+	_ = p.tcp().SetWriteBuffer(4096)
 	go func() {
 		for range 1000 {
 			if _, err := p.nc.Write([]byte(strings.Repeat(frame("echo", strings.Repeat("x", 1000)), 100))); err != nil {

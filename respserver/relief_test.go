@@ -2,7 +2,6 @@ package respserver
 
 import (
 	"io"
-	"net"
 	"strings"
 	"testing"
 	"time"
@@ -16,7 +15,7 @@ func TestWhoHoldsLittleDoesNotPay(t *testing.T) {
 	cmd := frame("echo", strings.Repeat("x", 1<<20))
 	for range 24 {
 		p := f.dial()
-		_ = p.nc.(*net.TCPConn).SetReadBuffer(4096)
+		_ = p.tcp().SetReadBuffer(4096)
 		go func() { // ends when the connection does
 			for range 100 {
 				if _, err := io.WriteString(p.nc, cmd); err != nil {

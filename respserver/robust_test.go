@@ -62,10 +62,9 @@ func TestAMillionWritesOfOneByte(t *testing.T) {
 	}
 	f := start(t, nil)
 	p := f.dial()
-	_ = p.nc.(*net.TCPConn).SetNoDelay(true)
+	_ = p.tcp().SetNoDelay(true)
 	body := strings.Repeat("x", 1_000_000)
 	cmd := frame("echo", body)
-	_ = p.nc.SetDeadline(time.Now().Add(3 * patience))
 	for i := range len(cmd) {
 		if _, err := p.nc.Write([]byte{cmd[i]}); err != nil {
 			t.Fatal(err)
@@ -86,7 +85,7 @@ func TestRepliesOfAPeerThatDoesNotRead(t *testing.T) {
 	const limit = 4 << 20
 	f := start(t, func(c *Config) { c.OutputLimit, c.WriteTimeout = limit, 200*time.Millisecond })
 	p := f.dial()
-	_ = p.nc.(*net.TCPConn).SetReadBuffer(4096)
+	_ = p.tcp().SetReadBuffer(4096)
 	cmd := frame("echo", strings.Repeat("x", 1<<20))
 	var peak atomic.Int64
 	stop := make(chan struct{})
@@ -367,7 +366,7 @@ func TestShutdownDrains(t *testing.T) {
 func TestShutdownHasAHardDeadline(t *testing.T) {
 	f := start(t, func(c *Config) { c.WriteTimeout = patience })
 	p := f.dial()
-	_ = p.nc.(*net.TCPConn).SetReadBuffer(4096)
+	_ = p.tcp().SetReadBuffer(4096)
 	p.send(frame("echo", strings.Repeat("x", 16<<20))) // never read
 	eventually(t, "queued replies", func() bool {
 		for _, c := range f.srv.clients() {
@@ -405,7 +404,7 @@ func TestHalfClosedPeersGetTheirReplies(t *testing.T) {
 	f := start(t, nil)
 	p := f.dial()
 	p.send(frame("echo", "pong"))
-	if err := p.nc.(*net.TCPConn).CloseWrite(); err != nil {
+	if err := p.tcp().CloseWrite(); err != nil {
 		t.Fatal(err)
 	}
 	p.want(pong)

@@ -2,7 +2,6 @@ package respserver
 
 import (
 	"io"
-	"net"
 	"runtime"
 	"strings"
 	"testing"
@@ -68,7 +67,7 @@ func TestBuffersAreUsedAgain(t *testing.T) {
 		if _, err := p.nc.Write(b); err != nil {
 			t.Fatal(err)
 		}
-		_ = p.nc.(*net.TCPConn).CloseWrite()
+		_ = p.tcp().CloseWrite()
 		_, _ = io.Copy(io.Discard, p.nc)
 		_ = p.nc.Close()
 		eventually(t, "its end", func() bool { return f.srv.connected() == 0 })
