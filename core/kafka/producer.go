@@ -25,7 +25,7 @@ const (
 	// maxTimestamp is what a time.Duration can hold, in milliseconds, which is the distance that sarama encodes: 2262.
 	maxTimestamp = math.MaxInt64 / int64(time.Millisecond)
 	// recordOverhead is what a record that waits costs beside its bytes, roughly.
-	recordOverhead = 256
+	recordOverhead = 512
 )
 
 // ProducerConfig says how a [Producer] writes.

@@ -128,22 +128,17 @@ func wage(t *testing.T, a attack, addr string, pid, conns int, seed uint64, d ti
 	return memory, slowest, count.Load()
 }
 
-func TestHostileClients(t *testing.T) {
+// endure runs attacks on a daemon, one after the other, and checks after each that it has not grown, and after all that nothing of them is left.
+func endure(t *testing.T, d *daemontest.Daemon, good *client, all []attack) {
 	seed := rand.Uint64()
 	t.Logf("seed %d", seed)
 	duration, factor := shortTime, 1
 	if *long {
 		duration, factor = longTime, 5
 	}
-	// The buffers' limit is left to follow from the memory limit, as it does where nothing is set.
-	d := daemontest.Start(t, "--dev", "--read-only=false", "--memory-limit=256Mi", "--resp-write-timeout=5s")
-	d.WaitReady()
-	good := connect(t, d.RESPAddr, nil)
-	good.ask()
-	good.order(frame("SET", largeValue, `"`+strings.Repeat("x", 1_000_000-2)+`"`), "+OK\r\n")
 	base := residentMemory(t, d.PID())
 	goroutines, files := d.Metric("go_goroutines"), d.Metric("process_open_fds")
-	for _, a := range slices.Concat(attacks, moreAttacks) {
+	for _, a := range all {
 		t.Run(strings.ReplaceAll(a.name, " ", "-"), func(t *testing.T) {
 			conns := a.conns * factor
 			if a.once {
@@ -174,6 +169,16 @@ func TestHostileClients(t *testing.T) {
 	if code := d.Stop(); code != 0 {
 		t.Errorf("the daemon ended with %d", code)
 	}
+}
+
+func TestHostileClients(t *testing.T) {
+	// The buffers' limit is left to follow from the memory limit, as it does where nothing is set.
+	d := daemontest.Start(t, "--dev", "--read-only=false", "--memory-limit=256Mi", "--resp-write-timeout=5s")
+	d.WaitReady()
+	good := connect(t, d.RESPAddr, nil)
+	good.ask()
+	good.order(frame("SET", largeValue, `"`+strings.Repeat("x", 1_000_000-2)+`"`), "+OK\r\n")
+	endure(t, d, good, slices.Concat(attacks, moreAttacks))
 }
 
 // TestHostileHandshakes: who does not log in and who does not speak TLS is closed in time, whatever it does, and others get in meanwhile.
