@@ -3,9 +3,15 @@ package respserver
 import (
 	"bytes"
 	"fmt"
+	"net"
+	"slices"
 	"strings"
 	"testing"
 	"time"
+
+	"github.com/yolean/kafka-cache/core/cache"
+	"github.com/yolean/kafka-cache/core/position"
+	"github.com/yolean/kafka-cache/respserver/resp"
 )
 
 // TestNamesAndSubscriptionsAreCounted among what connections hold, and given back.
@@ -203,4 +209,142 @@ func TestWritesThatWaitAreCounted(t *testing.T) {
 	if c.slotBytes != 100*(3*recordBytes+2) {
 		t.Errorf("%d bytes", c.slotBytes)
 	}
+}
+
+// TestPositionsOfWritesAreCounted: what WAIT waits for grows with the partitions that a connection writes to.
+func TestPositionsOfWritesAreCounted(t *testing.T) {
+	f := start(t, nil)
+	c := &conn{srv: f.srv}
+	id := position.TopicID{1}
+	for i := range int32(1000) {
+		c.wrote(&slot{conn: c, position: position.OfRecord(id, i, 7)})
+	}
+	c.account()
+	const want = 1000*offsetBytes + 2*topicBytes
+	if n := f.srv.buffers.Load(); n != want || c.held() != want || c.remembered() != want {
+		t.Errorf("%d bytes are counted, %d of the connection, %d remembered; want %d", n, c.held(), c.remembered(), want)
+	}
+	c.wrote(&slot{conn: c, position: position.OfRecord(position.TopicID{2}, 0, 7)}) // the topic was made anew
+	c.feed = []cache.Applied{{}, {Position: position.New(id, position.Offset{Partition: 1}, position.Offset{Partition: 2})}}
+	c.account()
+	if n := f.srv.buffers.Load(); n != 3*offsetBytes+4*topicBytes {
+		t.Errorf("%d bytes are counted", n)
+	}
+	f.srv.buffers.Add(-c.accounted)
+}
+
+// TestWhatIsRememberedIsBounded: where more than the limit is held for a while though nobody has asked for much, those go for which the most is remembered.
+func TestWhatIsRememberedIsBounded(t *testing.T) {
+	f := start(t, func(c *Config) { c.BufferLimit = leastBuffers })
+	s := f.srv
+	s.stalledAfter.Store(int64(time.Second))
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	all := map[string]*conn{}
+	for i, of := range []struct {
+		name string
+		kept int64
+	}{{"most", 4 << 20}, {"much", 3 << 20}, {"exempt", 3 << 20}, {"some", 1 << 20}, {"little", rememberedLeast - 1}} {
+		ours, theirs := net.Pipe()
+		_ = theirs.Close()
+		c := &conn{srv: s, nc: ours, id: int64(100 + i), lastBytes: of.kept}
+		c.info.noEvict = of.name == "exempt"
+		c.account()
+		s.conns[c.id] = c
+		all[of.name] = c
+	}
+	ended := func() (names []string) {
+		for name, c := range all {
+			if !c.alive() {
+				names = append(names, name)
+			}
+		}
+		slices.Sort(names)
+		return names
+	}
+	s.overSince = 0
+	for _, at := range []time.Duration{time.Hour, time.Hour + time.Second/2} {
+		if s.relieveRemembering(at); ended() != nil {
+			t.Fatalf("%v are closed at once", ended())
+		}
+	}
+	s.relieveRemembering(time.Hour + time.Second)
+	if got := ended(); !slices.Equal(got, []string{"most"}) {
+		t.Errorf("%v are closed for an excess of 3 MB", got)
+	}
+	s.bufferLimit.Store(1)
+	s.relieveRemembering(2 * time.Hour)
+	s.relieveRemembering(2*time.Hour + time.Second)
+	if got := ended(); !slices.Equal(got, []string{"most", "much", "some"}) {
+		t.Errorf("%v are closed", got)
+	}
+	for _, c := range all {
+		s.buffers.Add(-c.accounted)
+		s.owed.Add(-c.owes)
+		delete(s.conns, c.id)
+	}
+}
+
+// TestRepliesBeforeAWriteAreCounted by what they take, and do not keep a buffer that a refused reply has grown.
+func TestRepliesBeforeAWriteAreCounted(t *testing.T) {
+	f := start(t, nil)
+	c := &conn{srv: f.srv, workspace: newWorkspace().(*workspace)}
+	c.out = append(make([]byte, 0, 1<<20), "-ERR too long\r\n"...)
+	s := c.open(f.srv.table.byName["set"], 1, 2, nil)
+	if string(s.before) != "-ERR too long\r\n" || cap(s.before) > 100 || c.slotBytes != recordBytes+2+cap(s.before) {
+		t.Errorf("%q in %d bytes, %d counted", s.before, cap(s.before), c.slotBytes)
+	}
+	c.out = append(make([]byte, 0, 60<<10), "+OK\r\n"...)
+	if s = c.open(f.srv.table.byName["set"], 1, 2, nil); c.slotBytes < 60<<10 {
+		t.Errorf("%d bytes are counted with a buffer of %d", c.slotBytes, cap(s.before))
+	}
+}
+
+// TestManyRecordsAreCounted before they are written: a key is little to send and a record much to hold.
+func TestManyRecordsAreCounted(t *testing.T) {
+	f := start(t, func(c *Config) { c.BufferLimit = 16 << 20 })
+	p := f.dial()
+	many := []string{"del"}
+	for range 40_000 {
+		many = append(many, "k")
+	}
+	p.ask("-ERR 40000 records take 39.10M while they are written, and all connections may hold 16.00M; nothing was written\r\n", many...)
+	p.ask("-ERR 20000 records take 19.57M while they are written, and all connections may hold 9.00M; nothing was written\r\n", f.limited(9<<20, append([]string{"mset"}, many[1:]...))...)
+	f.srv.bufferLimit.Store(16 << 20)
+	p.ask("+OK\r\n", "multi")
+	p.ask("+QUEUED\r\n", many[:6_000]...)
+	p.ask("-"+buffersFull+"\r\n", many[:6_000]...)
+	p.ask("-EXECABORT Transaction discarded because of previous errors.\r\n", "exec")
+	p.ask(pong, "echo", "pong")
+}
+
+// limited sets the limit of all buffers, and returns args.
+func (f *fixture) limited(n int64, args []string) []string {
+	f.srv.bufferLimit.Store(n)
+	return args
+}
+
+// TestRepliesWithinExecAreCounted while they are made, and are an error where there is no room for them.
+func TestRepliesWithinExecAreCounted(t *testing.T) {
+	f := start(t, func(c *Config) { c.BufferLimit = 16 << 20 })
+	most, held := int64(0), int64(0)
+	f.srv.table.byName["echo"].run = func(c *conn, _ [][]byte) {
+		most = max(most, f.srv.buffers.Load())
+		if len(c.out) > 1<<20 && held == 0 {
+			held = f.srv.bufferLimit.Load()
+			f.srv.buffers.Add(held) // of others
+		}
+		c.out = resp.AppendBulk(c.out, make([]byte, 128<<10))
+	}
+	p := f.dial()
+	p.send(frame("multi") + strings.Repeat(frame("echo", "x"), 20) + frame("exec"))
+	p.want("+OK\r\n" + strings.Repeat("+QUEUED\r\n", 20) + "-" + buffersFull + "; nothing was written\r\n")
+	f.srv.buffers.Add(-held)
+	if most < 1<<20 {
+		t.Errorf("%d bytes were counted with 1 MB of replies", most)
+	}
+	p.ask("+OK\r\n", "multi")
+	p.ask("+QUEUED\r\n", "echo", "x")
+	p.send(frame("exec"))
+	p.want("*1\r\n$131072\r\n" + string(make([]byte, 128<<10)) + "\r\n")
 }

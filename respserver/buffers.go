@@ -54,7 +54,18 @@ func (s *Server) pressed() bool { return s.buffers.Load() > s.bufferLimit.Load()
 
 // held is about what a connection holds. Any goroutine may ask.
 func (c *conn) held() int64 {
-	return c.net.held.Load() + c.oob.bytes.Load() + c.bufferIn.Load() + c.bufferOut.Load() + c.multiBytes.Load()
+	return c.net.held.Load() + c.oob.bytes.Load() + c.bufferIn.Load() + c.bufferOut.Load() + c.multiBytes.Load() + c.ownBytes()
+}
+
+// remembered is about what is remembered for a connection between its commands, beside its buffers. Any goroutine may ask.
+func (c *conn) remembered() int64 { return c.kept.Load() + c.ownBytes() }
+
+// ownBytes is what NOLOOP takes.
+func (c *conn) ownBytes() int64 {
+	if tr := c.track.Load(); tr != nil && tr.own != nil {
+		return tr.own.bytes.Load()
+	}
+	return 0
 }
 
 // exempt reports whether CLIENT NO-EVICT is on.
@@ -87,20 +98,30 @@ func (c *conn) trim(idle bool) {
 
 // account tells the server how much memory the connection holds while it waits, and others what CLIENT LIST shows of it.
 func (c *conn) account() {
-	other := int64(c.slotBytes) + c.waitBytes + c.names.Load()
+	other := c.lastBytes + c.names.Load()
+	for i := range c.feed {
+		other += topicBytes + offsetBytes*int64(len(c.feed[i].Position.Offsets()))
+	}
 	if c.subs != nil {
 		other += int64(c.subs.bytes)
 	}
 	if tr := c.track.Load(); tr != nil {
 		other += tr.bytes
 	}
-	held, in, out := c.multiBytes.Load()+other, 0, 0
+	kept := other
+	other += int64(c.slotBytes) + c.waitBytes
+	if c.exec != nil {
+		other += c.exec.held()
+	}
+	c.multiCounted = c.multiBytes.Load()
+	held, in, out := c.multiCounted+other, 0, 0
 	if w := c.workspace; w != nil {
 		held, in, out = held+int64(w.size()), len(w.in)+w.parser.Size(), cap(w.out)+cap(w.wire)+cap(w.scratch)
 	}
 	if held != c.accounted {
 		c.srv.buffers.Add(held - c.accounted)
 		c.accounted = held
+		c.kept.Store(kept)
 		c.bufferIn.Store(int64(in))
 		c.bufferOut.Store(int64(out) + other)
 	}

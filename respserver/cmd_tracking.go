@@ -49,7 +49,7 @@ func (c *conn) trackingOf(args [][]byte) (*tracking, string) {
 		}
 	}
 	if noLoop {
-		tr.own = newOwnWrites()
+		tr.own = newOwnWrites(c.srv)
 	}
 	return tr, ""
 }

@@ -79,10 +79,32 @@ func runMSet(c *conn, args [][]byte) {
 	for _, a := range args[1:] {
 		size += len(a)
 	}
-	s := c.open(c.run, len(args)/2, size, renderMSet)
+	s := c.openMany(len(args)/2, size, renderMSet)
+	if s == nil {
+		return
+	}
 	for i := 1; i < len(args); i += 2 {
 		c.submit(cache.Write{Key: args[i], Value: args[i+1], Apply: c.applyFor()}, s)
 	}
+}
+
+// openMany is open for a command that may write many records, each of which takes more than it was to send. Where there is no room for them nothing is written, and it
+// returns nil: the command was answered, or the connection closed.
+func (c *conn) openMany(n, bytes int, render func(*conn, *slot)) *slot {
+	cost := int64(n)*recordBytes + int64(bytes)
+	if c.exec != nil || cost < largeReply {
+		return c.open(c.run, n, bytes, render)
+	}
+	if cost > c.srv.bufferLimit.Load() {
+		c.fail("ERR " + strconv.Itoa(n) + " records take " + bytesText(cost) + " while they are written, and all connections may hold " + bytesText(c.srv.bufferLimit.Load()) + "; nothing was written")
+		return nil
+	}
+	if !c.reserve(cost) {
+		return nil
+	}
+	s := c.open(c.run, n, bytes, render)
+	c.account()
+	return s
 }
 
 func renderMSet(c *conn, s *slot) {
@@ -106,7 +128,10 @@ func runDel(c *conn, args [][]byte) {
 	for _, a := range args[1:] {
 		size += len(a)
 	}
-	s := c.open(c.run, len(args)-1, size, renderDel)
+	s := c.openMany(len(args)-1, size, renderDel)
+	if s == nil {
+		return
+	}
 	for _, key := range args[1:] {
 		c.submit(cache.Write{Key: key, Delete: true, Apply: c.srv.cfg.ApplyTimeout}, s)
 	}

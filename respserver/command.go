@@ -92,6 +92,12 @@ func (m *command) keys(args [][]byte, fn func(key []byte)) {
 	}
 }
 
+// countKeys is how many keys a command names.
+func (m *command) countKeys(args [][]byte) (n int) {
+	m.keys(args, func([]byte) { n++ })
+	return n
+}
+
 // table is what is offered and what is refused by name.
 type table struct {
 	byName  map[string]*command

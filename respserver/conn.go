@@ -23,7 +23,8 @@ const (
 	readAhead             = 64 << 10  // read while commands wait for Kafka or the peer
 	flushAt               = 32 << 10  // replies beyond this are sent though the input has not run dry
 	slotBytes             = 16 << 20  // of records that wait for Kafka, and of replies behind them
-	recordBytes           = 512       // that one of those takes beside its key and value: its slot, and what the producer has of it
+	recordBytes           = 1 << 10   // that one of those takes beside its key and value: its slot, what the producer has of it, and what waits for it to be applied
+	jointBytes            = 512       // that one takes more in a transaction
 	unsentInKernel        = 256 << 10 // that the kernel takes of what it cannot send yet
 	growAtLeast           = 1024      // room that is offered to a read
 	unauthenticatedAhead  = 16 << 10  // read while the replies to a peer that has to log in are not taken
@@ -48,6 +49,7 @@ type conn struct {
 	slots     []*slot
 	slotBytes int
 	writes    []lastWrite     // by topic, nil before the first write
+	lastBytes int64           // bytes that those take, about
 	feed      []cache.Applied // what KAFKA.APPLIED has told, by topic; nil: nothing yet
 	waitBytes int64           // that what KAFKA.WAIT waits for takes, about
 	fresh     time.Duration   // what KAFKA.FRESH allows reads to be old; 0: anything
@@ -72,6 +74,7 @@ type conn struct {
 	exec          *execution // while EXEC runs what was queued
 	barrier       *slot      // of an EXEC that writes: what follows waits for it
 	accounted     int64
+	multiCounted  int64         // of that, what is queued since MULTI
 	trimmedAt     int64         // active when it was last told to trim; cron's
 	rateNext      time.Duration // when it would be through with what it has run, at the limited rate
 	limited       bool          // it is held back by that
@@ -101,6 +104,7 @@ type conn struct {
 	killed     atomic.Pointer[string]
 	lastCmd    atomic.Pointer[command]
 	blocked    atomic.Int32 // whether CLIENT UNBLOCK may end the command that waits, and how it has
+	kept       atomic.Int64 // of what is held, what is remembered
 	bufferIn   atomic.Int64
 	bufferOut  atomic.Int64
 	names      atomic.Int64  // bytes of what the client has named itself and its library

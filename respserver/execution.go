@@ -28,8 +28,11 @@ type execution struct {
 	overlays  []overlay         // by topic
 	writes    []cache.TopicWrite
 	of        []*slot // that each write is told to
+	queued    int64   // bytes of what was queued, with what its records take
 	parts     []*slot // of the commands that write, in order, with the replies before each
 	before    int     // bytes of those replies
+	buffers   int64   // that those are in
+	counted   int64   // of those, and of the replies after the last, what counts among the buffers of all connections
 	tail      []byte  // the replies after the last
 	lookedAt  int     // length when it was last looked whether the client is still there
 	failed    error   // why the reads are not of one moment: nothing is answered but that
@@ -37,7 +40,7 @@ type execution struct {
 
 // runTransaction runs what was queued.
 func (c *conn) runTransaction(m *multi) {
-	ex := &execution{conn: c, db: c.db, fresh: c.fresh, snapshots: make([]*cache.Snapshot, len(c.srv.topics)), overlays: make([]overlay, len(c.srv.topics))}
+	ex := &execution{conn: c, db: c.db, fresh: c.fresh, queued: m.held(), snapshots: make([]*cache.Snapshot, len(c.srv.topics)), overlays: make([]overlay, len(c.srv.topics))}
 	exec, runStart, runCount := c.run, c.runStart, c.runCount
 	out := c.out
 	if m.writes > 0 {
@@ -112,6 +115,9 @@ var errGone = errors.New("respserver: the client has left")
 
 // errTooLong is the error of an EXEC whose replies are over the output limit.
 var errTooLong = errors.New("respserver: the replies are too long")
+
+// errNoRoom is the error of an EXEC whose replies would be more than all connections may hold together.
+var errNoRoom = errors.New("respserver: there is no room for the replies")
 
 // staleError is the error of an EXEC that reads what KAFKA.FRESH does not allow.
 type staleError string
@@ -216,8 +222,33 @@ func (ex *execution) run(queue []queued) error {
 		if ex.length() > c.srv.replyLimit() {
 			return errTooLong
 		}
+		if !ex.count() {
+			return errNoRoom
+		}
 	}
 	return nil
+}
+
+// held is what it holds beside the connection's workspace.
+func (ex *execution) held() int64 { return ex.queued + ex.buffers }
+
+// count has the replies counted among the buffers of all connections while they are made: as many EXECs as connections may be at it. It reports whether there is room for them,
+// which is made as for who cannot wait (makeRoom), since a View is held.
+func (ex *execution) count() bool {
+	c := ex.conn
+	n := ex.buffers + int64(cap(c.out))
+	if n < ex.counted+largeReply {
+		return true
+	}
+	ex.counted = n
+	c.account()
+	s := c.srv
+	for s.buffers.Load()-s.owed.Load() > s.bufferLimit.Load() {
+		if !s.relieve(c, 0, false) {
+			return false
+		}
+	}
+	return true
 }
 
 // left reports whether the client was closed, or has reset the connection.
@@ -243,7 +274,7 @@ func (ex *execution) write(w cache.Write, s *slot) {
 // produce writes what was gathered, and opens the slot of EXEC's reply. What follows EXEC waits for it.
 func (ex *execution) produce(exec *command) {
 	c := ex.conn
-	size := len(ex.tail)
+	size := cap(ex.tail) + len(ex.writes)*jointBytes
 	for _, s := range ex.parts {
 		size += s.bytes
 	}
@@ -312,6 +343,8 @@ func (ex *execution) errorText(err error) string {
 		return err.Error() + "; nothing was written"
 	case errors.Is(err, errTooLong):
 		return c.execTooLong()
+	case errors.Is(err, errNoRoom):
+		return buffersFull + "; nothing was written"
 	case errors.Is(err, cache.ErrSnapshotTooLarge), errors.Is(err, cache.ErrSnapshotExpired):
 		return execAborted + "ERR " + err.Error() + "; nothing was written"
 	case errors.Is(err, context.DeadlineExceeded) && !errors.Is(err, cache.ErrUnknownOutcome) && !errors.Is(err, cache.ErrUnavailable):

@@ -195,8 +195,19 @@ func (c *conn) awaitValues(keys [][]byte) (size int, err error) {
 // awaitTransaction waits for the lane before an EXEC that reads much: it is before a View is held.
 func (c *conn) awaitTransaction(m *multi) bool {
 	keys, size, long := 0, 0, false
+	var own map[ownKey]int // lengths of what it writes itself, or more, where it also reads
 	for i := range m.queue {
 		q := &m.queue[i]
+		if q.cmd.flags&write != 0 && len(m.reads) > 0 {
+			if own == nil {
+				own = map[ownKey]int{}
+			}
+			longest := 0
+			for _, a := range q.args[1:] {
+				longest = max(longest, len(a))
+			}
+			q.cmd.keys(q.args, func(key []byte) { own[ownKey{q.db, string(key)}] = longest })
+		}
 		if q.cmd.flags&bulky != 0 || q.cmd.name == "scan" {
 			long = true
 			continue
@@ -205,7 +216,10 @@ func (c *conn) awaitTransaction(m *multi) bool {
 			continue
 		}
 		q.cmd.keys(q.args, func(key []byte) {
-			if keys++; keys > fewKeys || c.srv.lane.expected() {
+			keys++
+			if n, ok := own[ownKey{q.db, string(key)}]; ok {
+				size += n
+			} else if keys > fewKeys || c.srv.lane.expected() {
 				n, _, _ := c.srv.topics[q.db].ValueLen(key)
 				size += n
 			}
@@ -241,7 +255,8 @@ func (c *conn) leaveLane() {
 	l, w, since := &c.srv.lane, c.way, c.laneSince
 	c.laneSince = 0
 	pass := func() { l.pass(w, w == &l.unproven && c.srv.pressed()) }
-	if w == &l.proven || c.net.proven.Load() || c.net.size.Load() == 0 {
+	// Who has left, or has found no room, has made nothing: a crowd of those that have left is gone at once.
+	if since == 0 || w == &l.proven || c.net.proven.Load() || c.net.size.Load() == 0 {
 		pass()
 		return
 	}
@@ -249,10 +264,7 @@ func (c *conn) leaveLane() {
 	if c.srv.pressed() {
 		rest = pressPause
 	}
-	if since != 0 {
-		rest = min(max(rest, laneShare*(c.srv.now()-since)), longPause)
-	}
-	time.AfterFunc(rest, pass)
+	time.AfterFunc(min(max(rest, laneShare*(c.srv.now()-since)), longPause), pass)
 }
 
 // reserve makes room for n bytes more, or else closes the connection. They are counted when the reply is queued, or as the workspace's.

@@ -120,6 +120,51 @@ func TestWhatIsKnownIsSentBeforeALargeReply(t *testing.T) {
 	letGo()
 }
 
+// TestWhoMakesNothingLeavesAtOnce: the lane rests after a reply that is not taken, and not after one that was not made.
+func TestWhoMakesNothingLeavesAtOnce(t *testing.T) {
+	f := start(t, nil)
+	l := &f.srv.lane
+	for _, made := range []bool{false, true} {
+		c := &conn{srv: f.srv}
+		c.net.conn = c
+		c.net.size.Store(1)
+		if !l.take(c) {
+			t.Fatal("the lane is taken")
+		}
+		if made {
+			c.laneSince = 1
+		}
+		c.leaveLane()
+		l.mu.Lock()
+		free := l.unproven.free
+		l.mu.Unlock()
+		if (free == 1) == made {
+			t.Errorf("a reply was made: %v; %d are free", made, free)
+		}
+	}
+}
+
+// TestOwnValuesAreExpected: an EXEC that reads what it writes has the lane before it makes a large reply of it.
+func TestOwnValuesAreExpected(t *testing.T) {
+	f := start(t, nil)
+	long := make([]byte, largeReply/2)
+	for _, of := range []struct {
+		key  string
+		lane bool
+	}{{"k", true}, {"l", false}} {
+		c := &conn{srv: f.srv, workspace: newWorkspace().(*workspace)}
+		c.net.conn = c
+		m := &multi{reads: map[int]bool{0: true}, queue: []queued{{cmd: f.srv.table.byName["set"], args: [][]byte{nil, []byte("k"), long}}}}
+		for range 2 {
+			m.queue = append(m.queue, queued{cmd: f.srv.table.byName["get"], args: [][]byte{nil, []byte(of.key)}})
+		}
+		if !c.awaitTransaction(m) || c.inLane.Load() != of.lane {
+			t.Errorf("reading %s: in the lane %v", of.key, c.inLane.Load())
+		}
+		c.leaveLane()
+	}
+}
+
 // holdLane takes the whole lane, until what it returns is called.
 func (f *fixture) holdLane() (letGo func()) {
 	f.t.Helper()

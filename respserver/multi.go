@@ -14,11 +14,15 @@ const (
 	queuedOverhead = 64 // that a command, and each of its arguments, take beside what was sent
 )
 
+// buffersFull refuses what would take more than all connections may hold.
+const buffersFull = "ERR the buffers of all connections have reached their limit"
+
 // multi is what a connection has queued since MULTI.
 type multi struct {
 	db      int // the database that SELECT has chosen by then
 	queue   []queued
 	bytes   int
+	records int          // that those which write would write
 	spoiled bool         // a command was refused: EXEC runs nothing
 	reads   map[int]bool // the databases that are read
 	writes  int          // commands that write
@@ -47,7 +51,7 @@ func (c *conn) endMulti() {
 // spoil has EXEC run nothing, and lets go of what was queued.
 func (m *multi) spoil(c *conn) {
 	m.spoiled = true
-	m.queue, m.bytes = nil, 0
+	m.queue, m.bytes, m.records = nil, 0, 0
 	c.multiBytes.Store(0)
 }
 
@@ -80,6 +84,7 @@ func (c *conn) queue(cmd *command, args [][]byte) {
 	}
 	if cmd.flags&write != 0 {
 		m.writes++
+		m.records += cmd.countKeys(args)
 	}
 	if cmd.name == "select" {
 		if n, ok := parseInt(args[1]); ok && n >= 0 && n < int64(len(c.srv.topics)) {
@@ -87,8 +92,11 @@ func (c *conn) queue(cmd *command, args [][]byte) {
 		}
 	}
 	c.multiCount.Store(int64(len(m.queue)))
-	c.multiBytes.Store(int64(m.bytes))
+	c.multiBytes.Store(m.held())
 }
+
+// held is what it takes, with what its records will take until they are written.
+func (m *multi) held() int64 { return int64(m.bytes) + int64(m.records)*(recordBytes+jointBytes) }
 
 // queueable says why a command is not queued; empty where it is. What Redis finds out only when the command runs, it finds out then here too, and the other
 // commands run; what a log cannot do, and what is no record of the topic, spoils all of them before anything is written.
@@ -106,15 +114,18 @@ func (c *conn) queueable(cmd *command, args [][]byte, t *cache.Topic) string {
 			return why
 		}
 	}
-	size := sizeOf(args)
+	size, more := sizeOf(args), int64(sizeOf(args))
+	if cmd.flags&write != 0 {
+		more += int64(cmd.countKeys(args)) * (recordBytes + jointBytes)
+	}
 	switch {
 	case m.spoiled:
 	case len(m.queue) >= maxQueued:
 		return "ERR a transaction has at most " + strconv.Itoa(maxQueued) + " commands here"
 	case m.bytes+size > maxQueuedBytes:
 		return "ERR a transaction has at most " + bytesText(maxQueuedBytes) + " of commands here"
-	case c.srv.buffers.Load()+int64(m.bytes+size) > c.srv.bufferLimit.Load():
-		return "ERR the buffers of all connections have reached their limit"
+	case c.srv.buffers.Load()-c.multiCounted+m.held()+more > c.srv.bufferLimit.Load():
+		return buffersFull
 	}
 	return ""
 }

@@ -14,15 +14,28 @@ const (
 	lateMost = 4096 // own records whose change has not been seen
 )
 
+// What those take, about. A change that waits has its key in common with the write that it waits for.
+const (
+	flightBytes = 128 // and the key
+	endedBytes  = 256 // of each write whose outcome is not known, or has not been looked at
+	heldBytes   = 96
+	lateBytes   = 96
+)
+
 // ownWrites are the writes of a connection that does not want to be told of them (CLIENT TRACKING … NOLOOP). What is told comes from the log, which does not say who
 // wrote a record; the acknowledgement of a write does say which record it is. It often comes after the change has been seen: a change of a key
 // that the connection is writing waits until it is known whether the record is one of its own. What another one wrote is always told.
 //
-// The tracking table's lock guards it, apart from ended.
+// What it takes counts among the buffers of all connections until it ends.
+//
+// The tracking table's lock guards it, apart from bytes and ended.
 type ownWrites struct {
-	flying map[ownKey]int         // writes whose outcome is not known
+	srv    *Server
+	flying map[ownKey]flight      // writes whose outcome is not known
 	held   []heldChange           // of their keys
 	late   map[ownRecord]struct{} // written, and their change not seen yet
+	over   bool                   // it has ended: nobody asks any more
+	bytes  atomic.Int64           // that all of it takes, about
 
 	waiting atomic.Bool // ended has something
 	mu      sync.Mutex  // guards ended
@@ -42,6 +55,12 @@ type ownRecord struct {
 	deletes   bool
 }
 
+// flight is how many writes of a key are under way, and the key, which is kept once.
+type flight struct {
+	key    string
+	writes int
+}
+
 type heldChange struct {
 	ownKey
 	record ownRecord
@@ -53,8 +72,21 @@ type endedWrite struct {
 	known  bool // record is
 }
 
-func newOwnWrites() *ownWrites {
-	return &ownWrites{flying: map[ownKey]int{}, late: map[ownRecord]struct{}{}}
+func newOwnWrites(s *Server) *ownWrites {
+	return &ownWrites{srv: s, flying: map[ownKey]flight{}, late: map[ownRecord]struct{}{}}
+}
+
+// count notes that it takes n bytes more.
+func (o *ownWrites) count(n int) {
+	o.bytes.Add(int64(n))
+	o.srv.buffers.Add(int64(n))
+}
+
+// end forgets everything, also what comes later.
+func (o *ownWrites) end() {
+	o.over = true
+	o.flying, o.held, o.late = nil, nil, nil
+	o.srv.buffers.Add(-o.bytes.Swap(0))
 }
 
 // whose is a verdict on a change.
@@ -76,18 +108,20 @@ func (t *trackingTable) judge(tr *tracking, topic int, e *cache.Event) whose {
 	}
 	if _, ok := o.late[record]; ok {
 		delete(o.late, record)
+		o.count(-lateBytes)
 		return mine
 	}
-	key := ownKey{topic, string(e.Key)}
+	f := o.flying[ownKey{topic, string(e.Key)}]
 	switch {
-	case o.flying[key] == 0:
+	case f.writes == 0:
 		return foreign
 	case noLoopByKey:
 		return mine
 	case len(o.held) >= heldMost:
 		return foreign
 	}
-	o.held = append(o.held, heldChange{key, record})
+	o.held = append(o.held, heldChange{ownKey{topic, f.key}, record})
+	o.count(heldBytes)
 	return undecided
 }
 
@@ -111,12 +145,14 @@ func (t *trackingTable) settle(tr *tracking) {
 	o.ended = nil
 	o.waiting.Store(false)
 	o.mu.Unlock()
+	if o.over {
+		return
+	}
 	for i := range ended {
 		w := &ended[i]
+		o.count(-endedBytes)
 		if !noLoopByKey {
-			if o.flying[w.ownKey]--; o.flying[w.ownKey] <= 0 {
-				delete(o.flying, w.ownKey)
-			}
+			o.landed(w.ownKey)
 		}
 		seen := false
 		kept := o.held[:0]
@@ -126,27 +162,49 @@ func (t *trackingTable) settle(tr *tracking) {
 				kept = append(kept, h)
 			case w.known && h.record == w.record:
 				seen = true
-			case o.flying[h.ownKey] > 0 && !(w.known && h.record.partition == w.record.partition && h.record.offset < w.record.offset):
+			case o.flying[h.ownKey].writes > 0 && !(w.known && h.record.partition == w.record.partition && h.record.offset < w.record.offset):
 				kept = append(kept, h)
 			default: // a connection's writes of one key are acknowledged in the order of the log
 				t.tell(tr, h.topic, keysPayload([]byte(h.key)))
 			}
 		}
+		o.count((len(kept) - len(o.held)) * heldBytes)
 		clear(o.held[len(kept):])
 		o.held = kept
 		if w.known && !seen {
 			if len(o.late) >= lateMost {
-				clear(o.late)
+				o.forgetLate()
 			}
-			o.late[w.record] = struct{}{}
+			if _, ok := o.late[w.record]; !ok {
+				o.late[w.record] = struct{}{}
+				o.count(lateBytes)
+			}
 		}
 	}
 }
 
+// landed notes that the outcome of a write is known.
+func (o *ownWrites) landed(k ownKey) {
+	f := o.flying[k]
+	if f.writes--; f.writes > 0 {
+		o.flying[k] = f
+		return
+	}
+	delete(o.flying, k)
+	o.count(-flightBytes - len(k.key))
+}
+
 // forget is for when everything is invalidated: what is held is told by that, and offsets may come to mean other records.
 func (o *ownWrites) forget() {
+	o.count(-len(o.held) * heldBytes)
 	o.held = nil
-	clear(o.late)
+	o.forgetLate()
+}
+
+// forgetLate gives the map's memory back too.
+func (o *ownWrites) forgetLate() {
+	o.count(-len(o.late) * lateBytes)
+	o.late = map[ownRecord]struct{}{}
 }
 
 // submitting notes that the connection is about to write, where it does not want to be told of that. ended has to be called once with what came of it; nil: it need not.
@@ -155,9 +213,17 @@ func (c *conn) submitting(topic int, w *cache.Write) (ended func(w cache.Written
 	if tr == nil || tr.own == nil {
 		return nil
 	}
-	t, o, key, deletes := &c.srv.tracking, tr.own, ownKey{topic, string(w.Key)}, w.Delete
+	t, o, deletes := &c.srv.tracking, tr.own, w.Delete
 	t.mu.Lock()
-	o.flying[key]++
+	f, ok := o.flying[ownKey{topic, string(w.Key)}]
+	if !ok {
+		f.key = string(w.Key)
+		o.count(flightBytes + len(f.key))
+	}
+	f.writes++
+	key := ownKey{topic, f.key}
+	o.flying[key] = f
+	o.count(endedBytes)
 	t.mu.Unlock()
 	return func(w cache.Written, err error) {
 		written, there := inLog(err)

@@ -13,6 +13,9 @@ const (
 	roomWait = 2 * stalledAfter
 )
 
+// rememberedLeast is for how much a connection may be closed by relieveRemembering.
+const rememberedLeast = 4 << 10
+
 // makeRoom reports whether n bytes more for c are within the limit. Where they are not it has others closed (relieve), and waits: for those to give back what they held, or
 // where nobody is to be closed yet for those who read to take it, up to roomWait. An event loop does not wait: what is to be given back counts as given back for it,
 // and whom a wait would spare is closed at once.
@@ -149,6 +152,41 @@ func (s *Server) relieveBlocked(now time.Duration) {
 			return
 		}
 		s.evict(c)
+	}
+}
+
+// relieveRemembering closes connections where more than the limit is held and stays so: those for which the most is remembered, their buffers apart, until it is not. What a
+// write, a name or a subscription adds to that is too little for anybody to be asked about it, and there may be many of each. Buffers come and go, and whoever wants a larger one
+// asks. cron calls it, with mu held.
+func (s *Server) relieveRemembering(now time.Duration) {
+	excess := func() int64 { return s.buffers.Load() - s.owed.Load() - s.bufferLimit.Load() }
+	if excess() <= 0 {
+		s.overSince = 0
+		return
+	}
+	if s.overSince == 0 {
+		s.overSince = now
+	}
+	if int64(now-s.overSince) < s.stalledAfter.Load() {
+		return
+	}
+	s.overSince = 0
+	type holder struct {
+		conn *conn
+		held int64
+	}
+	var all []holder
+	for _, c := range s.conns {
+		if n := c.remembered(); n >= rememberedLeast && c.alive() && !c.exempt() {
+			all = append(all, holder{c, n})
+		}
+	}
+	slices.SortFunc(all, func(a, b holder) int { return cmp.Compare(b.held, a.held) })
+	for _, h := range all {
+		if excess() <= 0 {
+			return
+		}
+		s.evict(h.conn)
 	}
 }
 

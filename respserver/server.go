@@ -67,6 +67,7 @@ type Server struct {
 	conns        map[int64]*conn
 	strangers    strangers
 	pressedSince time.Duration // cron's: since when more than half of what may be held is; 0: it is not
+	overSince    time.Duration // cron's: since when more than may be held is; 0: it is not
 	listeners    map[net.Listener]struct{}
 	closed       bool
 	cronDone     chan struct{} // nil while there is no cron
@@ -399,6 +400,7 @@ func (s *Server) cron(stop, done chan struct{}) {
 		s.spares.cool(now)
 		s.mu.Lock()
 		s.relieveBlocked(now)
+		s.relieveRemembering(now)
 		for _, c := range s.conns {
 			active := c.active.Load()
 			idle := now - time.Duration(active)

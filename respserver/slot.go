@@ -40,18 +40,29 @@ func (c *conn) open(cmd *command, n, bytes int, render func(*conn, *slot)) *slot
 	s := &slot{conn: c, cmd: cmd, topic: c.db, start: c.srv.now(), records: n, bytes: bytes + n*recordBytes, render: render}
 	s.left.Store(int64(n))
 	if len(c.out) > 0 {
-		s.before = c.out
-		s.bytes += len(s.before)
+		s.before = c.fitted()
+		s.bytes += cap(s.before)
 		c.out = nil
 	}
 	if c.exec != nil {
 		c.exec.parts = append(c.exec.parts, s) // a part of EXEC's own
 		c.exec.before += len(s.before)
+		c.exec.buffers += int64(cap(s.before))
 		return s
 	}
 	c.slots = append(c.slots, s)
 	c.slotBytes += s.bytes
 	return s
+}
+
+// fitted is out, in a buffer that is no larger than it needs: one that a reply has grown which was then refused is not kept for each write that follows.
+func (c *conn) fitted() []byte {
+	if cap(c.out) < keptBuffer || len(c.out) >= cap(c.out)/2 {
+		return c.out
+	}
+	b := append([]byte(nil), c.out...)
+	c.srv.spare(c.out)
+	return b
 }
 
 // submit writes a record, of which s is told.
@@ -131,8 +142,8 @@ func (c *conn) drain() {
 		// What precedes a slot does not wait for it.
 		head := c.slots[n]
 		c.wire = append(c.wire, head.before...)
-		head.bytes -= len(head.before)
-		c.slotBytes -= len(head.before)
+		head.bytes -= cap(head.before)
+		c.slotBytes -= cap(head.before)
 		head.before = nil
 	}
 	if n == 0 {
@@ -144,6 +155,12 @@ func (c *conn) drain() {
 		c.slots = c.slots[:copy(c.slots, c.slots[n:])]
 	}
 }
+
+// What a position that a connection remembers takes, about: for a topic, and for each partition that it names.
+const (
+	topicBytes  = 64
+	offsetBytes = 24
+)
 
 // lastWrite is the position that covers what a connection wrote to one topic.
 type lastWrite struct {
@@ -158,9 +175,12 @@ func (c *conn) wrote(s *slot) {
 	}
 	if c.writes == nil {
 		c.writes = make([]lastWrite, len(c.srv.topics))
+		c.lastBytes += int64(len(c.writes)) * topicBytes
 	}
 	w := &c.writes[s.topic]
+	before := len(w.position.Offsets())
 	w.position = w.position.Merge(s.position)
+	c.lastBytes += int64(len(w.position.Offsets())-before) * offsetBytes
 	// Where -PENDING was answered the client knows that it does not see its write yet.
 	w.dirty = s.pending == 0 && c.srv.cfg.WriteReply == Acknowledged
 }

@@ -327,8 +327,12 @@ func (t *trackingTable) set(tr *tracking) error {
 	}
 	if before := t.trackers[c.id]; before != nil {
 		t.let(before)
-		if tr.own != nil && before.own != nil {
+		switch {
+		case before.own == nil:
+		case tr.own != nil:
 			tr.own = before.own
+		default:
+			before.own.end()
 		}
 	}
 	t.trackers[c.id] = tr
@@ -351,6 +355,9 @@ func (t *trackingTable) forget(c *conn) {
 	defer t.mu.Unlock()
 	if tr := t.trackers[c.id]; tr != nil {
 		t.let(tr)
+		if tr.own != nil {
+			tr.own.end()
+		}
 		delete(t.trackers, c.id)
 		c.track.Store(nil)
 	}

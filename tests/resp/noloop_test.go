@@ -3,6 +3,7 @@ package resp_test
 import (
 	"fmt"
 	"math/rand/v2"
+	"strconv"
 	"strings"
 	"sync"
 	"testing"
@@ -105,5 +106,40 @@ func TestNoLoopAmongWritersOfOneKey(t *testing.T) {
 	}
 	if pushes < rounds/4 || pushes > rounds {
 		t.Errorf("%d messages about %d records of the other writer", pushes, rounds)
+	}
+}
+
+// TestWhatNoLoopRemembersIsCounted among the buffers of all, and given back with NOLOOP or the connection.
+func TestWhatNoLoopRemembersIsCounted(t *testing.T) {
+	f := start(t, nil)
+	p, admin := f.dial(), f.dial()
+	held := func() int {
+		_, rest, _ := strings.Cut(admin.call("info", "memory"), "clients_buffers_bytes:")
+		n, err := strconv.Atoi(rest[:strings.Index(rest, "\r")])
+		if err != nil {
+			t.Fatal(err)
+		}
+		return n
+	}
+	const keys = 3000
+	few := held() + keys*16
+	for _, end := range []string{"off", "without", "close"} {
+		p.ask("+OK\r\n", "client", "tracking", "on", "noloop")
+		all := []string{"mset"}
+		for i := range keys { // that it has not read: nothing tells it of them
+			all = append(all, fmt.Sprint(end, i), "v")
+		}
+		p.ask("+OK\r\n", all...)
+		p.ask("$1\r\nv\r\n", "get", end+"0")
+		eventually(t, "what is remembered to be counted", func() bool { return held() > keys*64 })
+		switch end {
+		case "off":
+			p.ask("+OK\r\n", "client", "tracking", "off")
+		case "without":
+			p.ask("+OK\r\n", "client", "tracking", "on")
+		default:
+			_ = p.nc.Close()
+		}
+		eventually(t, "what was remembered to be given back", func() bool { return held() < few })
 	}
 }
