@@ -122,4 +122,10 @@ func oneOf(p string, fold bool) (set [256]bool, rest string) {
 	return set, strings.TrimPrefix(p, "]")
 }
 
-func small(c byte) byte { return strings.ToLower(string(rune(c & 0x7f)))[0] | c&0x80 }
+// small is a byte in lower case, where it is an ASCII letter.
+func small(c byte) byte {
+	if c >= 0x80 {
+		return c
+	}
+	return strings.ToLower(string(rune(c)))[0]
+}
