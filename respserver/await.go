@@ -62,9 +62,10 @@ func (a *await) reached() (bool, error) {
 	return true, a.err
 }
 
-// over reports whether the wait is to be given up, as on a time-out. Within EXEC nothing waits.
+// over reports whether the wait is to be given up, as on a time-out. Within EXEC nothing waits. At Shutdown other instances, which wait all the time, are let go at once.
 func (a *await) over() bool {
-	return a.expired.Load() || a.conn.srv.draining.Load() || a.conn.exec != nil || a.conn.blocked.Load() > blockedFor
+	s := a.conn.srv
+	return a.expired.Load() || s.draining.Load() && (a.conn.feed != nil || s.hurries()) || a.conn.exec != nil || a.conn.blocked.Load() > blockedFor
 }
 
 func (a *await) stop() {

@@ -70,6 +70,7 @@ type conn struct {
 	closing       string // not empty: no more commands are taken; why
 	kill          string // counted reason, where closing is the server's doing
 	executing     *command
+	ran           bool       // a command, in this turn
 	multi         *multi     // what is queued since MULTI; nil: it was not called
 	exec          *execution // while EXEC runs what was queued
 	barrier       *slot      // of an EXEC that writes: what follows waits for it
@@ -226,18 +227,26 @@ func (c *conn) serve() (ended bool) {
 // turn runs what has arrived, and sends what is known. It reports whether the connection goes on.
 func (c *conn) turn() bool {
 	c.enter()
+	c.ran = false
 	c.catchUp()
 	c.emitOutOfBand()
 	for c.process() {
 	}
 	c.endRun()
+	if c.srv.draining.Load() {
+		c.drain()
+		if c.departs() {
+			c.holdLast()
+			c.closing = departed
+		}
+	}
 	if !c.flush() {
 		return false
 	}
 	if c.block != nil || len(c.slots) > 0 {
 		return true
 	}
-	if c.closing == "" && c.dry && (c.eof || c.srv.draining.Load()) {
+	if c.closing == "" && c.dry && c.eof {
 		c.closing = "done"
 	}
 	return c.closing == ""
@@ -256,6 +265,9 @@ func (c *conn) conclude() {
 		c.kill = cmp.Or(c.kill, *why)
 	} else if c.closing != "" {
 		c.net.wait() // bounded by the write timeout and by the server's deadline
+		if c.closing == departed {
+			c.takeLeave()
+		}
 	}
 }
 
@@ -327,7 +339,7 @@ func (c *conn) process() (again bool) {
 			c.unknown(args)
 			continue
 		}
-		c.executing = cmd
+		c.executing, c.ran = cmd, true
 		if queues {
 			c.queue(cmd, args)
 		} else {

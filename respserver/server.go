@@ -48,6 +48,7 @@ type Server struct {
 	spares        spares
 	nextID        atomic.Int64
 	draining      atomic.Bool
+	drain         drain
 	wasReady      atomic.Bool
 	tracking      trackingTable
 	notifications notifications
@@ -420,12 +421,15 @@ func (s *Server) cron(stop, done chan struct{}) {
 	}
 }
 
-// Shutdown stops accepting, lets every connection finish what it has sent, closes those that are idle, and returns when all have
-// ended. Where ctx ends first the rest is cut off, and ctx's error returned.
+// Shutdown stops accepting, lets every connection finish what it has sent, and returns when all have ended: one that is idle soon, a busy one with its next reply. Where ctx ends
+// first the rest is cut off, and ctx's error returned. Waits for positions go on for up to two seconds, and half of the time that ctx has.
 func (s *Server) Shutdown(ctx context.Context) error {
 	s.mu.Lock()
 	already := s.closed
 	s.closed = true
+	if !already {
+		s.drain.begin(ctx, s.now())
+	}
 	s.draining.Store(true)
 	s.repairs.stop()
 	for l := range s.listeners {
@@ -448,11 +452,8 @@ func (s *Server) Shutdown(ctx context.Context) error {
 		s.goroutine.Wait()
 		close(ended)
 	}()
-	var err error
-	select {
-	case <-ended:
-	case <-ctx.Done():
-		err = ctx.Err()
+	err := s.dismiss(ctx, ended)
+	if err != nil {
 		s.mu.Lock()
 		for _, c := range s.conns {
 			c.end("shutdown")

@@ -17,6 +17,10 @@ func writeNow(uintptr, []byte) (int, error) { return 0, errors.ErrUnsupported }
 // cpuSeconds is not known here.
 func cpuSeconds() (system, user float64, ok bool) { return 0, 0, false }
 
+func hasInput(uintptr) bool { return false }
+
+func endSending(uintptr) {}
+
 func boundUnsent(syscall.RawConn, int) {}
 
 func isReset(syscall.RawConn) bool { return false }

@@ -47,6 +47,16 @@ func readNow(fd uintptr, b []byte) (n int, nothing bool, err error) {
 	}
 }
 
+// endSending ends the sending half behind what was written.
+func endSending(fd uintptr) { _ = syscall.Shutdown(int(fd), syscall.SHUT_WR) } // the peer may have left
+
+// hasInput reports whether there are bytes to read.
+func hasInput(fd uintptr) bool {
+	var b [1]byte
+	n, _, err := syscall.Recvfrom(int(fd), b[:], syscall.MSG_PEEK|syscall.MSG_DONTWAIT)
+	return err == nil && n > 0
+}
+
 // writeNow writes what the kernel takes without waiting.
 func writeNow(fd uintptr, b []byte) (sent int, err error) {
 	for sent < len(b) {
