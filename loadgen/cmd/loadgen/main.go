@@ -21,7 +21,7 @@ import (
 // Exit statuses.
 const (
 	exitOK          = 0
-	exitFailed      = 1   // it could not be done; seed: not all was written; verify: an instance differs
+	exitFailed      = 1   // it could not be done, or nothing of it succeeded; seed: not all was written; verify: an instance differs
 	exitUsage       = 2   // the arguments cannot be used
 	exitObjective   = 3   // an objective is not met
 	exitUndecided   = 4   // verify: nothing differs, but something could not be compared

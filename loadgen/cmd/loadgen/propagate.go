@@ -82,6 +82,9 @@ func propagate(ctx context.Context, args []string, stdout, stderr io.Writer) int
 		return exitInterrupted
 	case !r.Met:
 		return exitObjective
+	case r.Writes == 0:
+		fmt.Fprintln(stderr, "loadgen: no write was acknowledged")
+		return exitFailed
 	}
 	return exitOK
 }

@@ -92,6 +92,9 @@ func runLoad(ctx context.Context, args []string, stdout, stderr io.Writer) int {
 		return exitInterrupted
 	case !r.Met:
 		return exitObjective
+	case r.Operations == 0:
+		fmt.Fprintln(stderr, "loadgen: no operation succeeded")
+		return exitFailed
 	}
 	return exitOK
 }

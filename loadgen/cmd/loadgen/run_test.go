@@ -66,6 +66,45 @@ func TestRunCommand(t *testing.T) {
 	}
 }
 
+// TestNothingSucceeds: a run of which every operation fails has failed, whether or not there are objectives; one that succeeds in part has not.
+func TestNothingSucceeds(t *testing.T) {
+	redis := miniredis.RunT(t)
+	if code, out, err := runs(t, of("seed", redis)...); code != exitOK {
+		t.Fatalf("seed: %d\n%s%s", code, out, err)
+	}
+	short := []string{"--duration=300ms", "--rate=100", "--mix=get=50,set=50", "--connections=3"}
+	redis.Server().SetPreHook(func(c *server.Peer, cmd string, _ ...string) bool {
+		if cmd != "GET" && cmd != "SET" {
+			return false
+		}
+		c.WriteError("READONLY refused")
+		return true
+	})
+	for _, tt := range []struct {
+		command, printed string
+		args             []string
+		code             int
+	}{
+		{"run", "no operation succeeded", short, exitFailed},
+		{"run", "NOT MET", append(short, "--slo=errors=0"), exitObjective},
+		{"propagate", "no write was acknowledged", []string{"--rate=100", "--duration=200ms"}, exitFailed},
+	} {
+		code, out, err := runs(t, of(tt.command, redis, tt.args...)...)
+		if code != tt.code || !strings.Contains(out+err, tt.printed) {
+			t.Errorf("%s %v: %d, want %d with %q\n%s%s", tt.command, tt.args, code, tt.code, tt.printed, out, err)
+		}
+	}
+	redis.Server().SetPreHook(func(c *server.Peer, cmd string, _ ...string) bool {
+		if cmd == "SET" {
+			c.WriteError("READONLY refused")
+		}
+		return cmd == "SET"
+	})
+	if code, out, err := runs(t, of("run", redis, short...)...); code != exitOK {
+		t.Errorf("half of it succeeds: %d\n%s%s", code, out, err)
+	}
+}
+
 // TestRunOutputs: JSON, histogram log and HTML are written, and with - the JSON is alone on the standard output.
 func TestRunOutputs(t *testing.T) {
 	redis := miniredis.RunT(t)
