@@ -14,7 +14,10 @@ import (
 )
 
 // resident is a process's resident memory in bytes.
-func resident(t *testing.T, pid int) int64 {
+func resident(t *testing.T, pid int) int64 { return processStatus(t, pid, "VmRSS") }
+
+// processStatus is a number of bytes of /proc/PID/status.
+func processStatus(t *testing.T, pid int, name string) int64 {
 	t.Helper()
 	b, err := os.ReadFile(fmt.Sprintf("/proc/%d/status", pid))
 	if err != nil {
@@ -22,7 +25,7 @@ func resident(t *testing.T, pid int) int64 {
 	}
 	var kB int64
 	for line := range strings.Lines(string(b)) {
-		if rest, ok := strings.CutPrefix(line, "VmRSS:"); ok {
+		if rest, ok := strings.CutPrefix(line, name+":"); ok {
 			if _, err := fmt.Sscanf(rest, "%d kB", &kB); err != nil {
 				t.Fatal(err)
 			}

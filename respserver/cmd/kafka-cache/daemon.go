@@ -222,6 +222,9 @@ func (d *daemon) newGuard(metrics *prometheus.Registry) error {
 	if limit == 0 {
 		return nil
 	}
+	if limit < int64(config.LeastMemory) {
+		d.log.Warn("the control group's memory limit is less than the process alone takes, before any record", "bytes", limit, "least", int64(config.LeastMemory))
+	}
 	keep := auto && os.Getenv("GOMEMLIMIT") != ""
 	d.log.Info("memory limit", "bytes", limit, "from", source, "keepsGOMEMLIMIT", keep)
 	var err error

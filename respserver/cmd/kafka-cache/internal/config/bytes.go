@@ -74,12 +74,19 @@ func (v byteLimit) parse(s string) error {
 }
 func (v byteLimit) String() string { return v.p.String() }
 
+// LeastMemory is the least --memory-limit: with less, the process alone is over it before it has a record.
+const LeastMemory Bytes = 64 << 20
+
+// byteSize is the memory limit: 0, auto, or LeastMemory at least.
 type byteSize struct{ p *Bytes }
 
 func (v byteSize) parse(s string) error {
 	b, err := ParseBytes(s)
 	if err != nil {
 		return err
+	}
+	if b > 0 && b < LeastMemory {
+		return fmt.Errorf("%s is less than %s, and the process alone takes about that, before any record; 0 is for no limit", b, LeastMemory)
 	}
 	*v.p = b
 	return nil

@@ -267,6 +267,8 @@ func TestErrors(t *testing.T) {
 		{"negative", []string{"--topic=t", "--startup-timeout=-1s"}, nil, "", "--startup-timeout: -1s is less than 0s"},
 		{"choice", []string{"--topic=t", "--write-reply=soon"}, nil, "", `--write-reply: "soon" is none of applied, acknowledged`},
 		{"memory", []string{"--topic=t", "--memory-limit=lots"}, nil, "", "--memory-limit: "},
+		{"too little memory", []string{"--topic=t", "--memory-limit=1Ki"}, nil, "", "--memory-limit: 1Ki is less than 64Mi"},
+		{"too little memory in the file", []string{"--topic=t"}, nil, "memory-limit: 67108863", "FILE:1: memory-limit: 67108863 is less than 64Mi"},
 		{"topic name", []string{"--topic=a/b"}, nil, "", `--topic: "a/b" is not a legal topic name`},
 		{"topic twice", []string{"--topic=a", "--topic=a"}, nil, "", `--topic: topic "a" is given twice`},
 		{"identity", []string{"--topic=t", "--identity=a b"}, nil, "", "--identity: "},

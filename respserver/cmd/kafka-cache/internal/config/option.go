@@ -262,9 +262,9 @@ var options = []option{
 		value: func(c *Config) value { return boolean{&c.ServeUnverified} }},
 	{name: "memory-limit", arg: "BYTES", section: "Storage and memory", def: "auto",
 		help: "Memory that the process is meant to stay within: bytes, with Ki, Mi, Gi (or K, M, G) behind; auto: the limit of the cgroup, " +
-			"if it has one; 0: none. The Go runtime is told (as by GOMEMLIMIT, which is left alone where it is set and this is auto) to keep its " +
+			"if it has one; 0: none; 64Mi at least. The Go runtime is told (as by GOMEMLIMIT, which is left alone where it is set and this is auto) to keep its " +
 			"own memory within what the store leaves of it; a log line and the metric kafka_cache_memory_near_limit warn above nine tenths. It does not evict anything, nor does it " +
-			"refuse records or clients: a topic that does not fit still ends the process.",
+			"refuse records or clients: a topic that does not fit still ends the process (see operations.md).",
 		value: func(c *Config) value { return byteSize{&c.MemoryLimit} }},
 	{name: "disk-limit", arg: "BYTES", section: "Storage and memory", def: "0",
 		help: "What --data-dir is meant to stay within, such as the sizeLimit of the volume that it is on: bytes, with Ki, Mi, Gi behind. 0: what the file system has for it. " +
