@@ -20,13 +20,14 @@ const departed = "departed"
 
 // drain is the orderly end of connections. Its fields are set before Server.draining is.
 type drain struct {
-	began atomic.Int64 // Server.now
-	hurry atomic.Int64 // from when on nothing under way is waited for that has no end of its own
+	afterIdle, within time.Duration // drainAfterIdle and drainWithin, but for tests
+	began             atomic.Int64  // Server.now
+	hurry             atomic.Int64  // from when on nothing under way is waited for that has no end of its own
 }
 
 // begin is called by Shutdown.
 func (d *drain) begin(ctx context.Context, now time.Duration) {
-	within := drainWithin
+	within := d.within
 	if deadline, ok := ctx.Deadline(); ok {
 		within = min(within, time.Until(deadline)/2)
 	}
@@ -45,7 +46,7 @@ func (s *Server) dismiss(ctx context.Context, ended <-chan struct{}) error {
 		s.mu.Lock()
 		now, hurries := s.now(), s.hurries()
 		for _, c := range s.conns {
-			if hurries || now-time.Duration(c.active.Load()) >= drainAfterIdle {
+			if hurries || now-time.Duration(c.active.Load()) >= s.drain.afterIdle {
 				c.wake()
 			}
 		}
@@ -78,7 +79,7 @@ func (c *conn) departs() bool {
 			return true
 		}
 	}
-	return s.now()-time.Duration(c.active.Load()) >= drainAfterIdle
+	return s.now()-time.Duration(c.active.Load()) >= s.drain.afterIdle
 }
 
 // unread reports whether something has arrived that was not read yet.

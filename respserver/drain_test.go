@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"io"
-	"net"
 	"runtime"
 	"syscall"
 	"testing"
@@ -63,7 +62,7 @@ func TestShutdownEndsBusyConnectionsWithAReply(t *testing.T) {
 				t.Fatalf("connection %d: %v", i, err)
 			}
 		}
-		raw, err := p.nc.(*net.TCPConn).SyscallConn()
+		raw, err := p.tcp().SyscallConn()
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -84,6 +83,7 @@ func TestShutdownServesWhoHasJustConnected(t *testing.T) {
 	f := start(t, nil)
 	p := f.dial()
 	p.ask("+OK\r\n", "client", "setname", "x")
+	f.srv.drain.afterIdle, f.srv.drain.within = patience, patience // however slow the machine is
 	wait := f.shutDown()
 	p.ask("+OK\r\n", "client", "setinfo", "lib-name", "x")
 	p.ask("+OK\r\n", "select", "1")

@@ -99,6 +99,7 @@ func NewServer(cfg Config) (*Server, error) {
 	_, _ = rand.Read(id[:]) // never fails
 	s.workspaces.New = newWorkspace
 	s.lane.open()
+	s.drain.afterIdle, s.drain.within = drainAfterIdle, drainWithin
 	s.roomWait.Store(int64(roomWait))
 	s.stalledAfter.Store(int64(stalledAfter))
 	s.LimitBuffers(s.cfg.BufferLimit)

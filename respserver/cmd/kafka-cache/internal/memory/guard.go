@@ -31,9 +31,9 @@ type Config struct {
 }
 
 const (
-	interval = 2 * time.Second
-	near     = 0.90 // of the limit: warn
-	clear    = 0.85 // of the limit: no longer near
+	interval = 100 * time.Millisecond // a load fills hundreds of megabytes a second, and garbage lies beside them up to the limit that was true before
+	near     = 0.90                   // of the limit: warn
+	clear    = 0.85                   // of the limit: no longer near
 )
 
 // Guard keeps the Go runtime's memory limit at what the rest of the process leaves of the limit, and warns. It cannot make
@@ -100,8 +100,9 @@ func (g *Guard) adjust() {
 		g.cfg.Spare(limit)
 	}
 	if !g.cfg.KeepRuntimeLimit {
-		g.setLimit(limit)
-		g.runtime.Store(limit)
+		if g.runtime.Swap(limit) != limit {
+			g.setLimit(limit)
+		}
 	}
 	resident, ok := g.resident()
 	if !ok {
