@@ -293,7 +293,8 @@ func TestInterrupted(t *testing.T) {
 		if err != nil || !r.Interrupted || r.Operations == 0 || r.Elapsed < 0.9 || r.Elapsed > 60 {
 			t.Errorf("closed %v: %v, %+v", closed, err, r)
 		}
-		if !closed && (r.Schedule.Unsent != 0 || r.Schedule.Intended > int64(r.Elapsed*l.Rate)+1) {
+		// What was due in the moment of the interruption may not have been sent; all of the hour that is left is not counted as if it had been due.
+		if !closed && (r.Schedule.Unsent > r.Schedule.Intended/10 || r.Schedule.Intended > int64(r.Elapsed*l.Rate)+1) {
 			t.Errorf("%+v in %v s", r.Schedule, r.Elapsed)
 		}
 	}

@@ -25,7 +25,7 @@ func peak(t *testing.T, d *daemontest.Daemon) int64 { return processStatus(t, d.
 // process's peak to --memory-limit. Then the topic grows beyond it: nothing is evicted and reads are right, the process is over its limit, and says so.
 func TestCostStaysWithinTheMemoryLimit(t *testing.T) {
 	const (
-		limit = 256 << 20
+		limit = 384 << 20
 		keys  = 100_000
 		size  = 1000
 	)
