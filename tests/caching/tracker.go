@@ -162,7 +162,7 @@ func (t *tracker) hear() error {
 		if _, ok := <-t.pongs; !ok {
 			return errOther
 		}
-		return nil
+		// And the connection that reads is there still: of what one has read that has ended nobody is told, and who finds all in its cache would not notice.
 	}
 	if err := t.c.send(wire.Frame("echo", "x")); err != nil {
 		return err
