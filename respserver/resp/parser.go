@@ -3,6 +3,7 @@ package resp
 import (
 	"bytes"
 	"math"
+	"slices"
 )
 
 // Redis's limits (networking.c and config.c): PROTO_INLINE_MAX_SIZE, proto-max-bulk-len, and those of a client that has yet
@@ -100,10 +101,16 @@ func (p *Parser) Next(buf []byte) (n int, args [][]byte, err error) {
 		if len(buf)-p.at < p.bulk+2 {
 			return 0, nil, nil
 		}
+		if len(p.spans) == cap(p.spans) { // by doubling: append leaves several times as much behind
+			p.spans = slices.Grow(p.spans, max(min(len(p.spans), p.missing), 8))
+		}
 		p.spans = append(p.spans, span{p.at, p.at + p.bulk})
 		p.at += p.bulk + 2
 		p.bulk = -1
 		p.missing--
+	}
+	if cap(p.args) < len(p.spans) {
+		p.args = make([][]byte, 0, cap(p.spans))
 	}
 	p.args = p.args[:0]
 	for _, s := range p.spans {

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"math/rand/v2"
+	"runtime"
 	"strings"
 	"testing"
 	"time"
@@ -217,5 +218,27 @@ func TestPendingIsOfTheLastArgument(t *testing.T) {
 		if got := p.Pending(len(in)); got != want {
 			t.Errorf("%q: %d, want %d", in, got, want)
 		}
+	}
+}
+
+// TestManyArgumentsLeaveLittleBehind: a frame of many arguments allocates what it holds, and about as much again while it grows.
+func TestManyArgumentsLeaveLittleBehind(t *testing.T) {
+	const n = 200_000
+	frame := []byte("*200000\r\n" + strings.Repeat("$1\r\nk\r\n", n))
+	p := NewParser(Limits{Args: n, Bulk: 1, Authenticated: true})
+	var before, after runtime.MemStats
+	runtime.ReadMemStats(&before)
+	for end := 1000; ; end = min(2*end, len(frame)) { // as a buffer grows
+		_, args, err := p.Next(frame[:end])
+		if err != nil || end == len(frame) && len(args) != n {
+			t.Fatal(len(args), err)
+		}
+		if end == len(frame) {
+			break
+		}
+	}
+	runtime.ReadMemStats(&after)
+	if got := after.TotalAlloc - before.TotalAlloc; got > 2*n*spanBytesPerArgument {
+		t.Errorf("%d bytes an argument were allocated", got/n)
 	}
 }
