@@ -113,6 +113,7 @@ func (c *conn) account() {
 	if c.exec != nil {
 		other += c.exec.held()
 	}
+	c.slotsCounted = c.slotBytes
 	c.multiCounted = c.multiBytes.Load()
 	held, in, out := c.multiCounted+other, 0, 0
 	if w := c.workspace; w != nil {

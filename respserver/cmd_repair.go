@@ -69,8 +69,7 @@ func (s *slot) repaired(n int, err error) {
 	s.mu.Lock()
 	s.count, s.err = n, err
 	s.mu.Unlock()
-	s.left.Add(-1)
-	s.conn.wake()
+	s.told()
 }
 
 func renderRepaired(c *conn, s *slot) {

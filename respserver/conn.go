@@ -25,6 +25,8 @@ const (
 	slotBytes             = 16 << 20  // of records that wait for Kafka, and of replies behind them
 	recordBytes           = 1 << 10   // that one of those takes beside its key and value: its slot, what the producer has of it, and what waits for it to be applied
 	jointBytes            = 512       // that one takes more in a transaction
+	slotsPressed          = 16 << 10  // of records, from where on no more writes are taken from a connection while much is held
+	slotsUncounted        = 64 << 10  // of records that a turn of a connection submits before they count among the buffers of all connections
 	unsentInKernel        = 256 << 10 // that the kernel takes of what it cannot send yet
 	growAtLeast           = 1024      // room that is offered to a read
 	unauthenticatedAhead  = 16 << 10  // read while the replies to a peer that has to log in are not taken
@@ -46,15 +48,16 @@ type conn struct {
 	reading reading
 	driven  *driven // nil: it has a goroutine of its own
 
-	slots     []*slot
-	slotBytes int
-	writes    []lastWrite     // by topic, nil before the first write
-	lastBytes int64           // bytes that those take, about
-	feed      []cache.Applied // what KAFKA.APPLIED has told, by topic; nil: nothing yet
-	waitBytes int64           // that what KAFKA.WAIT waits for takes, about
-	fresh     time.Duration   // what KAFKA.FRESH allows reads to be old; 0: anything
-	block     func() bool     // nil: parsing goes on; otherwise asked after each wake, until it is true
-	unblock   func()          // ends what block waits for, where it is given up
+	slots        []*slot
+	slotBytes    int
+	slotsCounted int             // slotBytes when it was last accounted
+	writes       []lastWrite     // by topic, nil before the first write
+	lastBytes    int64           // bytes that those take, about
+	feed         []cache.Applied // what KAFKA.APPLIED has told, by topic; nil: nothing yet
+	waitBytes    int64           // that what KAFKA.WAIT waits for takes, about
+	fresh        time.Duration   // what KAFKA.FRESH allows reads to be old; 0: anything
+	block        func() bool     // nil: parsing goes on; otherwise asked after each wake, until it is true
+	unblock      func()          // ends what block waits for, where it is given up
 
 	db            int
 	topic         *cache.Topic
@@ -365,7 +368,8 @@ func (c *conn) panicked(p any) bool {
 	if c.executing == nil || len(c.slots) > c.markSlots || c.block != nil {
 		// What was begun cannot be taken back in order.
 		c.closing, c.kill = "panic", "panic"
-		c.slots, c.block, c.barrier, c.out, c.wire, c.run = nil, nil, nil, nil, nil, nil
+		c.abandonSlots()
+		c.block, c.barrier, c.out, c.wire, c.run = nil, nil, nil, nil, nil
 		return false
 	}
 	c.out = append(c.out[:c.mark], "-ERR internal error, see the server's log\r\n"...)
@@ -379,7 +383,8 @@ func (c *conn) full() bool {
 	if queued > 0 && (queued >= c.outputLimit || c.srv.pressed()) {
 		return true // the end of what is queued wakes the connection
 	}
-	return len(c.slots) >= c.srv.cfg.MaxPending || c.slotBytes >= slotBytes ||
+	// The end of a write wakes the connection too: where much is held, writers wait for what they have under way, and nobody is closed for it.
+	return len(c.slots) >= c.srv.cfg.MaxPending || c.slotBytes >= slotBytes || (c.slotBytes >= slotsPressed && c.srv.pressed()) ||
 		(len(c.slots) > 0 && len(c.out) >= c.srv.cfg.OutputLimit/2)
 }
 

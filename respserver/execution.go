@@ -302,8 +302,7 @@ func (ex *execution) produce(exec *command) {
 		for i, o := range all {
 			ex.of[i].done(o.Written, o.Err)
 		}
-		outer.left.Add(-1)
-		c.wake()
+		outer.told()
 	})
 }
 

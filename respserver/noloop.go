@@ -10,8 +10,9 @@ import (
 
 // Bounds of what is known of one connection's own writes. Past them it is told of more than it has asked for, and never of less.
 const (
-	heldMost = 256  // changes that wait until it is known whose they are
-	lateMost = 4096 // own records whose change has not been seen
+	heldMost  = 256  // changes that wait until it is known whose they are
+	lateMost  = 4096 // own records whose change has not been seen
+	lateLeast = 64   // the same, while much is held
 )
 
 // What those take, about. A change that waits has its key in common with the write that it waits for.
@@ -26,20 +27,20 @@ const (
 // wrote a record; the acknowledgement of a write does say which record it is. It often comes after the change has been seen: a change of a key
 // that the connection is writing waits until it is known whether the record is one of its own. What another one wrote is always told.
 //
-// What it takes counts among the buffers of all connections until it ends.
+// What it takes counts among the buffers of all connections until it ends, and what writes take that are under way then until their outcome is known.
 //
-// The tracking table's lock guards it, apart from bytes and ended.
+// The tracking table's lock guards it, apart from bytes and what mu does.
 type ownWrites struct {
 	srv    *Server
 	flying map[ownKey]flight      // writes whose outcome is not known
 	held   []heldChange           // of their keys
 	late   map[ownRecord]struct{} // written, and their change not seen yet
-	over   bool                   // it has ended: nobody asks any more
 	bytes  atomic.Int64           // that all of it takes, about
 
 	waiting atomic.Bool // ended has something
-	mu      sync.Mutex  // guards ended
+	mu      sync.Mutex  // guards what follows; taken with the table's lock held
 	ended   []endedWrite
+	over    bool // it has ended: nobody asks any more
 }
 
 type ownKey struct {
@@ -84,9 +85,15 @@ func (o *ownWrites) count(n int) {
 
 // end forgets everything, also what comes later.
 func (o *ownWrites) end() {
-	o.over = true
-	o.flying, o.held, o.late = nil, nil, nil
-	o.srv.buffers.Add(-o.bytes.Swap(0))
+	o.forget()
+	o.mu.Lock()
+	ended := o.ended
+	o.ended, o.over = nil, true
+	o.mu.Unlock()
+	for i := range ended {
+		o.count(-endedBytes)
+		o.landed(ended[i].ownKey)
+	}
 }
 
 // whose is a verdict on a change.
@@ -145,9 +152,6 @@ func (t *trackingTable) settle(tr *tracking) {
 	o.ended = nil
 	o.waiting.Store(false)
 	o.mu.Unlock()
-	if o.over {
-		return
-	}
 	for i := range ended {
 		w := &ended[i]
 		o.count(-endedBytes)
@@ -172,7 +176,7 @@ func (t *trackingTable) settle(tr *tracking) {
 		clear(o.held[len(kept):])
 		o.held = kept
 		if w.known && !seen {
-			if len(o.late) >= lateMost {
+			if n := len(o.late); n >= lateMost || n >= lateLeast && o.srv.pressed() {
 				o.forgetLate()
 			}
 			if _, ok := o.late[w.record]; !ok {
@@ -235,8 +239,17 @@ func (c *conn) submitting(topic int, w *cache.Write) (ended func(w cache.Written
 			e.record = ownRecord{w.Position.Topic(), w.Partition, w.Offset, deletes}
 		}
 		o.mu.Lock()
-		o.ended = append(o.ended, e)
-		o.waiting.Store(true)
+		over := o.over
+		if !over {
+			o.ended = append(o.ended, e)
+			o.waiting.Store(true)
+		}
 		o.mu.Unlock()
+		if over {
+			t.mu.Lock()
+			o.count(-endedBytes)
+			o.landed(key)
+			t.mu.Unlock()
+		}
 	}
 }

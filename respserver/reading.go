@@ -96,7 +96,10 @@ func (c *conn) readEnough() bool {
 	}
 	// What Kafka, the peer or the rate limit decides is over within a time-out.
 	most := readAhead
-	if !c.authenticated {
+	switch {
+	case ahead >= firstBuffer && c.srv.pressed():
+		most = firstBuffer
+	case !c.authenticated:
 		most = unauthenticatedAhead
 	}
 	return ahead >= most && (len(c.slots) > 0 || c.limited || c.full())

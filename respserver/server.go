@@ -40,7 +40,7 @@ type Server struct {
 	users         atomic.Pointer[userTable]
 	buffers       atomic.Int64 // bytes that connections hold
 	bufferLimit   atomic.Int64 // Config.BufferLimit, or less
-	owed          atomic.Int64 // of buffers, what connections hold that were closed for it and have not ended yet
+	owed          atomic.Int64 // of buffers, what connections hold that were closed for it and have not ended yet, and writes that are under way of those that have ended
 	roomWait      atomic.Int64 // roomWait, and stalledAfter, but in tests
 	stalledAfter  atomic.Int64
 	lastLook      atomic.Int64 // now when a connection that waits for room had last looked whom to close
@@ -341,6 +341,7 @@ func (s *Server) ended(c *conn) {
 	c.unsubscribeAll()
 	s.tracking.left(c)
 	c.dropOutOfBand()
+	c.abandonSlots()
 	s.buffers.Add(-c.accounted)
 	c.net.wait() // its goroutine fails at once, now that nc is closed
 	c.drop()

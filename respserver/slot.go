@@ -23,7 +23,7 @@ type slot struct {
 	bytes   int  // of those, and of before
 	render  func(c *conn, s *slot)
 
-	left atomic.Int64 // outcomes still to come
+	left atomic.Int64 // outcomes still to come, and slotAbandoned where nobody waits for them any more
 
 	mu       sync.Mutex // guards what follows until left is 0
 	acked    int
@@ -34,6 +34,9 @@ type slot struct {
 	count    int           // of a repair
 	position position.Position
 }
+
+// slotAbandoned is more than there are outcomes.
+const slotAbandoned = 1 << 40
 
 // open makes the slot of a write of n records. Each has to be told to done exactly once.
 func (c *conn) open(cmd *command, n, bytes int, render func(*conn, *slot)) *slot {
@@ -52,6 +55,9 @@ func (c *conn) open(cmd *command, n, bytes int, render func(*conn, *slot)) *slot
 	}
 	c.slots = append(c.slots, s)
 	c.slotBytes += s.bytes
+	if c.slotBytes-c.slotsCounted >= slotsUncounted {
+		c.account()
+	}
 	return s
 }
 
@@ -105,9 +111,38 @@ func (s *slot) done(w cache.Written, err error) {
 		s.err = err // a failure says more than a delay
 	}
 	s.mu.Unlock()
-	if s.left.Add(-1) == 0 {
+	s.told()
+}
+
+// told notes an outcome, from any goroutine.
+func (s *slot) told() {
+	switch s.left.Add(-1) {
+	case 0:
 		s.conn.wake()
+	case slotAbandoned:
+		s.giveBack()
 	}
+}
+
+// abandonSlots lets go of the writes that are under way. They take as much as before until their outcomes are known, which the connection's end does not hasten: until then they
+// count among the buffers, as what is about to be given back. Otherwise whoever is closed for what it holds and comes back could hold that again, and again.
+func (c *conn) abandonSlots() {
+	for _, s := range c.slots {
+		s.bytes -= cap(s.before)
+		s.before = nil
+		c.srv.buffers.Add(int64(s.bytes))
+		c.srv.owed.Add(int64(s.bytes))
+		if s.left.Add(slotAbandoned) == slotAbandoned {
+			s.giveBack()
+		}
+	}
+	c.slots, c.slotBytes = nil, 0
+}
+
+// giveBack is once all outcomes of an abandoned slot are known.
+func (s *slot) giveBack() {
+	s.conn.srv.owed.Add(-int64(s.bytes))
+	s.conn.srv.buffers.Add(-int64(s.bytes))
 }
 
 // drain renders what is complete at the head of the queue. What follows it stays in order.

@@ -184,7 +184,7 @@ var options = []option{
 		help:  "Bytes that are held of one client's command that has not fully arrived; past it the client is closed.",
 		value: func(c *Config) value { return byteLimit{&c.RESPQueryLimit, 1 << 16} }},
 	{name: "resp-buffer-limit", arg: "BYTES", section: "Redis protocol", def: "2Gi",
-		help:  "What all clients' buffers hold together, and no more than a third of what --memory-limit leaves beside the store. From half of it on no more commands are taken from clients that do not read; where it is reached the client that holds the most is closed, one that takes no bytes first.",
+		help:  "What all clients' buffers hold together, and no more than a third of what --memory-limit leaves beside the store. From half of it on no more commands are taken from clients that do not read, and few writes at a time from each; where it is reached the client that holds the most is closed, one that takes no bytes first.",
 		value: func(c *Config) value { return byteLimit{&c.RESPBufferLimit, 1 << 20} }},
 	{name: "resp-maxclients", arg: "N", section: "Redis protocol", def: "10000",
 		help: "Connections at the same time, those of other instances (--peers) and of administrators among them, as in Redis; more are refused as Redis does. An instance that is refused asks " +
