@@ -4,7 +4,6 @@ import (
 	"bytes"
 	"io"
 	"math/rand/v2"
-	"net"
 	"os"
 	"regexp"
 	"strconv"
@@ -412,7 +411,7 @@ func answerTo(t *testing.T, addr string, in []byte) (string, bool) {
 	p := dial(t, addr)
 	defer func() { _ = p.nc.Close() }()
 	_, _ = p.nc.Write(in)
-	_ = p.nc.(*net.TCPConn).CloseWrite()
+	_ = p.tcp().CloseWrite()
 	b, err := io.ReadAll(p.r)
 	return string(b), err == nil
 }

@@ -29,7 +29,7 @@ func FuzzConnection(f *testing.F) {
 	f.Fuzz(func(t *testing.T, data []byte) {
 		p := dial(t, fixture.addr)
 		_, _ = p.nc.Write(data) // the server may have closed it
-		_ = p.nc.(*net.TCPConn).CloseWrite()
+		_ = p.tcp().CloseWrite()
 		_, err := io.Copy(io.Discard, p.r)
 		if e, ok := err.(net.Error); ok && e.Timeout() {
 			t.Fatalf("%q: the connection does not end", data)

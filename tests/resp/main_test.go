@@ -172,8 +172,27 @@ func dial(t testing.TB, addr string) *peer {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { _ = nc.Close() })
-	_ = nc.SetDeadline(time.Now().Add(patience))
+	nc = patient{nc}
 	return &peer{t, nc, bufio.NewReader(nc)}
+}
+
+func (p *peer) tcp() *net.TCPConn { return p.nc.(patient).Conn.(*net.TCPConn) }
+
+// patient bounds each read and each write by patience, rather than all that a test does with a connection: on a busy machine hundreds of exchanges may take longer.
+type patient struct{ net.Conn }
+
+func (p patient) Read(b []byte) (int, error) {
+	if err := p.SetReadDeadline(time.Now().Add(patience)); err != nil {
+		return 0, err
+	}
+	return p.Conn.Read(b)
+}
+
+func (p patient) Write(b []byte) (int, error) {
+	if err := p.SetWriteDeadline(time.Now().Add(patience)); err != nil {
+		return 0, err
+	}
+	return p.Conn.Write(b)
 }
 
 func (f *fixture) dial() *peer { return dial(f.t, f.addr) }

@@ -3,7 +3,6 @@ package resp_test
 import (
 	"context"
 	"fmt"
-	"net"
 	"strconv"
 	"strings"
 	"testing"
@@ -39,7 +38,7 @@ func TestExecForAClientThatSendsNoMore(t *testing.T) {
 	release := f.hold(kmsg.AddPartitionsToTxn)
 	p := f.dial()
 	p.send(frame("multi") + frame("set", "k", "1") + frame("set", "l", "1") + frame("exec") + frame("get", "k"))
-	if err := p.nc.(*net.TCPConn).CloseWrite(); err != nil {
+	if err := p.tcp().CloseWrite(); err != nil {
 		t.Fatal(err)
 	}
 	p.want("+OK\r\n+QUEUED\r\n+QUEUED\r\n")

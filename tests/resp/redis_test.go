@@ -144,7 +144,7 @@ func TestBrokenFramesLikeRedis(t *testing.T) {
 		answer := func(addr string) string {
 			p := dial(t, addr)
 			p.send("PING\r\n" + in)
-			_ = p.nc.(*net.TCPConn).CloseWrite()
+			_ = p.tcp().CloseWrite()
 			b, _ := io.ReadAll(p.r) // a reset where the server did not read all
 			return string(b)
 		}
