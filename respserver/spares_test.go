@@ -83,7 +83,7 @@ func TestBuffersAreUsedAgain(t *testing.T) {
 		for range rounds {
 			round(f, b)
 		}
-		if n := allocated() - before; n > rounds*size { // of five times that
+		if n := allocated() - before; n > 2*rounds*size { // of five times that; what has not been used for a while is given up, so that it depends on how busy the machine is
 			t.Errorf("%s: %d MB were allocated by %d connections with %d MB each", name, n>>20, rounds, size>>20)
 		}
 	}
