@@ -68,13 +68,17 @@ func (g Generation) markComplete() error {
 }
 
 // Supersede says durably that Previous is not to be served again, whatever happens: it is to be called before anything of this generation is served. It
-// need not be complete, and is not by this. Previous may be open. Where it has none there is nothing to do.
+// need not be complete, and is not by this. Previous may be open. Where it has none, or Complete has removed it, there is nothing to do.
 func (g Generation) Supersede() error {
 	if g.Previous == "" {
 		return nil
 	}
 	// What is not complete is served by nobody, neither until this generation is complete nor until one is that is begun after a crash.
-	return g.redescribe(g.Previous, func(d *description) { d.Complete = false })
+	err := g.redescribe(g.Previous, func(d *description) { d.Complete = false })
+	if errors.Is(err, os.ErrNotExist) {
+		return nil
+	}
+	return err
 }
 
 // redescribe changes the generation.json in dir.

@@ -81,6 +81,9 @@ func TestPreviousIsServedUntilComplete(t *testing.T) {
 	if exists(old.Dir) {
 		t.Errorf("%s is still there", old.Dir)
 	}
+	if err := again.Supersede(); err != nil || exists(old.Dir) {
+		t.Errorf("superseded once more, when it is gone: %v", err)
+	}
 	if c := mustChoose(t, dir, withRules("r2")); c.Dir != g.Dir || c.Reason != "" || c.Unfinished != "" || len(c.Replaces) > 0 {
 		t.Errorf("%+v", c)
 	}
