@@ -114,6 +114,20 @@ func TestRefillOfClaims(t *testing.T) {
 	}
 }
 
+// storeCounted leaves a store with so many keys, each with its first value.
+func storeCounted(t *testing.T, o Options, keys int) {
+	t.Helper()
+	s := mustOpen(t, o)
+	b := &Batch{Next: int64(keys)}
+	for i := range keys {
+		b.Mutations = append(b.Mutations, Mutation{Key: countedKey(i), Value: countedValue(i, 1), Offset: int64(i)})
+	}
+	mustApply(t, s, b)
+	if err := s.Close(); err != nil {
+		t.Fatal(err)
+	}
+}
+
 // TestRefillOfAFailingDisk: a directory that cannot be read ends the store for good, so that it is opened again, though reads of what is there go on.
 func TestRefillOfAFailingDisk(t *testing.T) {
 	var failing atomic.Bool
@@ -124,19 +138,11 @@ func TestRefillOfAFailingDisk(t *testing.T) {
 		return nil
 	}))
 	o := Options{Dir: "/generation", fs: files}
-	s := mustOpen(t, o)
 	const keys = 2000
-	b := &Batch{Next: keys}
-	for i := range keys {
-		b.Mutations = append(b.Mutations, Mutation{Key: countedKey(i), Value: countedValue(i, 1), Offset: int64(i)})
-	}
-	mustApply(t, s, b)
-	if err := s.Close(); err != nil {
-		t.Fatal(err)
-	}
+	storeCounted(t, o, keys)
 	goOn := make(chan struct{})
 	o.Refill, o.filling = true, func() { <-goOn }
-	s = mustOpen(t, o)
+	s := mustOpen(t, o)
 	goOn <- struct{}{}
 	failing.Store(true)
 	close(goOn)
@@ -195,15 +201,7 @@ func TestCrashDuringARefill(t *testing.T) {
 	const keys = 300
 	files := vfs.NewCrashableMem()
 	o := Options{Dir: "/generation", fs: files}
-	s := mustOpen(t, o)
-	b := &Batch{Next: keys}
-	for i := range keys {
-		b.Mutations = append(b.Mutations, Mutation{Key: countedKey(i), Value: countedValue(i, 1), Offset: int64(i)})
-	}
-	mustApply(t, s, b)
-	if err := s.Close(); err != nil {
-		t.Fatal(err)
-	}
+	storeCounted(t, o, keys)
 	want := map[int]uint64{}
 	check := func(s *Store) {
 		t.Helper()
@@ -242,7 +240,7 @@ func TestCrashDuringARefill(t *testing.T) {
 		}
 	}
 	o.fs, o.filling = files, nil
-	s = mustOpen(t, o)
+	s := mustOpen(t, o)
 	check(s)
 	if n := s.Len(); n != keys {
 		t.Errorf("%d entries", n)

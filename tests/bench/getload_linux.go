@@ -5,8 +5,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"net"
-	"net/netip"
 	"os"
 	"runtime"
 	"runtime/debug"
@@ -58,30 +56,22 @@ type getConn struct {
 }
 
 func (l *getLoop) connect() error {
-	addr, err := netip.ParseAddrPort(l.Addr)
+	epoll, addr, err := openEpoll(l.Addr)
 	if err != nil {
 		return err
 	}
-	if !addr.Addr().Is4() {
-		return fmt.Errorf("%s is no IPv4 address", addr)
-	}
-	if l.epoll, err = syscall.EpollCreate1(syscall.EPOLL_CLOEXEC); err != nil {
-		return os.NewSyscallError("epoll_create1", err)
-	}
+	l.epoll = epoll
 	for range l.Connections {
-		fd, err := syscall.Socket(syscall.AF_INET, syscall.SOCK_STREAM|syscall.SOCK_CLOEXEC, 0)
+		fd, err := connectSocket(addr)
 		if err != nil {
-			return os.NewSyscallError("socket", err)
+			return err
 		}
 		c := &getConn{fd: fd, in: make([]byte, 64<<10+valueSize*l.Pipeline), out: make([]byte, l.size(l.Pipeline))}
 		l.conns = append(l.conns, c)
-		if err := syscall.Connect(fd, &syscall.SockaddrInet4{Port: int(addr.Port()), Addr: addr.Addr().As4()}); err != nil {
-			return &net.OpError{Op: "dial", Net: "tcp", Addr: net.TCPAddrFromAddrPort(addr), Err: err}
-		}
 		if err := l.logIn(fd); err != nil {
 			return err
 		}
-		if err := errors.Join(syscall.SetNonblock(fd, true), syscall.SetsockoptInt(fd, syscall.IPPROTO_TCP, syscall.TCP_NODELAY, 1)); err != nil {
+		if err := unblockSocket(fd); err != nil {
 			return err
 		}
 		if err := l.control(syscall.EPOLL_CTL_ADD, c, len(l.conns)-1, syscall.EPOLLIN); err != nil {
@@ -127,9 +117,6 @@ func (l *getLoop) close() {
 	}
 }
 
-// stallAfter is how long the server may answer nothing at all.
-const stallAfter = 30 * time.Second
-
 func (l *getLoop) run() (getResult, error) {
 	l.began = time.Now()
 	if l.Rate > 0 {
@@ -148,15 +135,9 @@ func (l *getLoop) run() (getResult, error) {
 	measuring := false
 	events := make([]syscall.EpollEvent, len(l.conns)+1)
 	for {
-		n, err := syscall.EpollWait(l.epoll, events, int(stallAfter.Milliseconds()))
-		if errors.Is(err, syscall.EINTR) {
-			continue
-		}
+		n, err := awaitEvents(l.epoll, events)
 		if err != nil {
-			return getResult{}, os.NewSyscallError("epoll_wait", err)
-		}
-		if n == 0 {
-			return getResult{}, fmt.Errorf("no reply within %v", stallAfter)
+			return getResult{}, err
 		}
 		l.now = time.Since(l.began)
 		if !measuring && l.now >= l.Warmup {

@@ -2,10 +2,7 @@ package main
 
 import (
 	"context"
-	"errors"
 	"fmt"
-	"net"
-	"net/netip"
 	"os"
 	"runtime"
 	"syscall"
@@ -42,26 +39,18 @@ type setConn struct {
 }
 
 func (l *setLoop) connect() error {
-	addr, err := netip.ParseAddrPort(l.Addr)
+	epoll, addr, err := openEpoll(l.Addr)
 	if err != nil {
 		return err
 	}
-	if !addr.Addr().Is4() {
-		return fmt.Errorf("%s is no IPv4 address", addr)
-	}
-	if l.epoll, err = syscall.EpollCreate1(syscall.EPOLL_CLOEXEC); err != nil {
-		return os.NewSyscallError("epoll_create1", err)
-	}
+	l.epoll = epoll
 	for i := range l.Clients {
-		fd, err := syscall.Socket(syscall.AF_INET, syscall.SOCK_STREAM|syscall.SOCK_CLOEXEC, 0)
+		fd, err := connectSocket(addr)
 		if err != nil {
-			return os.NewSyscallError("socket", err)
+			return err
 		}
 		l.conns = append(l.conns, &setConn{fd: fd})
-		if err := syscall.Connect(fd, &syscall.SockaddrInet4{Port: int(addr.Port()), Addr: addr.Addr().As4()}); err != nil {
-			return &net.OpError{Op: "dial", Net: "tcp", Addr: net.TCPAddrFromAddrPort(addr), Err: err}
-		}
-		if err := errors.Join(syscall.SetNonblock(fd, true), syscall.SetsockoptInt(fd, syscall.IPPROTO_TCP, syscall.TCP_NODELAY, 1)); err != nil {
+		if err := unblockSocket(fd); err != nil {
 			return err
 		}
 		// Edge-triggered: what may not be written is tried again once there is room.
@@ -93,15 +82,9 @@ func (l *setLoop) run(ctx context.Context) (manyWritesResult, error) {
 	var start, end clockReading
 	events := make([]syscall.EpollEvent, len(l.conns))
 	for measuring := false; ctx.Err() == nil; {
-		n, err := syscall.EpollWait(l.epoll, events, int(stallAfter.Milliseconds()))
-		if errors.Is(err, syscall.EINTR) {
-			continue
-		}
+		n, err := awaitEvents(l.epoll, events)
 		if err != nil {
-			return manyWritesResult{}, os.NewSyscallError("epoll_wait", err)
-		}
-		if n == 0 {
-			return manyWritesResult{}, fmt.Errorf("no reply within %v", stallAfter)
+			return manyWritesResult{}, err
 		}
 		now := time.Since(l.began)
 		if !measuring && now >= l.Warmup {

@@ -43,16 +43,10 @@ type fixture struct {
 	addr    string
 }
 
-// start waits for the three topics, and not for more, which follow them.
-func start(t testing.TB, change func(*respserver.Config), more ...cache.TopicConfig) *fixture {
+// startCluster is a cluster of one broker, and a client of it that is apart from the code under test.
+func startCluster(t testing.TB, opts ...kfake.Opt) (*kfake.Cluster, *kgo.Client) {
 	t.Helper()
-	return startOn(t, "kfake", change, more...)
-}
-
-// startOn is start on a cluster of that id.
-func startOn(t testing.TB, id string, change func(*respserver.Config), more ...cache.TopicConfig) *fixture {
-	t.Helper()
-	cluster, err := kfake.NewCluster(kfake.ClusterID(id), kfake.NumBrokers(1), kfake.SeedTopics(3, "a"), kfake.SeedTopics(1, "b", "c"))
+	cluster, err := kfake.NewCluster(append(opts, kfake.NumBrokers(1))...)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -62,6 +56,19 @@ func startOn(t testing.TB, id string, change func(*respserver.Config), more ...c
 		t.Fatal(err)
 	}
 	t.Cleanup(client.Close)
+	return cluster, client
+}
+
+// start waits for the three topics, and not for more, which follow them.
+func start(t testing.TB, change func(*respserver.Config), more ...cache.TopicConfig) *fixture {
+	t.Helper()
+	return startOn(t, "kfake", change, more...)
+}
+
+// startOn is start on a cluster of that id.
+func startOn(t testing.TB, id string, change func(*respserver.Config), more ...cache.TopicConfig) *fixture {
+	t.Helper()
+	cluster, client := startCluster(t, kfake.ClusterID(id), kfake.SeedTopics(3, "a"), kfake.SeedTopics(1, "b", "c"))
 	c, err := cache.Open(context.Background(), cache.Config{
 		Kafka: kafka.Config{Bootstrap: cluster.ListenAddrs(), MaxWait: 100 * time.Millisecond}, NoCommit: true, Identity: "test",
 		Topics: append([]cache.TopicConfig{{Name: "a", Writable: true, ValueEncoding: "binary", KeyEncoding: "binary"}, {Name: "b", Writable: true}, {Name: "c"}}, more...),

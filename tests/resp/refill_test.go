@@ -23,16 +23,7 @@ const refillKeys = 3000
 // restarted is a frontend over a topic that was restarted, of whose keys the middle half is not read into memory before files is released.
 func restarted(t *testing.T) (f *fixture, files *heldfiles.Files) {
 	t.Helper()
-	cluster, err := kfake.NewCluster(kfake.NumBrokers(1), kfake.SeedTopics(1, "a"))
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(cluster.Close)
-	client, err := kgo.NewClient(kgo.SeedBrokers(cluster.ListenAddrs()...))
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(client.Close)
+	cluster, client := startCluster(t, kfake.SeedTopics(1, "a"))
 	records := make([]*kgo.Record, refillKeys)
 	r := rand.New(rand.NewPCG(1, 1))
 	for i := range records {
